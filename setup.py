@@ -1,0 +1,76 @@
+from pathlib import Path
+from typing import Dict
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).parent
+
+about: Dict[str, str] = {}
+exec((ROOT / "spacy_wnut" / "about.py").read_text(encoding="utf8"), about)
+
+# Lower bounds keep resolvers from going back to releases that can't work:
+# without the one on transformers, pip answers datasets 5.2 with transformers 4.12.
+TORCH = [
+    "torch>=2.4",
+    "transformers>=4.45",
+    "spacy-transformers>=1.3.5",
+]
+ONNX = ["onnxruntime>=1.20", "tokenizers>=0.20"]
+TRAIN = [
+    *TORCH,
+    "build>=1.2",
+    "datasets>=4.0,<5.2",
+    "huggingface-hub>=0.26",
+    "seqeval>=1.2.2",
+]
+DEV = [
+    *TRAIN,
+    "accelerate>=1.0",
+    "hypothesis>=6.100",
+    "mypy>=1.11",
+    "pytest>=8.0",
+    "ruff>=0.6",
+]
+
+setup(
+    name=about["__title__"],
+    version=about["__version__"],
+    description=about["__summary__"],
+    long_description=(ROOT / "README.md").read_text(encoding="utf8"),
+    long_description_content_type="text/markdown",
+    license="MIT",
+    packages=find_packages(include=["spacy_wnut", "spacy_wnut.*"]),
+    package_data={"spacy_wnut": ["py.typed"]},
+    python_requires=">=3.10,<3.14",
+    install_requires=["spacy>=3.8.2,<3.9", "typer>=0.12"],
+    extras_require={"torch": TORCH, "onnx": ONNX, "train": TRAIN, "dev": DEV},
+    entry_points={
+        "console_scripts": ["spacy-wnut = spacy_wnut.cli:main"],
+        "spacy_factories": [
+            "entity_tagger = spacy_wnut.entity_tagger:make_entity_tagger",
+        ],
+        "spacy_architectures": [
+            "spacy-wnut.TransformerModel.v1 = spacy_wnut.models.transformer_model:create_transformer_model",
+            "spacy-wnut.Tok2VecTransformer.v1 = spacy_wnut.models.transformer_model:create_tok2vec_transformer",
+            "spacy-wnut.TransformerTagger.v1 = spacy_wnut.models.transformer_tagger:create_transformer_tagger",
+        ],
+        "spacy_scorers": [
+            "spacy-wnut.scorer.v1 = spacy_wnut.scoring.scorer:make_scorer",
+        ],
+        "thinc_layers": [
+            "spacy-wnut.pool_pieces.v1 = spacy_wnut.models.pooling:pool_pieces",
+        ],
+    },
+    classifiers=[
+        "Development Status :: 4 - Beta",
+        "Intended Audience :: Developers",
+        "Intended Audience :: Science/Research",
+        "License :: OSI Approved :: MIT License",
+        "Programming Language :: Python :: 3",
+        "Programming Language :: Python :: 3.10",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+    ],
+)
