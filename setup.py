@@ -42,7 +42,8 @@ setup(
     packages=find_packages(include=["spacy_wnut", "spacy_wnut.*"]),
     package_data={"spacy_wnut": ["py.typed"]},
     python_requires=">=3.10,<3.14",
-    install_requires=["spacy>=3.8.2,<3.9", "typer>=0.12"],
+    # spaCy brings typer, thinc, wasabi, srsly and numpy.
+    install_requires=["spacy>=3.8.7,<3.9"],
     extras_require={"torch": TORCH, "onnx": ONNX, "train": TRAIN, "dev": DEV},
     entry_points={
         "console_scripts": ["spacy-wnut = spacy_wnut.cli:main"],
@@ -65,7 +66,6 @@ setup(
         "Development Status :: 4 - Beta",
         "Intended Audience :: Developers",
         "Intended Audience :: Science/Research",
-        "License :: OSI Approved :: MIT License",
         "Programming Language :: Python :: 3",
         "Programming Language :: Python :: 3.10",
         "Programming Language :: Python :: 3.11",

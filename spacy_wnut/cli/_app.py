@@ -1,0 +1,40 @@
+"""The `spacy-wnut` command: one file a subcommand, registered on `app`."""
+
+import sys
+from contextlib import redirect_stdout
+
+import typer
+from wasabi import msg
+
+from ..errors import WnutError
+
+app = typer.Typer(
+    name="spacy-wnut",
+    help="Named entities in posts, comments and chat, for spaCy.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+@app.callback()
+def _about() -> None:
+    """Named entities in posts, comments and chat, for spaCy."""
+
+
+def main() -> None:
+    """Run the command line. Bad input ends with a message on stderr and exit
+    status 1, Ctrl-C with status 130; neither shows a traceback.
+    """
+    try:
+        app(prog_name="spacy-wnut")
+    except WnutError as err:
+        _fail(str(err), status=1)
+    except KeyboardInterrupt:
+        _fail("Interrupted: nothing half-written was left", status=130)
+
+
+def _fail(text: str, status: int) -> None:
+    with redirect_stdout(sys.stderr):
+        msg.fail(text, exits=status)
