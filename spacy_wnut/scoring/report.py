@@ -1,0 +1,38 @@
+"""Hand scores over: a table for people, JSON for machines."""
+
+import json
+import sys
+from pathlib import Path
+
+from ..errors import WnutError
+from ..files import replacing
+from .measures import Scores
+from .tables import format_scores
+
+STDOUT = Path("-")
+
+
+def report_scores(title: str, scores: Scores, json_to: Path | None) -> None:
+    """Print scores as tables, and write them as JSON if asked to.
+
+    title (str): A line to print above the tables.
+    scores (Scores): Fractions, as `measures.all_scores` returns them.
+    json_to (Path | None): The file to write. With `-` JSON alone goes to standard
+        output, and the tables to standard error.
+
+    Raises WnutError if the file can't be written.
+    """
+    people = sys.stderr if json_to == STDOUT else sys.stdout
+    print(f"{title}\n{format_scores(scores)}", file=people)
+    text = json.dumps(scores, indent=2)
+    if json_to == STDOUT:
+        print(text)
+    elif json_to is not None:
+        try:
+            with replacing(json_to) as beside:
+                beside.write_text(text + "\n", encoding="utf8")
+        except OSError as err:
+            raise WnutError(
+                f"can't write the scores to {json_to}: {err}. Name another file "
+                "with --json"
+            ) from err
