@@ -1,0 +1,77 @@
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from wasabi import msg
+
+from ..corpus.convert import convert
+from ..corpus.sources import load_rows
+from ..errors import WnutError
+from ._app import app
+
+
+class Tokens(str, Enum):
+    gold = "gold"
+    spacy = "spacy"
+
+
+@app.command("convert")
+def convert_cli(
+    out_dir: Annotated[
+        Path, typer.Argument(help="Folder for train.spacy, dev.spacy and test.spacy")
+    ],
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SOURCE...",
+            help="Where the data is. The first source that isn't empty is used",
+        ),
+    ],
+    tokens: Annotated[
+        Tokens,
+        typer.Option(
+            "--tokens",
+            "-t",
+            help="The tokens that a pipeline sees: the file's, or its own tokenizer's",
+        ),
+    ] = Tokens.gold,
+    labels: Annotated[
+        str | None,
+        typer.Option(
+            "--labels",
+            "-l",
+            help="Entity types, separated by commas. Taken from the data if not set",
+        ),
+    ] = None,
+) -> None:
+    """Convert WNUT 17, or other data of its kind, to spaCy's training format.
+
+    A source is "wnut_17" (the folder assets/wnut17 or else the hub), a folder
+    with three CoNLL files, a folder in a format of the datasets library, or a
+    dataset's id on the hub.
+    """
+    source = next(filter(None, sources), None)
+    if source is None:
+        raise WnutError(
+            "All SOURCES are empty: give wnut_17, a folder or a dataset's id on the hub"
+        )
+    rows = load_rows(source, None if labels is None else labels.split(","))
+    msg.info(f"Source: {rows['train'].info.description}")
+    counts = convert(rows, out_dir, "gold" if tokens is Tokens.gold else "spacy")
+    types = sorted(set().union(*(split.entities for split in counts.values())))
+    msg.table(
+        [
+            ("posts", *(split.posts for split in counts.values())),
+            ("tokens", *(split.tokens for split in counts.values())),
+            ("entities", *(sum(split.entities.values()) for split in counts.values())),
+            *(
+                (name, *(split.entities.get(name, 0) for split in counts.values()))
+                for name in types
+            ),
+        ],
+        header=("", *counts),
+        aligns=("l", *("r" for _ in counts)),
+        divider=True,
+    )
+    msg.good(f"Wrote {tokens.value} tokens to {out_dir}")
