@@ -59,7 +59,7 @@ setup(
             "spacy-wnut.scorer.v1 = spacy_wnut.scoring.scorer:make_scorer",
         ],
         "thinc_layers": [
-            "spacy-wnut.pool_pieces.v1 = spacy_wnut.models.pooling:pool_pieces",
+            "spacy-wnut.reduce_first.v1 = spacy_wnut.models.reduce_first:reduce_first",
         ],
     },
     classifiers=[

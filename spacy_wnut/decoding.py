@@ -1,0 +1,136 @@
+"""From emissions to entities with confidences, for whole batches of docs."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy
+
+from .batching import batch_by_length
+from .chain import Bools, Chain, Floats, Ints, span_probabilities, viterbi
+from .labels import LabelScheme
+
+# Cells of (words x tags x tags) that are in memory at a time stay under some
+# 100 MB with this many padded words, whatever a batch of docs holds.
+MAX_PADDED_WORDS = 32_768
+
+
+class Decoded(NamedTuple):
+    """The entities of a batch of docs, in order.
+
+    docs (Ints1d): The index of each entity's doc.
+    starts, ends (Ints1d): Its first word, and the one after its last.
+    types (Ints1d): The index of its type in the label scheme.
+    confidences (Floats1d): The probability of exactly this span and type.
+    """
+
+    docs: Ints
+    starts: Ints
+    ends: Ints
+    types: Ints
+    confidences: Floats
+
+
+class Layout(NamedTuple):
+    """Where the words of a batch of docs stand in the chains decoded for them.
+
+    A word without a piece of its own (white space, say) has an emission of
+    zeros. It is no position in the chain, so it can never start or end an
+    entity, but does lie inside one that goes on after it.
+
+    rows (Ints1d): The rows of the flat emissions that are positions.
+    offsets (Ints1d): For each doc, where its positions begin in `rows`.
+    counts (Ints1d): For each doc, how many positions it has.
+    words (Ints1d): For each row, its index among the doc's words.
+    """
+
+    rows: Ints
+    offsets: Ints
+    counts: Ints
+    words: Ints
+
+    @classmethod
+    def of(cls, emissions: Floats, lengths: Ints) -> "Layout":
+        """The layout of flat emissions, shape (sum of lengths, T)."""
+        doc_of_row = numpy.repeat(numpy.arange(len(lengths)), lengths)
+        first_row = numpy.cumsum(lengths) - lengths
+        rows = numpy.flatnonzero(emissions.any(axis=1))
+        counts = numpy.bincount(doc_of_row[rows], minlength=len(lengths))
+        words = numpy.arange(len(emissions)) - first_row[doc_of_row]
+        return cls(rows, numpy.cumsum(counts) - counts, counts, words)
+
+    def batches(self) -> Iterator[tuple[Ints, Ints, Ints]]:
+        """Docs of similar length together.
+
+        YIELDS (Tuple[Ints1d, Ints1d, Ints2d]): The docs' indices (B,), their
+            lengths (B,), and the rows of their positions (B, L). The padding
+            repeats some row of the batch.
+        """
+        docs = numpy.flatnonzero(self.counts)
+        for batch in batch_by_length(self.counts[docs], MAX_PADDED_WORDS):
+            chosen = docs[batch]
+            lengths = self.counts[chosen]
+            at = numpy.minimum(numpy.arange(lengths.max()), lengths[:, None] - 1)
+            yield chosen, lengths, self.rows[self.offsets[chosen][:, None] + at]
+
+
+def legal_chain(scheme: LabelScheme) -> Chain:
+    """The chain that gives illegal BIO moves minus infinity, all others zero:
+    O -> I-x, B-x -> I-y and a start with I-x are impossible.
+    """
+    n_tags = len(scheme.tags)
+    moves = [[scheme.is_legal(a, b) for b in range(n_tags)] for a in range(n_tags)]
+    starts = [scheme.is_legal_start(tag) for tag in range(n_tags)]
+    return Chain(
+        numpy.where(moves, 0.0, -numpy.inf),
+        numpy.where(starts, 0.0, -numpy.inf),
+        numpy.zeros(n_tags),
+    )
+
+
+def decode(
+    emissions: Floats, lengths: Ints, chain: Chain, barred: Bools | None = None
+) -> Decoded:
+    """Find the most probable entities of a batch of docs.
+
+    emissions (Floats2d): A row a word, shape (sum of lengths, T).
+    lengths (Ints1d): The number of words of each doc.
+    chain (Chain): The chain's scores, illegal moves at minus infinity.
+    barred (Optional[Bools1d]): Words that must stay outside, one a row.
+    RETURNS (Decoded): The entities, sorted by doc and start.
+    """
+    emissions = emissions.astype(numpy.float64)
+    layout = Layout.of(emissions, lengths)
+    if barred is not None:
+        emissions[barred, 1:] = -numpy.inf
+    found = []
+    for docs, doc_lengths, rows in layout.batches():
+        scores = emissions[rows]
+        spans = _find_spans(viterbi(scores, doc_lengths, chain))
+        if len(spans):
+            row, start, end, begin = spans.T
+            found.append(
+                Decoded(
+                    docs[row],
+                    layout.words[rows[row, start]],
+                    layout.words[rows[row, end - 1]] + 1,
+                    (begin - 1) // 2,
+                    span_probabilities(scores, doc_lengths, chain, spans),
+                )
+            )
+    if not found:
+        none = numpy.zeros(0, dtype=numpy.int64)
+        return Decoded(none, none, none, none, numpy.zeros(0))
+    together = Decoded(*(numpy.concatenate(field) for field in zip(*found, strict=True)))
+    order = numpy.lexsort((together.starts, together.docs))
+    return Decoded(*(field[order] for field in together))
+
+
+def _find_spans(tags: Ints) -> Ints:
+    """The entities of legal paths, as `span_probabilities` takes them."""
+    in_entity = tags > 0
+    is_begin = in_entity & (tags % 2 == 1)
+    goes_on = numpy.zeros_like(in_entity)
+    goes_on[:, :-1] = (in_entity & ~is_begin)[:, 1:]
+    row, start = numpy.nonzero(is_begin)
+    _, last = numpy.nonzero(in_entity & ~goes_on)
+    return numpy.stack([row, start, last + 1, tags[row, start]], axis=1)

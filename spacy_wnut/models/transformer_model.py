@@ -1,0 +1,309 @@
+"""The encoder as a layer of spaCy's `transformer` component, batched by pieces.
+
+It stands in the place of `spacy-transformers.TransformerModel.v3` and differs in
+two ways. Docs are cut into windows that are bounded in word pieces, not words,
+so that nothing is truncated and a very long word harms none after it. And
+windows of similar length are run together under a budget of padded pieces, so
+that little time goes into padding, in training as in use.
+"""
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import numpy
+import torch
+from spacy.tokens import Doc
+from spacy_transformers.architectures import split_trf_batch, trfs2arrays
+from spacy_transformers.data_classes import (
+    FullTransformerBatch,
+    TransformerData,
+    WordpieceBatch,
+)
+from spacy_transformers.layers import TransformerModel
+from spacy_transformers.layers.transformer_model import init as init_transformer
+from spacy_transformers.span_getters import get_doc_spans
+from thinc.api import Model, chain, torch2xp, xp2torch
+from thinc.types import Floats2d, Ragged
+from transformers.modeling_outputs import BaseModelOutput
+
+from ..batching import batch_by_length
+from .wordpieces import Pieces, Specials, Windows, cut_windows, pad_windows, tokenize
+
+
+def create_transformer_model(
+    name: str,
+    window: int = 254,
+    stride: int = 192,
+    batch_pieces: int = 512,
+    tokenizer_config: dict[str, Any] = {},  # noqa: B006
+    transformer_config: dict[str, Any] = {},  # noqa: B006
+    mixed_precision: bool = False,
+    grad_scaler_config: dict[str, Any] = {},  # noqa: B006
+) -> Model[list[Doc], FullTransformerBatch]:
+    """Any encoder that `AutoModel` loads and that has a fast tokenizer.
+
+    The output has for each doc the vectors of its special tokens and pieces in
+    one row, stitched together from the doc's windows, without padding.
+
+    name (str): A model on the hub or a folder. Weights in half precision are
+        loaded in full precision.
+    window (int): The greatest number of word pieces in a window, special tokens
+        not counted.
+    stride (int): How many pieces a window starts behind the one before it. The
+        overlap of window - stride pieces gives both sides context.
+    batch_pieces (int): The greatest number of pieces in a batch that is run at
+        once, special tokens and padding counted. Changes speed and memory, not
+        the results.
+    tokenizer_config (Dict[str, Any]): Settings for `AutoTokenizer`.
+    transformer_config (Dict[str, Any]): Settings for `AutoConfig`.
+    mixed_precision (bool): Run whitelisted operations in half precision (GPU).
+    grad_scaler_config (Dict[str, Any]): Settings for gradient scaling.
+
+    Raises ValueError if window, stride and batch_pieces don't fit together.
+    """
+    if not 0 < stride <= window:
+        raise ValueError(
+            f"stride has to be between 1 and window ({window}), got {stride}"
+        )
+    if batch_pieces < 1:
+        raise ValueError(f"batch_pieces has to be at least 1, got {batch_pieces}")
+    return WordPieceTransformer(
+        name,
+        window=window,
+        stride=stride,
+        batch_pieces=batch_pieces,
+        tokenizer_config=dict(tokenizer_config),
+        transformer_config=dict(transformer_config),
+        mixed_precision=mixed_precision,
+        grad_scaler_config=dict(grad_scaler_config),
+    )
+
+
+def create_tok2vec_transformer(
+    transformer: Model[list[Doc], FullTransformerBatch],
+    pooling: Model[Ragged, Floats2d],
+    grad_factor: float = 1.0,
+) -> Model[list[Doc], list[Floats2d]]:
+    """The encoder inside of a component, in place of a listener. It is what
+    `nlp.replace_listeners` makes of `spacy-wnut.TransformerModel.v1`.
+
+    transformer (Model[List[Doc], FullTransformerBatch]): The encoder.
+    pooling (Model[Ragged, Floats2d]): From a word's pieces to the word.
+    grad_factor (float): Factor on the gradient that goes into the encoder.
+    """
+    return chain(_replace_listener(transformer), trfs2arrays(pooling, grad_factor))
+
+
+class WordPieceTransformer(TransformerModel):
+    """A `TransformerModel` that runs windows of word pieces."""
+
+    def __init__(
+        self, name: str, *, window: int, stride: int, batch_pieces: int, **settings: Any
+    ) -> None:
+        super().__init__(name, get_doc_spans, **settings)
+        self._func = forward
+        self._init = init
+        self.attrs.update(
+            window=window,
+            stride=stride,
+            batch_pieces=batch_pieces,
+            replace_listener=_replace_listener,
+            replace_listener_cfg=_replace_listener_cfg,
+        )
+
+    def copy(self) -> "WordPieceTransformer":
+        """A copy with a model id of its own; layers are copied deeply."""
+        sizes = {key: self.attrs[key] for key in ("window", "stride", "batch_pieces")}
+        copied = WordPieceTransformer(self.attrs["name"], **sizes)
+        copied.attrs["has_transformer"] = self.attrs["has_transformer"]
+        copied._dims = dict(self._dims)
+        copied._layers = [copy.deepcopy(self.layers[0])]
+        return copied
+
+
+def init(
+    model: WordPieceTransformer,
+    X: list[Doc] | None = None,
+    Y: Any = None,
+) -> None:
+    init_transformer(model)
+    config = model.transformer.config
+    # A checkpoint in half precision is a matter of storage. Training in it
+    # would lose small updates, and the config would have it loaded back so.
+    model.transformer.float()
+    config.torch_dtype = torch.float32
+    if not model.tokenizer.is_fast:
+        raise ValueError(
+            f"the tokenizer of {model.attrs['name']!r} has no fast version, so its "
+            "pieces can't be aligned with words. Use the architecture "
+            "spacy-transformers.TransformerModel.v3 for it, or another encoder"
+        )
+    specials = Specials.of(model.tokenizer.backend_tokenizer)
+    room = getattr(config, "max_position_embeddings", None) or model.attrs["window"]
+    most = min(room, model.tokenizer.model_max_length) - sum(map(len, specials))
+    if 0 < most < model.attrs["window"]:
+        raise ValueError(
+            f"window is {model.attrs['window']} pieces, but {model.attrs['name']!r} "
+            f"takes at most {most} besides special tokens. Set "
+            f"components.transformer.model.window to {most} or less"
+        )
+
+
+def forward(
+    model: WordPieceTransformer, docs: list[Doc], is_train: bool
+) -> tuple[FullTransformerBatch, Callable[[FullTransformerBatch], list[Doc]]]:
+    tokenizer = model.tokenizer.backend_tokenizer
+    specials = Specials.of(tokenizer)
+    pieces = tokenize(tokenizer, docs)
+    n_pieces = numpy.asarray([len(p.ids) for p in pieces])
+    windows = cut_windows(n_pieces, model.attrs["window"], model.attrs["stride"])
+    # Every doc with words has at least one row, even if it has no pieces.
+    n_rows = numpy.maximum(n_pieces + sum(map(len, specials)), 1)
+    offsets = numpy.cumsum(n_rows) - n_rows
+    stitched = model.ops.alloc2f(int(n_rows.sum()), model.get_dim("nO"))
+    runs = []
+    lengths = windows.ends - windows.starts + sum(map(len, specials))
+    for batch in batch_by_length(lengths, model.attrs["batch_pieces"]):
+        output, backprop_run = model.layers[0](
+            _as_wordpieces(model, pieces, windows, batch, specials), is_train
+        )
+        hidden = output.last_hidden_state
+        sources, targets = _stitches(windows, batch, specials, n_pieces, offsets)
+        flat = torch2xp(hidden.detach().reshape(-1, hidden.shape[-1]).float())
+        stitched[targets] = flat[sources]
+        runs.append((hidden.shape, sources, targets, backprop_run))
+    data = _split(model, pieces, specials, stitched, offsets, n_rows)
+    output = StitchedBatch(
+        spans=[[doc[:]] if len(doc) else [] for doc in docs],
+        wordpieces=WordpieceBatch.empty(),
+        model_output=BaseModelOutput(),
+        align=Ragged(numpy.zeros(0, dtype="i"), numpy.zeros(0, dtype="i")),
+        cached_doc_data=[
+            part if len(doc) else TransformerData.empty()
+            for doc, part in zip(docs, data, strict=True)
+        ],
+    )
+
+    def backprop(d_output: FullTransformerBatch) -> list[Doc]:
+        d_stitched = model.ops.alloc2f(*stitched.shape)
+        filled = [offset for offset, doc in zip(offsets, docs, strict=True) if len(doc)]
+        d_parts = d_output.model_output["last_hidden_state"]
+        for offset, d_part in zip(filled, d_parts, strict=True):
+            d_stitched[offset : offset + d_part.shape[1]] = d_part[0]
+        for shape, sources, targets, backprop_run in runs:
+            d_flat = model.ops.alloc2f(shape[0] * shape[1], shape[2])
+            d_flat[sources] = d_stitched[targets]
+            d_hidden = xp2torch(d_flat.reshape(shape))
+            backprop_run(BaseModelOutput(last_hidden_state=d_hidden))
+        return docs
+
+    return output, backprop
+
+
+class StitchedBatch(FullTransformerBatch):
+    """A `FullTransformerBatch` whose docs have rows of different lengths."""
+
+    def unsplit_by_doc(self, arrays: list[list[Any]]) -> FullTransformerBatch:
+        """Collect the gradients by the docs' vectors, one (1, n, width) a doc."""
+        return FullTransformerBatch(
+            spans=self.spans,
+            wordpieces=self.wordpieces,
+            model_output={"last_hidden_state": [tensors[0] for tensors in arrays]},
+            align=self.align,
+        )
+
+
+def _as_wordpieces(
+    model: WordPieceTransformer,
+    pieces: list[Pieces],
+    windows: Windows,
+    batch: Any,
+    specials: Specials,
+) -> WordpieceBatch:
+    pad = model.tokenizer.pad_token_id or 0
+    ids, lengths = pad_windows(pieces, windows, batch, specials, pad)
+    mask = numpy.arange(ids.shape[1]) < lengths[:, None]
+    has_types = "token_type_ids" in model.tokenizer.model_input_names
+    return WordpieceBatch(
+        strings=[],
+        input_ids=ids,
+        attention_mask=mask.astype("f"),
+        lengths=lengths.tolist(),
+        token_type_ids=numpy.zeros_like(ids) if has_types else None,
+    )
+
+
+def _stitches(
+    windows: Windows, batch: Any, specials: Specials, n_pieces: Any, offsets: Any
+) -> tuple[Any, Any]:
+    """Which rows of a batch's flat output go to which rows of the stitched one.
+
+    The special tokens before come from a doc's first window, those after from
+    its last.
+    """
+    n_before, n_after = len(specials.before), len(specials.after)
+    width = (windows.ends - windows.starts)[batch].max() + n_before + n_after
+    starts, docs = windows.starts[batch], windows.docs[batch]
+    firsts, lasts = windows.own_starts[batch], windows.own_ends[batch]
+    # In positions of the doc's row, where its first piece stands at n_before.
+    firsts = numpy.where(firsts == 0, 0, firsts + n_before)
+    lasts = lasts + n_before + numpy.where(lasts == n_pieces[docs], n_after, 0)
+    counts = lasts - firsts
+    row = numpy.repeat(numpy.arange(len(batch)), counts)
+    within = numpy.arange(counts.sum()) - numpy.repeat(counts.cumsum() - counts, counts)
+    position = firsts[row] + within
+    return row * width + position - starts[row], offsets[docs][row] + position
+
+
+def _split(
+    model: WordPieceTransformer,
+    pieces: list[Pieces],
+    specials: Specials,
+    stitched: Any,
+    offsets: Any,
+    n_rows: Any,
+) -> list[TransformerData]:
+    to_strings = model.tokenizer.convert_ids_to_tokens
+    before, after = to_strings(specials.before), to_strings(specials.after)
+    data = []
+    for part, offset, length in zip(pieces, offsets, n_rows, strict=True):
+        total = int(part.counts.sum())
+        within = numpy.arange(total) - numpy.repeat(
+            part.counts.cumsum() - part.counts, part.counts
+        )
+        align = numpy.repeat(part.firsts, part.counts) + within + len(specials.before)
+        ids = numpy.concatenate([specials.before, part.ids, specials.after])
+        data.append(
+            TransformerData(
+                wordpieces=WordpieceBatch(
+                    strings=[before + part.strings + after],
+                    input_ids=ids[None].astype("int64"),
+                    attention_mask=numpy.ones((1, len(ids)), dtype="f"),
+                    lengths=[len(ids)],
+                    token_type_ids=None,
+                ),
+                model_output=BaseModelOutput(
+                    last_hidden_state=stitched[offset : offset + length][None]
+                ),
+                align=Ragged(align.astype("i"), part.counts.astype("i")),
+            )
+        )
+    return data
+
+
+def _replace_listener(
+    model: WordPieceTransformer,
+) -> Model[list[Doc], list[TransformerData]]:
+    return chain(model, split_trf_batch())
+
+
+def _replace_listener_cfg(
+    transformer: dict[str, Any], listener: dict[str, Any]
+) -> dict[str, Any]:
+    return {
+        "@architectures": "spacy-wnut.Tok2VecTransformer.v1",
+        "transformer": transformer,
+        "pooling": listener["pooling"],
+        "grad_factor": listener["grad_factor"],
+    }
