@@ -1,0 +1,39 @@
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..scoring.matching import read_posts
+from ..scoring.measures import all_scores
+from ..scoring.report import report_scores
+from ._app import app
+
+
+@app.command("score")
+def score_cli(
+    gold: Annotated[
+        Path, typer.Argument(help="CoNLL file with the right tags", show_default=False)
+    ],
+    predicted: Annotated[
+        Path,
+        typer.Argument(
+            help="CoNLL file of any system, with the same tokens in the same order",
+            show_default=False,
+        ),
+    ],
+    json_to: Annotated[
+        Path | None,
+        typer.Option(
+            "--json",
+            help="File to write the scores to, as fractions; - for standard output",
+            dir_okay=False,
+            allow_dash=True,
+        ),
+    ] = None,
+) -> None:
+    """Score a system's CoNLL file against the right one.
+
+    Tokens are matched by position; the last column is the tag.
+    """
+    posts = list(read_posts(gold, predicted))
+    report_scores(f"{len(posts)} posts of {gold}", all_scores(posts), json_to)

@@ -1,0 +1,77 @@
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from spacy_wnut.cli import app
+from spacy_wnut.errors import WnutError
+
+GOLD = "Ann\tB-person\nLee\tI-person\n\nin\tO\nParis\tB-location\n"
+PREDICTED = "Ann B-person\r\nLee I-person\r\n\r\nin O\r\nParis I-location\r\n"
+ONES = {"precision": 1.0, "recall": 1.0, "f1": 1.0}
+SCORES = {
+    "entity": ONES,
+    "surface": ONES,
+    "per_type": {"location": ONES, "person": ONES},
+    "seqeval": {**ONES, "accuracy": 0.75},
+    "seqeval_strict": {"precision": 1.0, "recall": 0.5, "f1": 2 / 3},
+}
+
+
+@pytest.fixture
+def files(tmp_path):
+    (tmp_path / "gold.conll").write_bytes(GOLD.encode())
+    (tmp_path / "predicted.conll").write_bytes(PREDICTED.encode())
+    return [str(tmp_path / "gold.conll"), str(tmp_path / "predicted.conll")]
+
+
+def run(*args):
+    result = CliRunner().invoke(app, ["score", *args])
+    if isinstance(result.exception, WnutError):
+        raise result.exception
+    return result
+
+
+def test_table(files):
+    result = run(*files)
+    assert result.exit_code == 0
+    lines = result.stdout.splitlines()
+    assert lines[0] == f"2 posts of {files[0]}"
+    assert ["seqeval", "100.00", "100.00", "100.00", "75.00"] in [
+        line.split() for line in lines
+    ]
+
+
+def test_json_to_standard_output(files):
+    result = run(*files, "--json", "-")
+    assert result.exit_code == 0
+    assert json.loads(result.stdout) == SCORES
+
+
+def test_json_to_a_file(files, tmp_path):
+    result = run(*files, "--json", str(tmp_path / "scores.json"))
+    assert result.exit_code == 0
+    assert "seqeval strict" in result.stdout
+    assert json.loads((tmp_path / "scores.json").read_text()) == SCORES
+
+
+def test_json_to_a_folder_is_refused_and_the_folder_left_alone(files, tmp_path):
+    result = run(*files, "--json", str(tmp_path))
+    assert result.exit_code == 2
+    assert "is a directory" in result.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "gold.conll",
+        "predicted.conll",
+    ]
+
+
+def test_file_that_is_not_there(files):
+    with pytest.raises(WnutError, match=r"nowhere\.conll isn't there"):
+        run(files[0], "nowhere.conll")
+
+
+def test_counts_that_differ(files, tmp_path):
+    short = tmp_path / "short.conll"
+    short.write_text("Ann O\n")
+    with pytest.raises(WnutError, match="post 1 has 2 tokens"):
+        run(files[0], str(short))

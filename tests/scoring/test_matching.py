@@ -1,0 +1,67 @@
+import pytest
+
+from spacy_wnut.errors import WnutError
+from spacy_wnut.labels import Entity
+from spacy_wnut.scoring.matching import read_posts
+
+GOLD = "Ann\tB-person\nLee\tI-person\nrocks\tO\n\nin\tO\nParis\tB-location\n"
+
+
+@pytest.fixture
+def gold(tmp_path):
+    path = tmp_path / "gold.conll"
+    path.write_text(GOLD)
+    return path
+
+
+def write_predicted(tmp_path, data: bytes):
+    path = tmp_path / "predicted.conll"
+    path.write_bytes(data)
+    return path
+
+
+def test_words_are_golds_and_the_last_column_is_the_tag(tmp_path, gold):
+    # Altered words, spaces, more columns, CRLF, an orphan I-, no final newline.
+    predicted = write_predicted(
+        tmp_path,
+        b"ann NNP B-person\r\nlee NNP O\r\n<unk> VB O\r\n \r\n"
+        b"in IN O\r\nparis NNP I-location",
+    )
+    first, second = read_posts(gold, predicted)
+    assert first.words == ["Ann ", "Lee ", "rocks "]
+    assert first.gold == {Entity(0, 2, "person")}
+    assert first.predicted == {Entity(0, 1, "person")}
+    assert second.words == ["in ", "Paris "]
+    assert second.predicted_tags == ["O", "I-location"]
+    assert second.predicted == second.gold == {Entity(1, 2, "location")}
+
+
+def test_token_counts_differ(tmp_path, gold):
+    predicted = write_predicted(tmp_path, b"Ann O\nLee O\nrocks O\n\nParis O\n")
+    with pytest.raises(WnutError) as error:
+        list(read_posts(gold, predicted))
+    assert (
+        f"post 2 has 2 tokens in {gold} (from line 5), but 1 in {predicted} "
+        "(from line 5)"
+    ) in str(error.value)
+
+
+def test_predicted_has_fewer_posts(tmp_path, gold):
+    predicted = write_predicted(tmp_path, b"Ann O\nLee O\nrocks O\n")
+    with pytest.raises(WnutError) as error:
+        list(read_posts(gold, predicted))
+    assert (
+        f"{gold} has 2 posts, but {predicted} has 1: post 2 ({gold}, line 5) is the "
+        "first without a counterpart"
+    ) in str(error.value)
+
+
+def test_predicted_has_more_posts(tmp_path, gold):
+    more = GOLD + "\nmore\tO\n\nand\tO\nmore\tO\n"
+    predicted = write_predicted(tmp_path, more.encode())
+    with pytest.raises(WnutError) as error:
+        list(read_posts(gold, predicted))
+    assert (
+        f"{predicted} has 4 posts, but {gold} has 2: post 3 ({predicted}, line 8) is "
+        "the first without a counterpart"
+    ) in str(error.value)
