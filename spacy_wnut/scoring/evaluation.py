@@ -1,0 +1,107 @@
+"""Run a pipeline over a corpus, to score what it predicts."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from spacy.language import Language
+from spacy.training import Corpus, Example
+from spacy.util import load_model
+from thinc.api import require_gpu
+from tqdm import tqdm  # type: ignore[import-untyped]
+
+from ..errors import WnutError
+from .examples import examples_to_posts
+from .measures import ScoredPost
+
+
+class Evaluation(NamedTuple):
+    """The `posts` of a corpus as a pipeline tagged them, and the `protocol`: "gold
+    tokens" if it was given the file's tokens, "spaCy tokens" if it made its own.
+    """
+
+    posts: list[ScoredPost]
+    protocol: str
+
+
+def evaluate_pipeline(model: str, corpus: Path, gpu_id: int) -> Evaluation:
+    """Run a pipeline over the posts of a corpus, with a progress bar on stderr.
+
+    model (str): The name of an installed pipeline, or its folder.
+    corpus (Path): A DocBin file as `convert` writes it. It holds the protocol: docs
+        that don't know their spaces are evaluated on their own tokens.
+    gpu_id (int): The GPU to run on, or -1 for the CPU.
+
+    Raises WnutError if the GPU, the pipeline or the corpus can't be used, or the
+    pipeline sets no entities.
+    """
+    nlp = _load_pipeline(model, gpu_id)
+    examples = _read_corpus(corpus, nlp)
+    protocol = _protocol(corpus, examples)
+    docs = nlp.pipe(example.predicted for example in examples)
+    progress = tqdm(docs, total=len(examples), unit="post", leave=False, disable=None)
+    for example, doc in zip(examples, progress, strict=True):
+        example.predicted = doc
+    if not any(example.predicted.has_annotation("ENT_IOB") for example in examples):
+        raise WnutError(
+            f"no component of the pipeline {model} sets entities (it has: "
+            f"{', '.join(nlp.pipe_names) or 'none'}): give one with a component like "
+            "ner or entity_ruler"
+        )
+    return Evaluation(list(examples_to_posts(examples)), protocol)
+
+
+def _load_pipeline(model: str, gpu_id: int) -> Language:
+    # Before loading: weights are put where the pipeline runs.
+    if gpu_id >= 0:
+        try:
+            require_gpu(gpu_id)
+        except (RuntimeError, ValueError) as err:
+            raise WnutError(
+                f"GPU {gpu_id} can't be used: {err}. Leave --gpu-id out to run on the CPU"
+            ) from err
+    try:
+        return load_model(model)
+    except (ImportError, OSError, ValueError) as err:
+        raise WnutError(
+            f"the pipeline {model} can't be loaded: give the name of an installed one "
+            f"or the folder of one. spaCy says: {err}"
+        ) from err
+
+
+def _read_corpus(corpus: Path, nlp: Language) -> list[Example]:
+    # spaCy's Corpus passes over files with other names without a word.
+    if corpus.suffix != ".spacy":
+        raise WnutError(
+            f"{corpus} is no corpus: give one .spacy file, as `spacy-wnut convert` "
+            "writes it"
+        )
+    if not corpus.is_file():
+        raise WnutError(f"there is no file {corpus}: make it with `spacy-wnut convert`")
+    try:
+        examples = list(Corpus(corpus)(nlp))
+    except (KeyError, OSError, TypeError, ValueError) as err:
+        raise WnutError(
+            f"{corpus} can't be read as a DocBin: {err!r}. Make it with "
+            "`spacy-wnut convert`"
+        ) from err
+    if not any(example.reference.has_annotation("ENT_IOB") for example in examples):
+        raise WnutError(
+            f"{corpus} holds no docs with entity annotation ({len(examples)} docs): "
+            "make it with `spacy-wnut convert` from a file with tags"
+        )
+    return examples
+
+
+def _protocol(corpus: Path, examples: Sequence[Example]) -> str:
+    protocols = {
+        "gold tokens" if example.reference.has_unknown_spaces else "spaCy tokens"
+        for example in examples
+    }
+    if len(protocols) > 1:
+        raise WnutError(
+            f"some docs of {corpus} know their spaces and some don't: that mixes gold "
+            "tokens with spaCy's. Make one corpus a protocol, with "
+            "`spacy-wnut convert --tokens`"
+        )
+    return protocols.pop()
