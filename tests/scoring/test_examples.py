@@ -1,0 +1,154 @@
+import pytest
+import spacy
+from spacy.tokens import Doc, Span
+from spacy.training import Example
+
+from spacy_wnut.errors import WnutError
+from spacy_wnut.labels import Entity
+from spacy_wnut.scoring.examples import examples_to_posts
+
+NLP = spacy.blank("en")
+
+
+def make_doc(words, ents=(), spaces=None, missing=()):
+    """A doc whose entities are (start, end, label) in tokens."""
+    doc = Doc(NLP.vocab, words=words, spaces=spaces)
+    doc.set_ents(
+        [Span(doc, *ent) for ent in ents], missing=[doc[i : i + 1] for i in missing]
+    )
+    return doc
+
+
+def to_post(predicted, reference):
+    [post] = examples_to_posts([Example(predicted, reference)])
+    return post
+
+
+def test_same_tokens_are_the_units():
+    reference = make_doc(["lives", "in", "New", "York"], [(2, 4, "location")])
+    predicted = make_doc(["lives", "in", "New", "York"], [(3, 4, "location")])
+    post = to_post(predicted, reference)
+    assert post.words == ["lives ", "in ", "New ", "York "]
+    assert post.gold_tags == ["O", "O", "B-location", "I-location"]
+    assert post.predicted_tags == ["O", "O", "O", "B-location"]
+    assert post.surface(post.gold) == {("New York", "location")}
+
+
+def test_same_tokens_count_though_one_doc_knows_its_spaces():
+    reference = make_doc(["(", "Paris", ")"], [(1, 2, "location")])
+    predicted = make_doc(
+        ["(", "Paris", ")"], [(1, 2, "location")], spaces=[False, False, False]
+    )
+    post = to_post(predicted, reference)
+    assert post.gold == post.predicted == {Entity(1, 2, "location")}
+
+
+# The file: "@Ann 's iPhone7s rock", the pipeline: "@Ann's" cut elsewhere.
+FILE_WORDS = ["@Ann's", "iPhone", "7s", "rock"]
+FILE_SPACES = [True, False, True, False]
+SPACY_WORDS = ["@", "Ann", "'s", "iPhone7s", "rock"]
+SPACY_SPACES = [False, False, True, True, False]
+
+
+def test_same_characters_in_other_tokens_agree():
+    reference = make_doc(FILE_WORDS, [(0, 1, "person"), (1, 3, "product")], FILE_SPACES)
+    predicted = make_doc(
+        SPACY_WORDS, [(0, 3, "person"), (3, 4, "product")], SPACY_SPACES
+    )
+    post = to_post(predicted, reference)
+    assert post.words == ["@", "Ann", "'s ", "iPhone", "7s ", "rock"]
+    assert post.gold_tags == post.predicted_tags
+    assert post.gold == {Entity(0, 3, "person"), Entity(3, 5, "product")}
+    assert post.surface(post.gold) == {("@Ann's", "person"), ("iPhone7s", "product")}
+
+
+def test_one_character_off_is_wrong():
+    reference = make_doc(FILE_WORDS, [(0, 1, "person")], FILE_SPACES)
+    predicted = make_doc(SPACY_WORDS, [(1, 3, "person")], SPACY_SPACES)
+    post = to_post(predicted, reference)
+    assert post.gold == {Entity(0, 3, "person")}
+    assert post.predicted == {Entity(1, 3, "person")}
+
+
+def test_other_type_is_wrong():
+    reference = make_doc(FILE_WORDS, [(1, 3, "product")], FILE_SPACES)
+    predicted = make_doc(SPACY_WORDS, [(3, 4, "group")], SPACY_SPACES)
+    post = to_post(predicted, reference)
+    assert post.gold == {Entity(3, 5, "product")}
+    assert post.predicted == {Entity(3, 5, "group")}
+
+
+def test_predicted_tokens_made_from_the_text():
+    reference = make_doc(["don't", "visit", "Paris!"], [(2, 3, "location")])
+    predicted = NLP(reference.text)
+    predicted.ents = [Span(predicted, 3, 4, "location")]
+    post = to_post(predicted, reference)
+    assert post.words == ["do", "n't ", "visit ", "Paris", "! "]
+    assert post.gold == {Entity(3, 5, "location")}
+    assert post.predicted == {Entity(3, 4, "location")}
+
+
+def test_white_space_tokens_are_units():
+    predicted = NLP("  in  Paris \n now")
+    assert [token.text for token in predicted] == [
+        "  ",
+        "in",
+        " ",
+        "Paris",
+        "\n ",
+        "now",
+    ]
+    predicted.ents = [Span(predicted, 3, 4, "location")]
+    # One token for each run of characters without white space.
+    reference = make_doc(
+        ["  in", " ", "Paris", "\n", " ", "now"],
+        [(2, 3, "location")],
+        [True, False, True, False, False, False],
+    )
+    assert reference.text == predicted.text
+    post = to_post(predicted, reference)
+    assert post.words == ["  ", "in ", " ", "Paris ", "\n", " ", "now"]
+    assert post.gold == post.predicted == {Entity(3, 4, "location")}
+
+
+def test_a_space_that_is_a_token_on_one_side():
+    reference = make_doc(["a", " ", "b"], [(2, 3, "x")], [False, True, False])
+    predicted = make_doc(["a", " ", "b"], [(2, 3, "x")], [True, False, False])
+    assert reference.text == predicted.text
+    post = to_post(predicted, reference)
+    assert post.gold == post.predicted == {Entity(2, 3, "x")}
+
+
+def test_adjacent_entities_stay_apart():
+    ents = [(0, 1, "person"), (1, 2, "person")]
+    post = to_post(make_doc(["Ann", "Bob"], ents), make_doc(["Ann", "Bob"], ents))
+    assert post.predicted == {Entity(0, 1, "person"), Entity(1, 2, "person")}
+
+
+def test_unannotated_tokens_are_left_out():
+    words = ["Ann", "and", "Bob", "in", "Paris"]
+    reference = make_doc(words, [(0, 1, "person")], missing=[2, 3])
+    predicted = make_doc(
+        words, [(0, 1, "person"), (1, 3, "person"), (4, 5, "location")]
+    )
+    post = to_post(predicted, reference)
+    assert post.words == ["Ann ", "and ", "Paris "]
+    assert post.gold_tags == ["B-person", "O", "O"]
+    assert post.predicted_tags == ["B-person", "O", "B-location"]
+
+
+def test_unannotated_references_are_left_out():
+    reference = Doc(NLP.vocab, words=["Ann"])
+    predicted = make_doc(["Ann"], [(0, 1, "person")])
+    assert list(examples_to_posts([Example(predicted, reference)])) == []
+
+
+def test_empty_docs():
+    post = to_post(make_doc([]), make_doc([]))
+    assert (post.words, post.gold, post.predicted) == ([], set(), set())
+
+
+def test_different_texts_are_refused():
+    example = Example(make_doc(["Ann", "Lee"]), make_doc(["Ann", "Leigh"]))
+    with pytest.raises(WnutError, match=r"texts differ: 'Ann Lee ' and 'Ann Leigh '"):
+        list(examples_to_posts([example]))
