@@ -198,7 +198,7 @@ def _load_hub(name: str, scheme: LabelScheme | None) -> DatasetDict:
     try:
         loaded = _attempt(datasets.load_dataset, name, origin, **options)
     except WnutError as err:
-        if silence is None:
+        if silence is None or not isinstance(err.__cause__, ConnectionError):
             raise
         raise WnutError(f"{origin} isn't in the cache, and {silence}") from err
     finally:
