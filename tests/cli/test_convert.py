@@ -1,0 +1,84 @@
+import subprocess
+import sys
+
+import pytest
+from spacy.tokens import DocBin
+from spacy.vocab import Vocab
+from typer.testing import CliRunner
+
+from spacy_wnut.cli import app
+from spacy_wnut.errors import WnutError
+
+
+@pytest.fixture
+def source(tmp_path):
+    folder = tmp_path / "source"
+    folder.mkdir()
+    for name in ("train.conll", "dev.conll", "test.conll"):
+        (folder / name).write_text(
+            "Ann\tB-person\nin\tO\nOslo\tB-location\n\nOslo\tB-location\n",
+            encoding="utf8",
+        )
+    return str(folder)
+
+
+def run(*args):
+    return CliRunner().invoke(app, ["convert", *map(str, args)], catch_exceptions=False)
+
+
+def test_prints_a_table_of_what_it_wrote(tmp_path, source):
+    out = tmp_path / "out"
+    done = run(out, source)
+    assert done.exit_code == 0
+    lines = [line.split() for line in done.stdout.splitlines()]
+    for row in (
+        ["train", "validation", "test"],
+        ["posts", "2", "2", "2"],
+        ["tokens", "4", "4", "4"],
+        ["entities", "3", "3", "3"],
+        ["location", "2", "2", "2"],
+        ["person", "1", "1", "1"],
+    ):
+        assert row in lines
+    assert f"CoNLL files in {source}" in " ".join(done.stdout.split())
+    assert sorted(path.name for path in out.iterdir()) == [
+        "dev.spacy",
+        "test.spacy",
+        "train.spacy",
+    ]
+
+
+@pytest.mark.parametrize(
+    "options, keeps",
+    [((), True), (("--tokens", "gold"), True), (("-t", "spacy"), False)],
+)
+def test_tokens_chooses_the_protocol(tmp_path, source, options, keeps):
+    run(tmp_path / "out", source, *options)
+    [doc, _] = DocBin().from_disk(tmp_path / "out" / "dev.spacy").get_docs(Vocab())
+    assert doc.has_unknown_spaces is keeps
+
+
+def test_takes_the_first_source_that_is_not_empty(tmp_path, source):
+    assert run(tmp_path / "out", "", source, tmp_path / "gone").exit_code == 0
+    with pytest.raises(WnutError, match="All SOURCES are empty: give wnut_17"):
+        run(tmp_path / "other", "", "")
+
+
+def test_labels_are_separated_by_commas(tmp_path, source):
+    assert run(tmp_path / "out", source, "--labels", "location,person").exit_code == 0
+    with pytest.raises(WnutError, match=r"'person' is an unknown label: .* location"):
+        run(tmp_path / "out", source, "--labels", "location")
+
+
+def test_bad_input_ends_in_a_message_without_traceback(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "spacy_wnut", "convert", "out", "./gone"],
+        cwd=tmp_path,
+        capture_output=True,
+        encoding="utf8",
+    )
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert "The folder ./gone isn't there" in " ".join(done.stderr.split())
+    assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
