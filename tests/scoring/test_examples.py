@@ -1,5 +1,9 @@
+from itertools import pairwise
+
 import pytest
 import spacy
+from hypothesis import given
+from hypothesis import strategies as st
 from spacy.tokens import Doc, Span
 from spacy.training import Example
 
@@ -86,6 +90,46 @@ def test_predicted_tokens_made_from_the_text():
     assert post.words == ["do", "n't ", "visit ", "Paris", "! "]
     assert post.gold == {Entity(3, 5, "location")}
     assert post.predicted == {Entity(3, 4, "location")}
+
+
+@st.composite
+def cut_texts(draw: st.DrawFn):
+    """Two docs of one text, each cut and annotated in its own way."""
+    text = " ".join(draw(st.lists(st.text("ab", min_size=1, max_size=4), max_size=5)))
+    docs = []
+    for _ in range(2):
+        words, spaces = [], []
+        for word in text.split():
+            cuts = draw(st.sets(st.integers(1, len(word))))
+            bounds = sorted({0, *cuts, len(word)})
+            words += [word[i:j] for i, j in pairwise(bounds)]
+            spaces += [False] * (len(bounds) - 2) + [True]
+        if spaces:
+            spaces[-1] = False
+        ents, start = [], 0
+        while start < len(words):
+            end = draw(st.integers(start + 1, len(words)))
+            if draw(st.booleans()):
+                ents.append((start, end, draw(st.sampled_from(["person", "group"]))))
+            start = end
+        docs.append(make_doc(words, ents, spaces))
+    return docs
+
+
+@given(cut_texts())
+def test_right_are_the_same_characters_and_type(docs):
+    predicted, reference = docs
+    post = to_post(predicted, reference)
+
+    def characters(doc):
+        return {(ent.start_char, ent.end_char, ent.label_) for ent in doc.ents}
+
+    assert "".join(post.words) == reference.text
+    assert len(post.gold) == len(reference.ents)
+    assert len(post.predicted) == len(predicted.ents)
+    right = characters(predicted) & characters(reference)
+    assert len(post.gold & post.predicted) == len(right)
+    assert post.surface(post.gold) == {(ent.text, ent.label_) for ent in reference.ents}
 
 
 def test_white_space_tokens_are_units():
