@@ -1,6 +1,20 @@
 from ._app import app, main
+from .check import check_cli
 from .convert import convert_cli
+from .encoder import encoder_cli
 from .evaluate import evaluate_cli
+from .package import package_cli
 from .score import score_cli
+from .tiny_encoder import tiny_encoder_cli
 
-__all__ = ["app", "convert_cli", "evaluate_cli", "main", "score_cli"]
+__all__ = [
+    "app",
+    "check_cli",
+    "convert_cli",
+    "encoder_cli",
+    "evaluate_cli",
+    "main",
+    "package_cli",
+    "score_cli",
+    "tiny_encoder_cli",
+]

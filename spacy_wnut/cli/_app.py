@@ -1,6 +1,7 @@
 """The `spacy-wnut` command: one file a subcommand, registered on `app`."""
 
 import sys
+from collections.abc import Sequence
 from contextlib import redirect_stdout
 
 import typer
@@ -31,10 +32,26 @@ def main() -> None:
         app(prog_name="spacy-wnut")
     except WnutError as err:
         _fail(str(err), status=1)
+    except OSError as err:
+        # A full disk, a folder that can't be written: said by the system.
+        _fail(str(err), status=1)
     except KeyboardInterrupt:
         _fail("Interrupted: nothing half-written was left", status=130)
 
 
+def first_set(values: Sequence[str], what: str) -> str:
+    """The first value that isn't empty, so that project.yml can give a variable,
+    an environment variable and a default, in this order.
+
+    Raises WnutError if there is none.
+    """
+    for value in values:
+        if value:
+            return value
+    raise WnutError(f"All names of {what} are empty: give one that isn't")
+
+
 def _fail(text: str, status: int) -> None:
     with redirect_stdout(sys.stderr):
-        msg.fail(text, exits=status)
+        msg.fail(text)
+    sys.exit(status)

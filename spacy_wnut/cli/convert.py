@@ -7,8 +7,7 @@ from wasabi import msg
 
 from ..corpus.convert import convert
 from ..corpus.sources import load_rows
-from ..errors import WnutError
-from ._app import app
+from ._app import app, first_set
 
 
 class Tokens(str, Enum):
@@ -51,11 +50,7 @@ def convert_cli(
     with three CoNLL files, a folder in a format of the datasets library, or a
     dataset's id on the hub.
     """
-    source = next(filter(None, sources), None)
-    if source is None:
-        raise WnutError(
-            "All SOURCES are empty: give wnut_17, a folder or a dataset's id on the hub"
-        )
+    source = first_set(sources, "a source")
     rows = load_rows(source, None if labels is None else labels.split(","))
     msg.info(f"Source: {rows['train'].info.description}")
     counts = convert(rows, out_dir, "gold" if tokens is Tokens.gold else "spacy")

@@ -60,7 +60,7 @@ def test_tokens_chooses_the_protocol(tmp_path, source, options, keeps):
 
 def test_takes_the_first_source_that_is_not_empty(tmp_path, source):
     assert run(tmp_path / "out", "", source, tmp_path / "gone").exit_code == 0
-    with pytest.raises(WnutError, match="All SOURCES are empty: give wnut_17"):
+    with pytest.raises(WnutError, match="All names of a source are empty"):
         run(tmp_path / "other", "", "")
 
 

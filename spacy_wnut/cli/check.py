@@ -1,0 +1,24 @@
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from wasabi import msg
+
+from ._app import app
+
+
+@app.command("check")
+def check_cli(
+    wheels: Annotated[Path, typer.Argument(help="Folder with the wheels")],
+    name: Annotated[str, typer.Argument(help="Pipeline to load")],
+    constraints: Annotated[
+        Path | None, typer.Option(help="Versions to install, for pip's --constraint")
+    ] = None,
+) -> None:
+    """Install wheels into a fresh virtual environment and load the pipeline."""
+    from ..packaging import SENTENCE, check_wheels
+
+    msg.info(f"Installing {wheels} into a fresh virtual environment")
+    found = check_wheels(wheels, name, constraints)
+    msg.good(f"{name} loads and annotates, offline: {SENTENCE}")
+    print(found, end="")

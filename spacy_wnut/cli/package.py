@@ -1,0 +1,39 @@
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from wasabi import msg
+
+from ._app import app, first_set
+
+
+@app.command("package")
+def package_cli(
+    model: Annotated[Path, typer.Argument(help="Folder of a trained pipeline")],
+    out_dir: Annotated[Path, typer.Argument(help="Folder to write the wheel to")],
+    name: Annotated[str, typer.Option(help="Name, without the language")],
+    version: Annotated[str, typer.Option(help="Version")],
+    license_file: Annotated[Path, typer.Option("--license", help="Licence to put in")],
+    encoder: Annotated[
+        list[str],
+        typer.Option(
+            help="Encoder it was trained from. The first that isn't empty is used"
+        ),
+    ],
+    metrics: Annotated[
+        list[Path], typer.Option(help="What evaluate --json measured, for meta.json")
+    ] = [],  # noqa: B006
+) -> None:
+    """Build the wheel of a pipeline, with its measured performance."""
+    from ..packaging import package_pipeline
+
+    wheel = package_pipeline(
+        model,
+        out_dir,
+        name=name,
+        version=version,
+        encoder=first_set(encoder, "an encoder"),
+        license_file=license_file,
+        metrics=metrics,
+    )
+    msg.good(f"Built {wheel}")

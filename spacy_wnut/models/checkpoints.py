@@ -1,0 +1,122 @@
+"""Encoders as folders: fetched from the hub or a folder, or made small at random."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from ..errors import WnutError
+from ..files import replacing
+
+# What an encoder consists of. Repositories often hold the same weights for
+# other frameworks beside.
+HUB_FILES = ("*.json", "*.txt", "*.model", "*.safetensors", "pytorch_model*.bin")
+
+
+def fetch_encoder(source: str, out: Path, revision: str | None = None) -> Any:
+    """Bring an encoder into a folder, ready to be trained.
+
+    The weights are stored in full precision, as safetensors, whatever they came
+    as: a checkpoint in half precision must not be trained in half precision.
+
+    source (str): A folder, or a model on the hub. What is in the hub's cache is
+        not downloaded again; HF_HUB_OFFLINE=1 uses nothing but the cache.
+    out (Path): The folder to write.
+    revision (Optional[str]): A branch, tag or commit on the hub.
+    RETURNS (PretrainedConfig): The encoder's configuration.
+
+    Raises WnutError if the encoder can't be had, has no fast tokenizer, or isn't
+    one that `AutoModel` loads.
+    """
+    import torch
+    from transformers import AutoConfig, AutoModel, AutoTokenizer
+
+    folder = Path(source)
+    if not folder.is_dir():
+        folder = _download(source, revision)
+    try:
+        config = AutoConfig.from_pretrained(folder)
+        tokenizer = AutoTokenizer.from_pretrained(folder, use_fast=True)
+        model = AutoModel.from_pretrained(folder, torch_dtype=torch.float32)
+    except (OSError, ValueError, KeyError, ImportError) as err:
+        raise WnutError(
+            f"The encoder {source!r} can't be loaded: {_first_line(err)} It takes a "
+            "folder with config.json, model.safetensors and tokenizer.json, as "
+            "save_pretrained writes it"
+        ) from err
+    if not tokenizer.is_fast:
+        raise WnutError(
+            f"The encoder {source!r} has no fast tokenizer (tokenizer.json), which is "
+            "needed to align word pieces with words. Use another encoder"
+        )
+    with replacing(out) as beside:
+        model.save_pretrained(beside, safe_serialization=True)
+        tokenizer.save_pretrained(beside)
+    return config
+
+
+def make_tiny_encoder(texts: Iterable[str], out: Path, seed: int = 0) -> Any:
+    """Make a DistilBERT of random weights that trains in seconds and knows nothing.
+
+    texts (Iterable[str]): What the WordPiece vocabulary is learned from.
+    out (Path): The folder to write.
+    seed (int): Seed of the weights.
+    RETURNS (PretrainedConfig): The encoder's configuration.
+    """
+    import torch
+    from tokenizers import BertWordPieceTokenizer
+    from transformers import DistilBertConfig, DistilBertModel, DistilBertTokenizerFast
+
+    wordpiece = BertWordPieceTokenizer(lowercase=True)
+    wordpiece.train_from_iterable(texts, vocab_size=2000, show_progress=False)
+    tokenizer = DistilBertTokenizerFast(tokenizer_object=wordpiece, model_max_length=512)
+    config = DistilBertConfig(
+        vocab_size=wordpiece.get_vocab_size(),
+        dim=32,
+        hidden_dim=64,
+        n_layers=2,
+        n_heads=2,
+    )
+    torch.manual_seed(seed)
+    model = DistilBertModel(config)
+    with replacing(out) as beside:
+        model.save_pretrained(beside, safe_serialization=True)
+        tokenizer.save_pretrained(beside)
+    return config
+
+
+def _download(source: str, revision: str | None) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HfHubHTTPError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    try:
+        return Path(
+            snapshot_download(
+                source, revision=revision, allow_patterns=list(HUB_FILES)
+            )
+        )
+    except (RepositoryNotFoundError, GatedRepoError, HFValidationError) as err:
+        reason = f"there is no such folder and no such model on the hub ({_name(err)})"
+    except RevisionNotFoundError:
+        reason = f"the hub has no revision {revision!r} of it"
+    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as err:
+        reason = f"there is no such folder and the hub can't be reached ({_name(err)})"
+    raise WnutError(
+        f"The encoder {source!r} can't be had: {reason}. Set --vars.encoder or "
+        "SPACY_WNUT_ENCODER to a folder with config.json, model.safetensors and "
+        "tokenizer.json, or to a model on the hub that can be reached"
+    )
+
+
+def _name(err: Exception) -> str:
+    return type(err).__name__
+
+
+def _first_line(err: Exception) -> str:
+    return str(err).strip().split("\n")[0].rstrip(".") + "."
