@@ -138,9 +138,7 @@ def negative_log_likelihood(
     Raises FloatingPointError if no path of a sequence is allowed.
     """
     free = expectations(emissions, lengths, chain)
-    clamped = expectations(
-        numpy.where(allowed, emissions, -numpy.inf), lengths, chain
-    )
+    clamped = expectations(numpy.where(allowed, emissions, -numpy.inf), lengths, chain)
     return (
         free.log_z - clamped.log_z,
         free.marginals - clamped.marginals,

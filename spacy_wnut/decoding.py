@@ -120,7 +120,9 @@ def decode(
     if not found:
         none = numpy.zeros(0, dtype=numpy.int64)
         return Decoded(none, none, none, none, numpy.zeros(0))
-    together = Decoded(*(numpy.concatenate(field) for field in zip(*found, strict=True)))
+    together = Decoded(
+        *(numpy.concatenate(field) for field in zip(*found, strict=True))
+    )
     order = numpy.lexsort((together.starts, together.docs))
     return Decoded(*(field[order] for field in together))
 

@@ -353,9 +353,7 @@ class EntityTagger(TrainablePipe):
     def _chain(self) -> Chain:
         return get_chain(self.model)
 
-    def _allowed(
-        self, examples: list[Example], flat: Floats, lengths: Any
-    ) -> Bools:
+    def _allowed(self, examples: list[Example], flat: Floats, lengths: Any) -> Bools:
         allowed = numpy.ones(flat.shape, dtype=bool)
         has_pieces = flat.any(axis=1)
         scheme, start = self.scheme, 0

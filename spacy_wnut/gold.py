@@ -9,9 +9,7 @@ from .labels import OUTSIDE, LabelScheme, split_tag
 MISSING = None
 
 
-def allowed_tags(
-    example: Example, scheme: LabelScheme, has_pieces: Bools
-) -> Bools:
+def allowed_tags(example: Example, scheme: LabelScheme, has_pieces: Bools) -> Bools:
     """The tags that an example's annotation admits at each word with a piece.
 
     One tag where the reference says what stands there, all tags where its

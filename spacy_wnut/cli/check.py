@@ -4,6 +4,7 @@ from typing import Annotated
 import typer
 from wasabi import msg
 
+from ..files import replacing
 from ._app import app
 
 
@@ -11,6 +12,9 @@ from ._app import app
 def check_cli(
     wheels: Annotated[Path, typer.Argument(help="Folder with the wheels")],
     name: Annotated[str, typer.Argument(help="Pipeline to load")],
+    out: Annotated[
+        Path | None, typer.Option(help="File to write the entities found to")
+    ] = None,
     constraints: Annotated[
         Path | None, typer.Option(help="Versions to install, for pip's --constraint")
     ] = None,
@@ -20,5 +24,8 @@ def check_cli(
 
     msg.info(f"Installing {wheels} into a fresh virtual environment")
     found = check_wheels(wheels, name, constraints)
+    if out is not None:
+        with replacing(out) as beside:
+            beside.write_text(found, encoding="utf8")
     msg.good(f"{name} loads and annotates, offline: {SENTENCE}")
     print(found, end="")

@@ -68,7 +68,9 @@ def make_tiny_encoder(texts: Iterable[str], out: Path, seed: int = 0) -> Any:
 
     wordpiece = BertWordPieceTokenizer(lowercase=True)
     wordpiece.train_from_iterable(texts, vocab_size=2000, show_progress=False)
-    tokenizer = DistilBertTokenizerFast(tokenizer_object=wordpiece, model_max_length=512)
+    tokenizer = DistilBertTokenizerFast(
+        tokenizer_object=wordpiece, model_max_length=512
+    )
     config = DistilBertConfig(
         vocab_size=wordpiece.get_vocab_size(),
         dim=32,
@@ -97,9 +99,7 @@ def _download(source: str, revision: str | None) -> Path:
 
     try:
         return Path(
-            snapshot_download(
-                source, revision=revision, allow_patterns=list(HUB_FILES)
-            )
+            snapshot_download(source, revision=revision, allow_patterns=list(HUB_FILES))
         )
     except (RepositoryNotFoundError, GatedRepoError, HFValidationError) as err:
         reason = f"there is no such folder and no such model on the hub ({_name(err)})"
