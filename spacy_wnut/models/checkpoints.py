@@ -67,7 +67,9 @@ def make_tiny_encoder(texts: Iterable[str], out: Path, seed: int = 0) -> Any:
     from transformers import DistilBertConfig, DistilBertModel, DistilBertTokenizerFast
 
     wordpiece = BertWordPieceTokenizer(lowercase=True)
-    wordpiece.train_from_iterable(texts, vocab_size=2000, show_progress=False)
+    wordpiece.train_from_iterator(texts, vocab_size=2000, show_progress=False)
+    # Made anew from the vocabulary it puts [CLS] and [SEP] around a text.
+    wordpiece = BertWordPieceTokenizer(wordpiece.get_vocab(), lowercase=True)
     tokenizer = DistilBertTokenizerFast(
         tokenizer_object=wordpiece, model_max_length=512
     )
