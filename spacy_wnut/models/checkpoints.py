@@ -1,5 +1,6 @@
 """Encoders as folders: fetched from the hub or a folder, or made small at random."""
 
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from ..files import replacing
 # What an encoder consists of. Repositories often hold the same weights for
 # other frameworks beside.
 HUB_FILES = ("*.json", "*.txt", "*.model", "*.safetensors", "pytorch_model*.bin")
+SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 
 def fetch_encoder(source: str, out: Path, revision: str | None = None) -> Any:
@@ -57,7 +59,7 @@ def fetch_encoder(source: str, out: Path, revision: str | None = None) -> Any:
 def make_tiny_encoder(texts: Iterable[str], out: Path, seed: int = 0) -> Any:
     """Make a DistilBERT of random weights that trains in seconds and knows nothing.
 
-    texts (Iterable[str]): What the WordPiece vocabulary is learned from.
+    texts (Iterable[str]): What the WordPiece vocabulary is made from.
     out (Path): The folder to write.
     seed (int): Seed of the weights.
     RETURNS (PretrainedConfig): The encoder's configuration.
@@ -66,10 +68,7 @@ def make_tiny_encoder(texts: Iterable[str], out: Path, seed: int = 0) -> Any:
     from tokenizers import BertWordPieceTokenizer
     from transformers import DistilBertConfig, DistilBertModel, DistilBertTokenizerFast
 
-    wordpiece = BertWordPieceTokenizer(lowercase=True)
-    wordpiece.train_from_iterator(texts, vocab_size=2000, show_progress=False)
-    # Made anew from the vocabulary it puts [CLS] and [SEP] around a text.
-    wordpiece = BertWordPieceTokenizer(wordpiece.get_vocab(), lowercase=True)
+    wordpiece = BertWordPieceTokenizer(_make_vocabulary(texts), lowercase=True)
     tokenizer = DistilBertTokenizerFast(
         tokenizer_object=wordpiece, model_max_length=512
     )
@@ -86,6 +85,24 @@ def make_tiny_encoder(texts: Iterable[str], out: Path, seed: int = 0) -> Any:
         model.save_pretrained(beside, safe_serialization=True)
         tokenizer.save_pretrained(beside)
     return config
+
+
+def _make_vocabulary(texts: Iterable[str]) -> dict[str, int]:
+    """All characters, and the words that are there more than once.
+
+    The trainer of the tokenizers library gives another vocabulary each time.
+    """
+    from tokenizers.normalizers import BertNormalizer
+    from tokenizers.pre_tokenizers import BertPreTokenizer
+
+    normalize, split = BertNormalizer().normalize_str, BertPreTokenizer()
+    words = Counter(
+        word for text in texts for word, _ in split.pre_tokenize_str(normalize(text))
+    )
+    characters = sorted(set().union(*words))
+    frequent = sorted(word for word, count in words.items() if count > 1)
+    pieces = [*SPECIALS, *characters, *(f"##{c}" for c in characters), *frequent]
+    return {piece: i for i, piece in enumerate(dict.fromkeys(pieces))}
 
 
 def _download(source: str, revision: str | None) -> Path:
