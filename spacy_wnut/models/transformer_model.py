@@ -8,6 +8,7 @@ that little time goes into padding, in training as in use.
 """
 
 import copy
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -29,6 +30,11 @@ from transformers.modeling_outputs import BaseModelOutput
 
 from ..batching import batch_by_length
 from .wordpieces import Pieces, Specials, Windows, cut_windows, pad_windows, tokenize
+
+# A forked process has none of the threads that torch started before the fork,
+# and waits for them for ever: nlp.pipe(n_process=2) would hang.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
 
 
 def create_transformer_model(
