@@ -30,7 +30,13 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         yield beside
         if path.is_dir() and not path.is_symlink():
-            path.rename(scratch / "old")
-        beside.replace(path)
+            old = path.rename(scratch / "old")
+            try:
+                beside.replace(path)
+            except BaseException:
+                old.rename(path)
+                raise
+        else:
+            beside.replace(path)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
