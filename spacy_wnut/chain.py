@@ -107,8 +107,9 @@ def expectations(emissions: Floats, lengths: Ints, chain: Chain) -> Expectations
         raise FloatingPointError("a sequence has no path with a finite score")
     betas = backward_scores(emissions, lengths, chain)
     inside = _is_inside(emissions, lengths)
-    marginals = numpy.exp(alphas + betas - log_z[:, None, None])
-    marginals = numpy.where(inside[:, :, None], marginals, 0.0)
+    scores = alphas + betas - log_z[:, None, None]
+    # What the padding sums up to may be too large for an exponential.
+    marginals = numpy.exp(numpy.where(inside[:, :, None], scores, -numpy.inf))
     transitions = numpy.zeros_like(chain.transitions)
     for i in range(1, emissions.shape[1]):
         live = inside[:, i]
