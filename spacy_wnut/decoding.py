@@ -99,9 +99,11 @@ def decode(
     RETURNS (Decoded): The entities, sorted by doc and start.
     """
     emissions = emissions.astype(numpy.float64)
-    layout = Layout.of(emissions, lengths)
     if barred is not None:
+        # This makes them positions, even those without a piece, so that no
+        # entity goes on over them.
         emissions[barred, 1:] = -numpy.inf
+    layout = Layout.of(emissions, lengths)
     found = []
     for docs, doc_lengths, rows in layout.batches():
         scores = emissions[rows]
