@@ -41,14 +41,15 @@ def allowed_tags(example: Example, scheme: LabelScheme, has_pieces: Bools) -> Bo
 
 def _aligned_bio(example: Example) -> list[str | None]:
     to_bio = {"U": "B", "L": "I"}
+    iobs, types = example.get_aligned("ENT_IOB"), example.get_aligned("ENT_TYPE")
     tags: list[str | None] = []
-    for biluo in example.get_aligned_ner():
-        if biluo is None or biluo == "-":
-            tags.append(MISSING)
-        elif biluo == OUTSIDE:
+    for biluo, iob, kind in zip(example.get_aligned_ner(), iobs, types, strict=True):
+        # A beginning without a type marks a blocked word: it is no entity.
+        if biluo == OUTSIDE or (iob == 3 and kind == 0):
             tags.append(OUTSIDE)
+        elif biluo is None or biluo == "-":
+            tags.append(MISSING)
         else:
             prefix, _, label = biluo.partition("-")
-            # An entity of a type "" marks words that are blocked: not entities.
-            tags.append(f"{to_bio.get(prefix, prefix)}-{label}" if label else OUTSIDE)
+            tags.append(f"{to_bio.get(prefix, prefix)}-{label}")
     return tags
