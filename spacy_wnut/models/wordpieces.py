@@ -4,6 +4,7 @@ Shared by everything that runs an encoder. There are arrays of numbers in here
 and a `tokenizers.Tokenizer`, but no framework.
 """
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy
@@ -40,10 +41,18 @@ class Specials(NamedTuple):
 
     @classmethod
     def of(cls, tokenizer: "Tokenizer") -> "Specials":
-        encoding = tokenizer.encode("a", add_special_tokens=True)
-        is_special = numpy.asarray(encoding.special_tokens_mask, dtype=bool)
-        inner = numpy.flatnonzero(~is_special)
-        return cls(encoding.ids[: inner[0]], encoding.ids[inner[-1] + 1 :])
+        """Truncation and padding settings are switched off: padding would pass
+        for special tokens.
+        """
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        for text in _likely_texts(tokenizer):
+            encoding = tokenizer.encode(text, add_special_tokens=True)
+            is_special = numpy.asarray(encoding.special_tokens_mask, dtype=bool)
+            if not is_special.all():
+                inner = numpy.flatnonzero(~is_special)
+                return cls(encoding.ids[: inner[0]], encoding.ids[inner[-1] + 1 :])
+        raise ValueError("the tokenizer has no piece for any text")
 
 
 class Windows(NamedTuple):
@@ -126,14 +135,22 @@ def pad_windows(
     return ids, lengths
 
 
+def _likely_texts(tokenizer: "Tokenizer") -> Iterator[str]:
+    # Not every vocabulary knows an "a", and to list a vocabulary takes time.
+    yield "a"
+    yield from tokenizer.get_vocab()
+
+
 def _align(doc: Doc, encoding: Any) -> Pieces:
     offsets = numpy.asarray(encoding.offsets, dtype=numpy.int64).reshape(-1, 2)
-    bounds = doc.to_array(["IDX", "LENGTH"]).astype(numpy.int64).reshape(-1, 2)
-    word_starts, word_ends = bounds[:, 0], bounds[:, 0] + bounds[:, 1]
+    attrs = doc.to_array(["IDX", "LENGTH", "IS_SPACE"]).astype(numpy.int64)
+    word_starts, word_lengths, is_space = attrs.reshape(-1, 3).T
+    word_ends = word_starts + word_lengths
     # A piece belongs to every word it shares a character with. Offsets never
     # go back, so those of a word stand together.
     firsts = numpy.searchsorted(offsets[:, 1], word_starts, side="right")
     lasts = numpy.searchsorted(offsets[:, 0], word_ends, side="left")
-    counts = numpy.maximum(lasts - firsts, 0)
+    # Byte-level tokenizers have pieces for line breaks.
+    counts = numpy.where(is_space, 0, numpy.maximum(lasts - firsts, 0))
     ids = numpy.asarray(encoding.ids, dtype=numpy.int64)
     return Pieces(ids, encoding.tokens, firsts, counts)
