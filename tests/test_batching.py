@@ -1,0 +1,49 @@
+from itertools import pairwise
+
+import numpy
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spacy_wnut.batching import batch_by_length
+
+sizes = st.lists(st.integers(0, 40), max_size=30)
+budgets = st.integers(1, 100)
+
+
+def batches(lengths, budget):
+    return [batch.tolist() for batch in batch_by_length(lengths, budget)]
+
+
+@given(sizes, budgets)
+def test_every_index_comes_once_from_short_to_long(lengths, budget):
+    order = [i for batch in batches(lengths, budget) for i in batch]
+    assert sorted(order) == list(range(len(lengths)))
+    assert [lengths[i] for i in order] == sorted(lengths)
+
+
+@given(sizes, budgets)
+def test_only_a_single_sequence_exceeds_the_budget(lengths, budget):
+    for batch in batches(lengths, budget):
+        padded = len(batch) * max(lengths[i] for i in batch)
+        assert batch and (padded <= budget or len(batch) == 1)
+
+
+@given(sizes, budgets)
+def test_a_batch_ends_only_where_one_more_would_exceed_the_budget(lengths, budget):
+    found = batches(lengths, budget)
+    for batch, following in pairwise(found):
+        assert (len(batch) + 1) * lengths[following[0]] > budget
+
+
+def test_groups_similar_lengths():
+    assert batches([9, 1, 8, 2, 20, 1], 18) == [[1, 5, 3], [2, 0], [4]]
+
+
+def test_equal_lengths_keep_their_order():
+    lengths = [7, 3] * 100
+    evens, odds = list(range(0, 200, 2)), list(range(1, 200, 2))
+    assert batches(lengths, 10_000) == [odds + evens]
+
+
+def test_takes_arrays():
+    assert batches(numpy.asarray([2, 1]), 10) == [[1, 0]]

@@ -1,0 +1,86 @@
+import ast
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+import spacy
+from spacy.language import Language
+
+SETUP = Path(__file__).parents[1] / "setup.py"
+
+
+def read_declared():
+    """Group, name and value of the entry points that setup.py declares."""
+    [groups] = [
+        ast.literal_eval(node.value)
+        for node in ast.walk(ast.parse(SETUP.read_text(encoding="utf8")))
+        if isinstance(node, ast.keyword) and node.arg == "entry_points"
+    ]
+    return [
+        (group, *(part.strip() for part in line.split("=", maxsplit=1)))
+        for group, lines in groups.items()
+        for line in lines
+    ]
+
+
+DECLARED = read_declared()
+
+# Where spaCy and thinc look for what each group holds.
+REGISTRIES = {
+    "spacy_architectures": spacy.registry.architectures,
+    "spacy_scorers": spacy.registry.scorers,
+    "spacy_callbacks": spacy.registry.callbacks,
+    "spacy_augmenters": spacy.registry.augmenters,
+    "spacy_loggers": spacy.registry.loggers,
+    "spacy_misc": spacy.registry.misc,
+    "spacy_readers": spacy.registry.readers,
+    "thinc_layers": spacy.registry.layers,
+}
+REGISTERED = [(g, name) for g, name, _ in DECLARED if g in REGISTRIES]
+FACTORIES = [name for group, name, _ in DECLARED if group == "spacy_factories"]
+
+
+def test_what_is_installed_is_what_setup_declares():
+    found = metadata.distribution("spacy-wnut").entry_points
+    installed = {(point.group, point.name, point.value) for point in found}
+    assert installed == set(DECLARED), "setup.py changed: pip install -e . again"
+
+
+@pytest.mark.parametrize("group, name, value", DECLARED)
+def test_every_entry_point_resolves(group, name, value):
+    assert callable(metadata.EntryPoint(name, value, group).load())
+
+
+def test_groups_are_those_that_are_read():
+    for group, registry in REGISTRIES.items():
+        assert registry.entry_point_namespace == group
+    assert spacy.registry._entry_point_factories.entry_point_namespace == (
+        "spacy_factories"
+    )
+    groups = {group for group, _, _ in DECLARED}
+    assert groups <= {"console_scripts", "spacy_factories", *REGISTRIES}
+
+
+@pytest.mark.parametrize("group, name", REGISTERED)
+def test_every_registered_name_is_found_by_its_registry(group, name):
+    found = REGISTRIES[group].get(name)
+    declared = {(g, n): value for g, n, value in DECLARED}[group, name]
+    assert f"{found.__module__}:{found.__name__}" == declared
+    # Names can be changed in a later version without breaking old pipelines.
+    assert name.startswith("spacy-wnut.") and name.rpartition(".v")[2].isdigit()
+
+
+@pytest.mark.parametrize("name", FACTORIES)
+def test_every_factory_is_known_to_a_blank_pipeline(name):
+    nlp = spacy.blank("en")
+    assert nlp.has_factory(name)
+    assert nlp.get_factory_meta(name).factory == name
+    # A config names functions, and each of them is registered.
+    assert Language.get_factory_meta(name).default_config
+
+
+def test_something_of_every_kind_is_declared():
+    assert "entity_tagger" in FACTORIES
+    assert ("spacy_architectures", "spacy-wnut.TransformerTagger.v1") in REGISTERED
+    assert ("spacy_scorers", "spacy-wnut.scorer.v1") in REGISTERED
+    assert ("thinc_layers", "spacy-wnut.reduce_first.v1") in REGISTERED

@@ -1,0 +1,117 @@
+import numpy
+import pytest
+import spacy
+from spacy.tokens import Doc
+from spacy.training import Example
+
+from spacy_wnut.gold import allowed_tags
+from spacy_wnut.labels import LabelScheme
+
+NLP = spacy.blank("en")
+SCHEME = LabelScheme(("a", "b"))
+ANY = "any"
+
+
+def admitted(example, no_pieces=()):
+    """The tag that is admitted at each word with pieces, or ANY of them."""
+    has_pieces = numpy.ones(len(example.predicted), dtype=bool)
+    has_pieces[list(no_pieces)] = False
+    allowed = allowed_tags(example, SCHEME, has_pieces)
+    assert allowed.shape == (has_pieces.sum(), len(SCHEME.tags))
+    rows = [
+        [tag for tag, yes in zip(SCHEME.tags, row, strict=True) if yes]
+        for row in allowed
+    ]
+    assert all(len(row) == 1 or row == list(SCHEME.tags) for row in rows)
+    return [row[0] if len(row) == 1 else ANY for row in rows]
+
+
+def make_example(words, ents):
+    doc = Doc(NLP.vocab, words=words)
+    return Example(doc, Doc(NLP.vocab, words=words, ents=ents))
+
+
+def retokenized(reference, ents, predicted):
+    """Words are given with the space that follows them."""
+
+    def make_doc(words, ents=None):
+        spaces = [word.endswith(" ") for word in words]
+        words = [word.removesuffix(" ") for word in words]
+        return Doc(NLP.vocab, words=words, spaces=spaces, ents=ents)
+
+    return Example(make_doc(predicted), make_doc(reference, ents))
+
+
+def test_annotated_words_admit_their_tag():
+    tags = ["B-a", "I-a", "O", "B-b", "B-b", "I-b", "I-b", "O"]
+    assert admitted(make_example(list("stuvwxyz"), tags)) == tags
+
+
+def test_words_without_annotation_admit_every_tag():
+    example = make_example(["s", "t", "u", "v"], ["", "B-a", "I-a", "O"])
+    assert admitted(example) == [ANY, "B-a", "I-a", "O"]
+
+
+def test_a_doc_without_annotation_admits_everything():
+    doc = Doc(NLP.vocab, words=["s", "t"])
+    assert admitted(Example(doc.copy(), doc)) == [ANY, ANY]
+
+
+def test_blocked_words_are_outside():
+    reference = Doc(NLP.vocab, words=["s", "t", "u"])
+    reference.set_ents([], blocked=[reference[:1], reference[1:2]], default="missing")
+    example = Example(Doc(NLP.vocab, words=["s", "t", "u"]), reference)
+    assert admitted(example) == ["O", "O", ANY]
+
+
+def test_unknown_spans_are_missing():
+    reference = Doc(NLP.vocab, words=["s", "t", "u"])
+    reference.set_ents([], missing=[reference[1:3]])
+    example = Example(Doc(NLP.vocab, words=["s", "t", "u"]), reference)
+    assert admitted(example) == ["O", ANY, ANY]
+
+
+def test_words_without_pieces_have_no_row():
+    example = make_example(["s", "t", "u", "v"], ["B-a", "I-a", "I-a", "O"])
+    assert admitted(example, no_pieces=[1]) == ["B-a", "I-a", "O"]
+    assert admitted(example, no_pieces=[3]) == ["B-a", "I-a", "I-a"]
+    assert admitted(example, no_pieces=range(4)) == []
+
+
+@pytest.mark.parametrize("no_pieces", [[1], [1, 2]])
+def test_an_entity_that_begins_without_pieces_begins_at_the_next_word(no_pieces):
+    words, tags = list("stuvw"), ["B-a", "B-a", "I-a", "I-a", "I-a"]
+    expected = ["B-a", "B-a", "I-a", "I-a"][: 5 - len(no_pieces)]
+    assert admitted(make_example(words, tags), no_pieces) == expected
+
+
+def test_an_entity_without_any_piece_is_gone():
+    example = make_example(["s", "t", "u"], ["B-a", "B-b", "I-b"])
+    assert admitted(example, no_pieces=[0]) == ["B-b", "I-b"]
+    assert admitted(example, no_pieces=[1, 2]) == ["B-a"]
+
+
+def test_finer_words_share_the_entity():
+    example = retokenized(
+        ["New ", "York-", "er"], ["B-a", "I-a", "O"], ["Ne", "w ", "York", "-", "er"]
+    )
+    assert admitted(example) == ["B-a", "I-a", "I-a", "I-a", "O"]
+
+
+def test_coarser_words_that_hold_a_whole_entity_take_it():
+    example = retokenized(
+        ["in ", "New-", "York"], ["O", "B-a", "I-a"], ["in ", "New-York"]
+    )
+    assert admitted(example) == ["O", "B-a"]
+
+
+def test_words_that_cross_the_end_of_an_entity_admit_every_tag():
+    example = retokenized(
+        ["s ", "t", "u ", "v"], ["O", "B-a", "O", "O"], ["s ", "tu ", "v"]
+    )
+    assert admitted(example) == ["O", ANY, "O"]
+
+
+def test_an_entity_of_another_scheme_is_an_error():
+    with pytest.raises(KeyError, match="B-c"):
+        admitted(make_example(["s"], ["B-c"]))
