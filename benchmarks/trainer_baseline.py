@@ -8,6 +8,7 @@ the same measures as `spacy-wnut evaluate`.
 """
 
 import json
+import tempfile
 import time
 from pathlib import Path
 from typing import Annotated
@@ -34,9 +35,14 @@ def main(
     encoder: Annotated[str, typer.Argument(help="Folder or model on the hub")],
     source: Annotated[str, typer.Argument(help="As for spacy-wnut convert")],
     seed: int = 0,
-    out: Path = Path("metrics/trainer"),
+    out: Path = Path("metrics"),
 ) -> None:
     """Train the tutorial's recipe and write its scores on dev and test."""
+    with tempfile.TemporaryDirectory() as checkpoints:
+        train(encoder, source, seed, out / f"trainer-{seed}", checkpoints)
+
+
+def train(encoder, source, seed, folder, checkpoints):
     rows = load_rows(source)
     tags = rows["train"].features["ner_tags"].feature.names
     tokenizer = AutoTokenizer.from_pretrained(encoder)
@@ -64,7 +70,6 @@ def main(
         label2id={tag: i for i, tag in enumerate(tags)},
         torch_dtype=torch.float32,
     )
-    folder = out / f"seed-{seed}"
 
     def score(split, logits):
         posts = [
@@ -78,7 +83,7 @@ def main(
     trainer = Trainer(
         model=model,
         args=TrainingArguments(
-            output_dir=str(folder / "checkpoints"),
+            output_dir=checkpoints,
             learning_rate=2e-5,
             per_device_train_batch_size=16,
             per_device_eval_batch_size=16,
@@ -104,17 +109,19 @@ def main(
     start = time.perf_counter()
     trainer.train()
     seconds = time.perf_counter() - start
-    result = {
-        "encoder": Path(encoder).name,
-        "seed": seed,
-        "device": str(model.device),
-        "seconds": seconds,
-    }
-    for name, split in {"dev": "validation", "test": "test"}.items():
-        result[name] = score(split, trainer.predict(encoded[split]).predictions)
-        print(name, result[name]["seqeval"])
-    with replacing(folder / "scores.json") as beside:
-        beside.write_text(json.dumps(result, indent=2) + "\n", encoding="utf8")
+    trainer.compute_metrics = None
+    with replacing(folder) as beside:
+        beside.mkdir()
+        for name, split in {"dev": "validation", "test": "test"}.items():
+            scores = score(split, trainer.predict(encoded[split]).predictions)
+            print(name, scores["seqeval"])
+            write_json(beside / f"{name}_gold.json", scores)
+        device = str(model.device)
+        write_json(beside / "training.json", {"device": device, "seconds": seconds})
+
+
+def write_json(path, data):
+    path.write_text(json.dumps(data, indent=2) + "\n", encoding="utf8")
 
 
 def mask_later_pieces(word_ids):

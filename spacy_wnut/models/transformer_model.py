@@ -18,6 +18,7 @@ from spacy.tokens import Doc
 from spacy_transformers.architectures import split_trf_batch, trfs2arrays
 from spacy_transformers.data_classes import (
     FullTransformerBatch,
+    HFObjects,
     TransformerData,
     WordpieceBatch,
 )
@@ -29,6 +30,7 @@ from thinc.types import Floats2d, Ragged
 from transformers.modeling_outputs import BaseModelOutput
 
 from ..batching import batch_by_length
+from .encoder_shim import EncoderShim
 from .wordpieces import Pieces, Specials, Windows, cut_windows, pad_windows, tokenize
 
 # A forked process has none of the threads that torch started before the fork,
@@ -42,6 +44,8 @@ def create_transformer_model(
     window: int = 254,
     stride: int = 192,
     batch_pieces: int = 512,
+    max_grad_norm: float = 1.0,
+    learn_rate_factor: float = 1.0,
     tokenizer_config: dict[str, Any] = {},  # noqa: B006
     transformer_config: dict[str, Any] = {},  # noqa: B006
     mixed_precision: bool = False,
@@ -61,6 +65,10 @@ def create_transformer_model(
     batch_pieces (int): The greatest number of pieces in a batch that is run at
         once, special tokens and padding counted. Changes speed and memory, not
         the results.
+    max_grad_norm (float): The norm that the encoder's gradient, all parameters
+        together, is clipped to in an update. 0 switches it off.
+    learn_rate_factor (float): Factor on the optimizer's learning rate for the
+        encoder, so that the pipes that listen can have a higher one.
     tokenizer_config (Dict[str, Any]): Settings for `AutoTokenizer`.
     transformer_config (Dict[str, Any]): Settings for `AutoConfig`.
     mixed_precision (bool): Run whitelisted operations in half precision (GPU).
@@ -74,15 +82,15 @@ def create_transformer_model(
         )
     if batch_pieces < 1:
         raise ValueError(f"batch_pieces has to be at least 1, got {batch_pieces}")
-    return WordPieceTransformer(
-        name,
-        window=window,
-        stride=stride,
-        batch_pieces=batch_pieces,
-        tokenizer_config=dict(tokenizer_config),
-        transformer_config=dict(transformer_config),
+    shim = EncoderShim(
+        HFObjects(None, None, None, dict(tokenizer_config), dict(transformer_config)),
+        max_grad_norm=max_grad_norm,
+        learn_rate_factor=learn_rate_factor,
         mixed_precision=mixed_precision,
         grad_scaler_config=dict(grad_scaler_config),
+    )
+    return WordPieceTransformer(
+        name, shim, window=window, stride=stride, batch_pieces=batch_pieces
     )
 
 
@@ -105,11 +113,12 @@ class WordPieceTransformer(TransformerModel):
     """A `TransformerModel` that runs windows of word pieces."""
 
     def __init__(
-        self, name: str, *, window: int, stride: int, batch_pieces: int, **settings: Any
+        self, name: str, shim: EncoderShim, *, window: int, stride: int, batch_pieces: int
     ) -> None:
-        super().__init__(name, get_doc_spans, **settings)
+        super().__init__(name, get_doc_spans)
         self._func = forward
         self._init = init
+        self.layers[0].shims[0] = shim
         self.attrs.update(
             window=window,
             stride=stride,
@@ -121,10 +130,11 @@ class WordPieceTransformer(TransformerModel):
     def copy(self) -> "WordPieceTransformer":
         """A copy with a model id of its own; layers are copied deeply."""
         sizes = {key: self.attrs[key] for key in ("window", "stride", "batch_pieces")}
-        copied = WordPieceTransformer(self.attrs["name"], **sizes)
+        shim = copy.deepcopy(self.layers[0].shims[0])
+        copied = WordPieceTransformer(self.attrs["name"], shim, **sizes)
         copied.attrs["has_transformer"] = self.attrs["has_transformer"]
         copied._dims = dict(self._dims)
-        copied._layers = [copy.deepcopy(self.layers[0])]
+        copied.layers[0]._dims = dict(self.layers[0]._dims)
         return copied
 
 

@@ -3,30 +3,46 @@ from typing import cast
 
 import numpy
 from spacy.tokens import Doc
-from thinc.api import Dropout, Linear, Model, Ops, chain
+from thinc.api import Dropout, Gelu, Linear, Model, Ops, chain
 from thinc.types import Floats2d
+
+from .word_shapes import word_shapes
 
 
 def create_transformer_tagger(
-    tok2vec: Model[list[Doc], list[Floats2d]], nO: int | None = None
+    tok2vec: Model[list[Doc], list[Floats2d]],
+    shape_width: int = 0,
+    hidden_width: int = 0,
+    nO: int | None = None,
 ) -> Model[list[Doc], list[Floats2d]]:
-    """Build emissions on the vectors of words: dropout, then a linear layer.
+    """Build emissions on the vectors of words: dropout, then a linear layer, or
+    a small network over the vectors and the words' shapes.
 
     A word without a piece of its own has a vector of zeros, and so are its
     emissions: the decoder's sign that there is nothing to see.
 
     tok2vec (Model[List[Doc], List[Floats2d]]): For each doc a row a word.
         Usually `spacy-transformers.TransformerListener.v1`.
+    shape_width (int): The width of the vectors of the words' shapes, which are
+        joined to those of tok2vec. An uncased encoder doesn't see capitals, so
+        it needs them. 0 leaves them out.
+    hidden_width (int): The width of a hidden layer. 0 leaves it out.
     nO (Optional[int]): The number of tags, 2 * types + 1. Inferred from the
         data if it is None.
     """
-    head = chain(Dropout(), Linear(nO=nO, init_W=_init_normal))
+    output_layer = Linear(nO=nO, init_W=_init_normal)
+    head = chain(Dropout(), output_layer)
+    if hidden_width:
+        head = chain(Dropout(), Gelu(nO=hidden_width), head)
+    layers = [tok2vec, head]
+    if shape_width:
+        layers.append(word_shapes(shape_width))
     return Model(
         "transformer_tagger",
         forward,
         init=init,
-        layers=[tok2vec, head],
-        refs={"tok2vec": tok2vec, "output_layer": head.layers[-1]},
+        layers=layers,
+        refs={"tok2vec": tok2vec, "output_layer": output_layer},
         dims={"nO": nO},
     )
 
@@ -34,7 +50,8 @@ def create_transformer_tagger(
 def forward(
     model: Model[list[Doc], list[Floats2d]], docs: list[Doc], is_train: bool
 ) -> tuple[list[Floats2d], Callable[[list[Floats2d]], list[Doc]]]:
-    tok2vec, head = model.layers
+    tok2vec, head, *shapes = model.layers
+    xp = model.ops.xp
     vectors, backprop_vectors = tok2vec(docs, is_train)
     lengths = [len(doc) for doc in docs]
     # The rows of empty docs have no width.
@@ -43,18 +60,23 @@ def forward(
         return [model.ops.alloc2f(n, model.get_dim("nO")) for n in lengths], (
             lambda _: backprop_vectors(vectors)
         )
-    flat = cast(Floats2d, model.ops.xp.concatenate(filled))
+    flat = cast(Floats2d, xp.concatenate(filled))
+    width = flat.shape[1]
     has_pieces = flat.any(axis=1, keepdims=True)
+    if shapes:
+        of_shapes, backprop_shapes = shapes[0](docs, is_train)
+        flat = xp.concatenate([flat, xp.concatenate(of_shapes)], axis=1)
     emissions, backprop_head = head(flat, is_train)
     emissions = emissions * has_pieces
     ends = numpy.cumsum(lengths)[:-1].tolist()
 
     def backprop(d_emissions: list[Floats2d]) -> list[Doc]:
-        d_flat = backprop_head(model.ops.xp.concatenate(d_emissions) * has_pieces)
-        d_vectors = model.ops.xp.split(d_flat, ends)
-        return cast(list[Doc], backprop_vectors(d_vectors))
+        d_flat = backprop_head(xp.concatenate(d_emissions) * has_pieces)
+        if shapes:
+            backprop_shapes(xp.split(d_flat[:, width:], ends))
+        return cast(list[Doc], backprop_vectors(xp.split(d_flat[:, :width], ends)))
 
-    return model.ops.xp.split(emissions, ends), backprop
+    return xp.split(emissions, ends), backprop
 
 
 def init(
@@ -62,14 +84,16 @@ def init(
     X: list[Doc] | None = None,
     Y: list[Floats2d] | None = None,
 ) -> None:
-    tok2vec, head = model.layers
+    tok2vec, head, *shapes = model.layers
     tok2vec.initialize(X=X)
-    linear = model.get_ref("output_layer")
+    width = tok2vec.get_dim("nO")
+    for layer in shapes:
+        layer.initialize()
+        width += layer.get_dim("nO")
     if Y is not None:
-        linear.set_dim("nO", Y[0].shape[1])
-    linear.set_dim("nI", tok2vec.get_dim("nO"))
-    head.initialize()
-    model.set_dim("nO", linear.get_dim("nO"))
+        model.get_ref("output_layer").set_dim("nO", Y[0].shape[1])
+    head.initialize(X=model.ops.alloc2f(1, width))
+    model.set_dim("nO", model.get_ref("output_layer").get_dim("nO"))
 
 
 def _init_normal(ops: Ops, shape: tuple[int, ...]) -> Floats2d:

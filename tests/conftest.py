@@ -1,0 +1,128 @@
+"""A tiny random encoder, and pipelines on it that know a few posts by heart."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import spacy
+from spacy.language import Language
+from spacy.training import Example
+from spacy.util import fix_random_seed
+
+from spacy_wnut.corpus.conll import read_conll
+
+# Threads only get in each other's way on tensors this small. Set before torch
+# is imported, so that processes started by tests have it too.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+ROOT = Path(__file__).parents[1]
+SAMPLE = ROOT / "corpus" / "sample" / "train.conll"
+
+POSTS = [
+    ("Pretty bad storm in New York last evening.", {"New York": "location"}),
+    ("Ada Lovelace moved to Oslo", {"Ada Lovelace": "person", "Oslo": "location"}),
+    ("nothing to see here", {}),
+    (
+        "lol Grace Hopper and Alan Turing are in London",
+        {"Grace Hopper": "person", "Alan Turing": "person", "London": "location"},
+    ),
+]
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The root of the repository."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A folder with a DistilBERT of random weights."""
+    from spacy_wnut.models.checkpoints import make_tiny_encoder
+
+    folder = tmp_path_factory.mktemp("encoders") / "tiny"
+    make_tiny_encoder(
+        (" ".join(post.tokens) for post in read_conll(SAMPLE, None)), folder
+    )
+    return str(folder)
+
+
+@pytest.fixture(scope="session")
+def posts() -> list[tuple[str, set[tuple[str, str]]]]:
+    """Texts, and their entities as texts and types."""
+    return [(text, set(entities.items())) for text, entities in POSTS]
+
+
+@pytest.fixture(scope="session")
+def make_nlp(tiny_encoder: str) -> Callable[..., Language]:
+    """Makes a pipeline that isn't initialized; takes settings of the `ner` and,
+    as `encoder`, of the encoder.
+    """
+
+    def make(encoder: dict | None = None, **settings: object) -> Language:
+        fix_random_seed(0)
+        nlp = spacy.blank("en")
+        architecture = {
+            "@architectures": "spacy-wnut.TransformerModel.v1",
+            "name": tiny_encoder,
+            **(encoder or {}),
+        }
+        nlp.add_pipe("transformer", config={"model": architecture})
+        nlp.add_pipe("entity_tagger", name="ner", config=settings)
+        return nlp
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_examples() -> Callable[[Language], list[Example]]:
+    """Makes examples of the posts for a pipeline."""
+
+    def make(nlp: Language) -> list[Example]:
+        examples = []
+        for text, entities in POSTS:
+            spans = [
+                (text.index(form), text.index(form) + len(form), label)
+                for form, label in entities.items()
+            ]
+            doc = nlp.make_doc(text)
+            examples.append(Example.from_dict(doc, {"entities": spans}))
+        return examples
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def train(make_examples: Callable) -> Callable[..., list[float]]:
+    """Initializes a pipeline and trains it on the posts until it knows them."""
+
+    def train_pipeline(nlp: Language, steps: int = 40) -> list[float]:
+        optimizer = nlp.initialize(lambda: make_examples(nlp))
+        optimizer.learn_rate = 3e-3
+        course = []
+        for _ in range(steps):
+            losses: dict[str, float] = {}
+            nlp.update(make_examples(nlp), sgd=optimizer, losses=losses)
+            course.append(losses["ner"])
+        return course
+
+    return train_pipeline
+
+
+@pytest.fixture(scope="session")
+def trained_folder(
+    make_nlp: Callable, train: Callable, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The folder of a pipeline that knows the posts."""
+    folder = tmp_path_factory.mktemp("pipelines") / "trained"
+    nlp = make_nlp()
+    train(nlp)
+    nlp.to_disk(folder)
+    return folder
+
+
+@pytest.fixture
+def nlp(trained_folder: Path) -> Language:
+    """A pipeline that knows the posts, for one test alone."""
+    return spacy.load(trained_folder)
