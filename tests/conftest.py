@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import spacy
@@ -126,3 +127,44 @@ def trained_folder(
 def nlp(trained_folder: Path) -> Language:
     """A pipeline that knows the posts, for one test alone."""
     return spacy.load(trained_folder)
+
+
+@pytest.fixture(scope="session")
+def slow_vectors() -> Callable[..., tuple[Any, list[tuple[int, int]]]]:
+    """The vectors of a text's pieces, without special tokens, and the characters
+    that each piece stands for: one window after the other, each without padding,
+    as `transformers` itself has them. A piece is taken from the window that shows
+    most of what lies to both its sides.
+    """
+
+    def run(
+        encoder: Any, tokenizer: Any, text: str, window: int, stride: int
+    ) -> tuple[Any, list[tuple[int, int]]]:
+        import numpy
+        import torch
+
+        encoder.eval()
+        encoding = tokenizer(
+            text, add_special_tokens=False, return_offsets_mapping=True
+        )
+        ids = encoding["input_ids"]
+        vectors, context = [None] * len(ids), [-1.0] * len(ids)
+        for start in range(0, len(ids), stride):
+            inner = ids[start : start + window]
+            end = start + len(inner)
+            with torch.no_grad():
+                output = encoder(
+                    torch.tensor([tokenizer.build_inputs_with_special_tokens(inner)])
+                ).last_hidden_state[0]
+            for i in range(start, end):
+                before = i - start if start else len(ids)
+                after = end - 1 - i if end < len(ids) else len(ids)
+                if min(before, after) >= context[i]:
+                    context[i] = min(before, after)
+                    # After [CLS].
+                    vectors[i] = output[1 + i - start].numpy()
+            if end == len(ids):
+                break
+        return numpy.stack(vectors), encoding["offset_mapping"]
+
+    return run

@@ -75,64 +75,32 @@ def test_white_space_lies_inside_but_neither_starts_nor_ends(nlp):
     ]
 
 
-def test_long_doc_has_emissions_for_every_word(nlp):
-    doc = nlp.make_doc("Ada Lovelace moved to Oslo . " * 500)
-    assert len(doc) == 3000
+LONG_TEXTS = {
+    "3,000 words": "Ada Lovelace moved to Oslo . " * 500,
+    "one of 600 letters": f"in {'a' * 600} Ada Lovelace moved to Oslo",
+    "one of 600 marks": f"in {'!?' * 300} Ada Lovelace moved to Oslo",
+    "one of 600 that look alike": f"in {'é' * 600} Ada Lovelace moved to Oslo",
+    "one of 600 emoji": f"in {'😀' * 600} Ada Lovelace moved to Oslo",
+    "a link of 700": f"in https://x.io/{'ab1/' * 170} Ada Lovelace moved to Oslo",
+}
+
+
+@pytest.mark.parametrize("text", LONG_TEXTS.values(), ids=LONG_TEXTS.keys())
+def test_every_word_is_seen_in_a_window_with_both_its_sides(nlp, slow_vectors, text):
+    doc = Doc(nlp.vocab, words=text.split(), spaces=[True] * len(text.split()))
     rows = emissions(nlp, doc)
     assert rows.any(axis=1).all()
 
-
-def test_long_doc_is_the_same_to_both_ends(nlp):
-    """Whatever comes after the first window, what only the first window sees
-    stays as it is, and so does what only the last one sees, wherever it lies.
-    """
     model = nlp.get_pipe("transformer").model
-    window, stride = model.attrs["window"], model.attrs["stride"]
-    words = ["lol", "Ada", "moved", "to", "Oslo", "!"]
-    tokenizer = model.tokenizer.backend_tokenizer
-    per_round = len(tokenizer.encode(" ".join(words), add_special_tokens=False).ids)
-    # Every stride is a number of rounds, so all windows but the last are alike.
-    model.attrs["window"] = window = per_round * (window // per_round)
-    model.attrs["stride"] = stride = per_round * (stride // per_round)
-    rounds = stride // per_round
-    # One round less than a window would be, so that the last window is whole.
-    first = window // per_round
-    count = first + 20 * rounds
-    doc = Doc(nlp.vocab, words=words * count)
-    assert len(doc) > 3000
-    rows = emissions(nlp, doc).reshape(count, len(words), -1)
-    [alone] = [emissions(nlp, Doc(nlp.vocab, words=words * first))]
-    alone = alone.reshape(first, len(words), -1)
-    overlap = first - rounds
-    own = first - overlap // 2 - 1
-    numpy.testing.assert_allclose(rows[:own], alone[:own], atol=1e-4)
-    numpy.testing.assert_allclose(rows[-own:], alone[-own:], atol=1e-4)
-    # And between them, each window repeats the one before.
-    middle = rows[own + 1 : -own - 1]
-    numpy.testing.assert_allclose(middle[rounds:], middle[:-rounds], atol=1e-4)
-
-
-LONG_WORDS = [
-    "a" * 600,
-    "!" * 600,
-    "!?" * 300,
-    "@" + "ab1." * 150,
-    "é" * 600,
-    "😀" * 600,
-]
-
-
-@pytest.mark.parametrize("word", LONG_WORDS, ids=lambda word: word[:5])
-def test_entities_after_a_very_long_word(nlp, word):
-    """The long word has up to 600 pieces, the window 254: what lies a window
-    behind it can't know that it was there.
-    """
-    sentence = "Ada Lovelace moved to Oslo".split()
-    filler = ["so"] * 300
-    words = [word, *filler, *sentence]
-    with_long = nlp(Doc(nlp.vocab, words=words))
-    long_rows = emissions(nlp, Doc(nlp.vocab, words=words))
-    assert long_rows.any(axis=1).all()
-    without = nlp(Doc(nlp.vocab, words=words[1:]))
-    late = [ent for ent in with_long.ents if ent.start > 1]
-    assert [(e.text, e.label_) for e in late] == entities(without)
+    vectors, characters = slow_vectors(
+        model.transformer,
+        model.tokenizer,
+        doc.text,
+        model.attrs["window"],
+        model.attrs["stride"],
+    )
+    linear = nlp.get_pipe("ner").model.layers[0].get_ref("output_layer")
+    starts = [start for start, _ in characters]
+    first_pieces = [starts.index(token.idx) for token in doc]
+    expected = vectors[first_pieces] @ linear.get_param("W").T + linear.get_param("b")
+    numpy.testing.assert_allclose(rows, expected, atol=1e-4)
