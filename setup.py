@@ -1,11 +1,10 @@
 from pathlib import Path
-from typing import Dict
 
 from setuptools import find_packages, setup
 
 ROOT = Path(__file__).parent
 
-about: Dict[str, str] = {}
+about: dict[str, str] = {}
 exec((ROOT / "spacy_wnut" / "about.py").read_text(encoding="utf8"), about)
 
 # Lower bounds keep resolvers from going back to releases that can't work:

@@ -4,8 +4,9 @@ Everything that reads, decodes or scores tags asks here what a tag means, so
 that there is one answer for any label set. WNUT 17's is only a constant.
 """
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Iterable, List, NamedTuple, Sequence, Tuple
+from typing import NamedTuple
 
 OUTSIDE = "O"
 
@@ -30,7 +31,7 @@ class LabelScheme:
     there twice.
     """
 
-    types: Tuple[str, ...]
+    types: tuple[str, ...]
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "types", tuple(self.types))
@@ -53,9 +54,9 @@ class LabelScheme:
         return cls(tuple(types))
 
     @property
-    def tags(self) -> Tuple[str, ...]:
+    def tags(self) -> tuple[str, ...]:
         """O, then B-x and I-x for every type x: 2 * len(types) + 1 tags."""
-        return (OUTSIDE,) + tuple(f"{p}-{x}" for x in self.types for p in "BI")
+        return (OUTSIDE, *(f"{p}-{x}" for x in self.types for p in "BI"))
 
     def begin(self, label: str) -> int:
         """The index of B-label in `tags`; that of I-label comes right after."""
@@ -76,7 +77,7 @@ WNUT_17 = LabelScheme(
 )
 
 
-def split_tag(tag: str) -> Tuple[str, str]:
+def split_tag(tag: str) -> tuple[str, str]:
     """Split a BIO tag in prefix and type: ("B", "person"), ("O", "").
 
     Raises ValueError for anything else.
@@ -89,7 +90,7 @@ def split_tag(tag: str) -> Tuple[str, str]:
     return prefix, label
 
 
-def tags_to_entities(tags: Sequence[str]) -> List[Entity]:
+def tags_to_entities(tags: Sequence[str]) -> list[Entity]:
     """The entities of a sequence of BIO tags.
 
     An I-x after anything but B-x or I-x starts an entity, as in CoNLL's script
@@ -97,7 +98,7 @@ def tags_to_entities(tags: Sequence[str]) -> List[Entity]:
 
     Raises ValueError for a tag that is neither O, B-x nor I-x.
     """
-    entities: List[Entity] = []
+    entities: list[Entity] = []
     start, open_label = 0, ""
     for i, tag in enumerate(tags):
         prefix, label = split_tag(tag)
@@ -111,7 +112,7 @@ def tags_to_entities(tags: Sequence[str]) -> List[Entity]:
     return entities
 
 
-def entities_to_tags(entities: Iterable[Entity], length: int) -> List[str]:
+def entities_to_tags(entities: Iterable[Entity], length: int) -> list[str]:
     """The BIO tags of entities over a sequence of `length` positions.
 
     Raises ValueError if entities overlap or reach beyond the sequence.

@@ -113,7 +113,13 @@ class WordPieceTransformer(TransformerModel):
     """A `TransformerModel` that runs windows of word pieces."""
 
     def __init__(
-        self, name: str, shim: EncoderShim, *, window: int, stride: int, batch_pieces: int
+        self,
+        name: str,
+        shim: EncoderShim,
+        *,
+        window: int,
+        stride: int,
+        batch_pieces: int,
     ) -> None:
         super().__init__(name, get_doc_spans)
         self._func = forward

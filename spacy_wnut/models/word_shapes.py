@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import cast
 
 import numpy
-from numpy.typing import NDArray
 from spacy.tokens import Doc
 from thinc.api import Model, glorot_uniform_init
 from thinc.types import Floats2d, Ints2d
@@ -116,14 +115,18 @@ def forward(
     return model.ops.xp.split(vectors, ends), backprop
 
 
-def init(model: Model[list[Doc], list[Floats2d]], X: object = None, Y: object = None) -> None:
+def init(
+    model: Model[list[Doc], list[Floats2d]], X: object = None, Y: object = None
+) -> None:
     shape = (N_ROWS, cast(int, model.get_dim("nO")))
     model.set_param("E", glorot_uniform_init(model.ops, shape))
 
 
 def _capital_step(shapes: list[int]) -> int:
     with_letters = [
-        shape for shape in shapes if SHAPES[shape] in ("lower", "title", "caps", "mixed")
+        shape
+        for shape in shapes
+        if SHAPES[shape] in ("lower", "title", "caps", "mixed")
     ]
     if not with_letters:
         return 0

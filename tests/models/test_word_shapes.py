@@ -1,0 +1,112 @@
+import numpy
+import pytest
+import spacy
+from hypothesis import given
+from hypothesis import strategies as st
+from spacy.tokens import Doc
+
+from spacy_wnut.models.word_shapes import (
+    N_FEATURES,
+    N_ROWS,
+    OFFSETS,
+    SHAPES,
+    shape_features,
+    word_shape,
+    word_shapes,
+)
+
+NLP = spacy.blank("en")
+
+
+def make_doc(*words):
+    return Doc(NLP.vocab, words=list(words))
+
+
+@pytest.mark.parametrize(
+    "text,shape",
+    [
+        ("storm", "lower"),
+        ("York", "title"),
+        ("O'Neill", "mixed"),
+        ("iPhone", "mixed"),
+        ("NYC", "caps"),
+        ("I", "one capital"),
+        ("2017", "number"),
+        ("3.5%", "number"),
+        ("PS4", "with digits"),
+        ("...", "punctuation"),
+        ("😀", "punctuation"),
+        ("@home", "@"),
+        ("@", "punctuation"),
+        ("#NYC", "#"),
+        ("https://t.co/x1", "link"),
+        ("www.example.org", "link"),
+        ("\n", "space"),
+        ("Ünal", "title"),
+        ("مرحبا", "lower"),
+    ],
+)
+def test_word_shape(text, shape):
+    assert SHAPES[word_shape(text)] == shape
+
+
+def test_features_see_neighbours_and_the_border():
+    features = shape_features(make_doc("In", "NEW", "york"))
+    shapes = features[:, : len(OFFSETS)] - numpy.arange(len(OFFSETS)) * len(SHAPES)
+    by_offset = dict(zip(OFFSETS, shapes.T, strict=True))
+    named = {o: [SHAPES[i] for i in column] for o, column in by_offset.items()}
+    assert named[0] == ["title", "caps", "lower"]
+    assert named[-1] == ["beyond the post", "title", "caps"]
+    assert named[1] == ["caps", "lower", "beyond the post"]
+    assert named[2] == ["lower", "beyond the post", "beyond the post"]
+
+
+def test_capitals_of_the_post_are_seen_by_every_word():
+    def step(*words):
+        column = shape_features(make_doc(*words))[:, -1]
+        assert len(set(column)) == 1
+        return column[0]
+
+    shouted = step("WHAT", "A", "STORM")
+    assert shouted == step("THE", "WHOLE", "POST", "IS", "SHOUTED")
+    assert shouted != step("what", "a", "storm") != step("1", "!")
+
+
+@given(st.lists(st.text(min_size=1), min_size=1, max_size=8))
+def test_any_words_have_features_in_the_table(words):
+    features = shape_features(make_doc(*words))
+    assert features.shape == (len(words), N_FEATURES)
+    assert features.min() >= 0
+    assert features.max() < N_ROWS
+
+
+def test_an_empty_doc_has_no_rows():
+    assert shape_features(make_doc()).shape == (0, N_FEATURES)
+
+
+def test_gradient_agrees_with_finite_differences():
+    model = word_shapes(width=3)
+    model.initialize()
+    docs = [make_doc("In", "NEW", "york"), make_doc(), make_doc("In", "In")]
+    rng = numpy.random.default_rng(0)
+    weights = [rng.normal(size=(len(doc), 3)).astype("f") for doc in docs]
+
+    def objective():
+        vectors = model.predict(docs)
+        return sum(
+            float((v.astype("d") * w).sum())
+            for v, w in zip(vectors, weights, strict=True)
+        )
+
+    _, backprop = model.begin_update(docs)
+    backprop(weights)
+    table, gradient = model.get_param("E"), model.get_grad("E")
+    for row, column in [(1, 0), (2, 1), (N_ROWS - 1, 2), (len(SHAPES) + 12, 0)]:
+        before = table[row, column]
+        table[row, column] = before + 0.5
+        above = objective()
+        table[row, column] = before - 0.5
+        below = objective()
+        table[row, column] = before
+        # The vectors are linear in the table, so a wide step is exact.
+        assert gradient[row, column] == pytest.approx(above - below, abs=1e-4)
