@@ -58,10 +58,6 @@ class LabelScheme:
         """O, then B-x and I-x for every type x: 2 * len(types) + 1 tags."""
         return (OUTSIDE, *(f"{p}-{x}" for x in self.types for p in "BI"))
 
-    def begin(self, label: str) -> int:
-        """The index of B-label in `tags`; that of I-label comes right after."""
-        return 1 + 2 * self.types.index(label)
-
     def is_legal(self, previous: int, tag: int) -> bool:
         """Whether a tag may follow another: I-x only follows B-x or I-x."""
         is_inside = tag > 0 and tag % 2 == 0

@@ -55,12 +55,6 @@ def test_legal_starts():
     assert legal == ["O", "B-a", "B-b", "B-creative-work"]
 
 
-def test_begin_is_the_index_of_the_b_tag():
-    for label in TYPES:
-        begin = SCHEME.begin(label)
-        assert SCHEME.tags[begin : begin + 2] == (f"B-{label}", f"I-{label}")
-
-
 def test_types_of_tags_keep_their_order_of_appearance():
     tags = ["O", "I-b", "B-a", "I-b", "B-creative-work"]
     assert LabelScheme.from_tags(tags) == LabelScheme(("b", "a", "creative-work"))
