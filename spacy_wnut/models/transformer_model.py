@@ -122,8 +122,7 @@ class WordPieceTransformer(TransformerModel):
         batch_pieces: int,
     ) -> None:
         super().__init__(name, get_doc_spans)
-        self._func = forward
-        self._init = init
+        self.replace_callbacks(forward, init=init)
         self.layers[0].shims[0] = shim
         self.attrs.update(
             window=window,
