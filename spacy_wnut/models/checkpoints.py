@@ -30,6 +30,7 @@ def fetch_encoder(source: str, out: Path, revision: str | None = None) -> Any:
     one that `AutoModel` loads.
     """
     import torch
+    from safetensors import SafetensorError
     from transformers import AutoConfig, AutoModel, AutoTokenizer
 
     folder = Path(source)
@@ -39,7 +40,17 @@ def fetch_encoder(source: str, out: Path, revision: str | None = None) -> Any:
         config = AutoConfig.from_pretrained(folder)
         tokenizer = AutoTokenizer.from_pretrained(folder, use_fast=True)
         model = AutoModel.from_pretrained(folder, torch_dtype=torch.float32)
-    except (OSError, ValueError, KeyError, ImportError) as err:
+    except (
+        # What transformers raises for a file that isn't there or is damaged, for
+        # weights of another shape, and for an architecture it doesn't know.
+        OSError,
+        ValueError,
+        TypeError,
+        KeyError,
+        ImportError,
+        RuntimeError,
+        SafetensorError,
+    ) as err:
         raise WnutError(
             f"The encoder {source!r} can't be loaded: {_first_line(err)} It takes a "
             "folder with config.json, model.safetensors and tokenizer.json, as "
