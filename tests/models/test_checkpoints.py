@@ -1,0 +1,326 @@
+"""Encoders from folders and from a hub that is a stand-in."""
+
+import json
+import shutil
+from pathlib import Path
+
+import huggingface_hub
+import numpy
+import pytest
+import torch
+from huggingface_hub import errors
+from safetensors.torch import load_file
+from spacy.tokens import Doc
+from spacy.vocab import Vocab
+from transformers import AutoModel, AutoTokenizer
+
+from spacy_wnut.errors import WnutError
+from spacy_wnut.models.checkpoints import fetch_encoder, make_tiny_encoder
+from spacy_wnut.models.transformer_model import create_transformer_model
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in Path(folder).iterdir()}
+
+
+@pytest.fixture
+def copy(tiny_encoder, tmp_path):
+    """The tiny encoder in a folder that a test may spoil."""
+    shutil.copytree(tiny_encoder, tmp_path / "copy")
+    return tmp_path / "copy"
+
+
+@pytest.fixture
+def out(tmp_path):
+    """Where to write to, with an encoder of an earlier run in it."""
+    folder = tmp_path / "out" / "encoder"
+    folder.mkdir(parents=True)
+    (folder / "earlier").write_text("run")
+    return folder
+
+
+def assert_refused(out, source, message, **options):
+    with pytest.raises(WnutError, match=message):
+        fetch_encoder(str(source), out, **options)
+    assert contents(out) == {"earlier": b"run"}
+    assert list(out.parent.iterdir()) == [out]
+
+
+def weights(folder):
+    return load_file(Path(folder) / "model.safetensors")
+
+
+@pytest.mark.parametrize("stored_as", ["model.safetensors", "pytorch_model.bin"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+def test_folder_becomes_full_precision_and_safetensors(
+    tiny_encoder, copy, out, stored_as, dtype
+):
+    AutoModel.from_pretrained(tiny_encoder, torch_dtype=dtype).save_pretrained(
+        copy, safe_serialization=stored_as.endswith("safetensors")
+    )
+    if not stored_as.endswith("safetensors"):
+        (copy / "model.safetensors").unlink()
+    assert (copy / stored_as).is_file()
+
+    config = fetch_encoder(str(copy), out)
+    assert config.model_type == "distilbert"
+    before, after = weights(tiny_encoder), weights(out)
+    assert after.keys() == before.keys()
+    for name, tensor in after.items():
+        assert tensor.dtype == torch.float32
+        assert tensor.equal(before[name].to(dtype).float())
+    assert json.loads((out / "config.json").read_text())["torch_dtype"] == "float32"
+    assert "earlier" not in contents(out)
+    assert list(out.parent.iterdir()) == [out]
+
+
+def test_tokenizer_comes_along(tiny_encoder, out):
+    fetch_encoder(tiny_encoder, out)
+    text = "Ada Lovelace moved to Oslo 😀"
+    before, after = (AutoTokenizer.from_pretrained(f) for f in (tiny_encoder, out))
+    assert after(text) == before(text)
+    assert after.model_max_length == before.model_max_length == 512
+
+
+def test_weights_beside_a_head_are_taken(tiny_encoder, copy, out):
+    """The hub's checkpoints are of masked language models."""
+    from transformers import AutoModelForMaskedLM
+
+    AutoModelForMaskedLM.from_pretrained(tiny_encoder).save_pretrained(copy)
+    assert all(not name.startswith("transformer.") for name in weights(copy))
+    fetch_encoder(str(copy), out)
+    for name, tensor in weights(tiny_encoder).items():
+        assert weights(out)[name].equal(tensor)
+
+
+def spoil_config(folder):
+    (folder / "config.json").unlink()
+
+
+def spoil_weights(folder):
+    (folder / "model.safetensors").unlink()
+
+
+def truncate_weights(folder):
+    data = (folder / "model.safetensors").read_bytes()
+    (folder / "model.safetensors").write_bytes(data[: len(data) // 2])
+
+
+def spoil_tokenizer(folder):
+    for path in folder.glob("*token*"):
+        path.unlink()
+    (folder / "vocab.txt").unlink()
+
+
+def rename_architecture(folder):
+    config = json.loads((folder / "config.json").read_text())
+    config["model_type"] = "no-such-architecture"
+    (folder / "config.json").write_text(json.dumps(config))
+
+
+def break_json(folder):
+    (folder / "config.json").write_text("{")
+
+
+def change_width(folder):
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"dim": 64}))
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        spoil_config,
+        spoil_weights,
+        truncate_weights,
+        spoil_tokenizer,
+        rename_architecture,
+        break_json,
+        change_width,
+    ],
+)
+def test_folder_that_holds_no_encoder(copy, out, spoil):
+    spoil(copy)
+    message = r"can't be loaded: .*\. It takes a folder with config\.json, model\.saf"
+    assert_refused(out, copy, message)
+
+
+def test_tokenizer_that_is_slow(copy, out):
+    for path in [*copy.glob("*token*"), copy / "vocab.txt"]:
+        path.unlink()
+    slow = {"tokenizer_class": "CanineTokenizer"}
+    (copy / "tokenizer_config.json").write_text(json.dumps(slow))
+    assert_refused(out, copy, "has no fast tokenizer .* Use another encoder")
+
+
+@pytest.fixture
+def hub(monkeypatch, tiny_encoder):
+    """The hub's client: has the tiny encoder, or raises what `error` says."""
+
+    class Hub:
+        error = None
+        calls = ()
+
+        def snapshot_download(self, repo_id, *, revision=None, allow_patterns=None):
+            self.calls = (*self.calls, (repo_id, revision))
+            if self.error is not None:
+                raise self.error
+            self.patterns = allow_patterns
+            return tiny_encoder
+
+    hub = Hub()
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", hub.snapshot_download)
+    return hub
+
+
+@pytest.mark.parametrize("revision", [None, "v1.0"])
+def test_hub_is_asked_for_id_and_revision(hub, tiny_encoder, out, revision):
+    fetch_encoder("somebody/encoder", out, revision)
+    assert hub.calls == (("somebody/encoder", revision),)
+    assert weights(out).keys() == weights(tiny_encoder).keys()
+
+
+def test_hub_is_not_asked_for_other_frameworks(hub, out):
+    fetch_encoder("somebody/encoder", out)
+    kept = [
+        name
+        for name in (
+            "config.json",
+            "tokenizer.json",
+            "tokenizer_config.json",
+            "vocab.txt",
+            "merges.txt",
+            "sentencepiece.bpe.model",
+            "model.safetensors",
+            "model-00001-of-00002.safetensors",
+            "pytorch_model.bin",
+            "tf_model.h5",
+            "flax_model.msgpack",
+            "rust_model.ot",
+            "onnx/model.onnx",
+            "coreml/weights.bin",
+        )
+        if any(Path(name).match(pattern) for pattern in hub.patterns)
+    ]
+    assert len(kept) == 9
+
+
+def test_folder_goes_before_the_hub(hub, tiny_encoder, out, monkeypatch):
+    monkeypatch.chdir(Path(tiny_encoder).parent)
+    fetch_encoder(Path(tiny_encoder).name, out)
+    assert hub.calls == ()
+
+
+def http(error):
+    return error("404 Client Error", response=_response(404))
+
+
+def _response(status):
+    from requests import Request, Response
+
+    response = Response()
+    response.status_code = status
+    response.request = Request("GET", "https://huggingface.co/x").prepare()
+    return response
+
+
+NO_SUCH = "there is no such folder and no such model on the hub"
+NO_ROAD = "there is no such folder and the hub can't be reached"
+
+
+@pytest.mark.parametrize(
+    "error, message",
+    [
+        (http(errors.RepositoryNotFoundError), NO_SUCH),
+        (http(errors.GatedRepoError), NO_SUCH),
+        (errors.HFValidationError("Repo id must be"), NO_SUCH),
+        (http(errors.RevisionNotFoundError), "the hub has no revision 'v9' of it"),
+        (errors.LocalEntryNotFoundError("no connection"), NO_ROAD),
+        (http(errors.HfHubHTTPError), NO_ROAD),
+        (errors.OfflineModeIsEnabled("offline"), NO_ROAD),
+        (ConnectionError("no route to host"), NO_ROAD),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_hub_that_has_nothing(hub, out, error, message):
+    hub.error = error
+    message = f"'a/b' can't be had: {message}.* Set --vars.encoder or SPACY_WNUT_ENC"
+    assert_refused(out, "a/b", message, revision="v9")
+
+
+@pytest.fixture
+def cache(monkeypatch, tmp_path, tiny_encoder):
+    """The hub's cache with somebody/encoder in it, and no way to the hub."""
+    commit = "0" * 40
+    folder = tmp_path / "cache" / "models--somebody--encoder"
+    shutil.copytree(tiny_encoder, folder / "snapshots" / commit)
+    (folder / "refs").mkdir()
+    (folder / "refs" / "main").write_text(commit)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(folder.parent))
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    return folder
+
+
+@pytest.mark.parametrize("revision", [None, "0" * 40])
+def test_offline_the_cache_is_used(cache, tiny_encoder, out, revision):
+    fetch_encoder("somebody/encoder", out, revision)
+    for name, tensor in weights(tiny_encoder).items():
+        assert weights(out)[name].equal(tensor)
+
+
+@pytest.mark.parametrize(
+    "source, revision", [("somebody/else", None), ("somebody/encoder", "v2")]
+)
+def test_offline_what_is_not_in_the_cache(cache, out, source, revision):
+    assert_refused(out, source, NO_ROAD, revision=revision)
+
+
+def test_id_that_cannot_be_one(out):
+    """The client itself, which looks at ids before it goes anywhere."""
+    assert_refused(out, "no/such/folder/here", f"{NO_SUCH} .HFValidationError.")
+
+
+def test_interrupted_writing_leaves_nothing(tiny_encoder, out, monkeypatch):
+    def interrupt(self, folder, **options):
+        (Path(folder) / "half").mkdir(parents=True)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("transformers.PreTrainedModel.save_pretrained", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        fetch_encoder(tiny_encoder, out)
+    assert contents(out) == {"earlier": b"run"}
+    assert list(out.parent.iterdir()) == [out]
+
+
+TEXTS = ["Ada Lovelace moved to Oslo", "so did Ada", "no Wörd is th3re twice !"]
+
+
+def test_tiny_encoder_is_the_same_each_time(tmp_path):
+    for name in "ab":
+        make_tiny_encoder(iter(TEXTS), tmp_path / name)
+    assert contents(tmp_path / "a") == contents(tmp_path / "b")
+    make_tiny_encoder(TEXTS, tmp_path / "c", seed=1)
+    assert (
+        contents(tmp_path / "c")["vocab.txt"] == contents(tmp_path / "a")["vocab.txt"]
+    )
+    assert not weights(tmp_path / "c")["transformer.layer.0.ffn.lin1.weight"].equal(
+        weights(tmp_path / "a")["transformer.layer.0.ffn.lin1.weight"]
+    )
+
+
+def test_tiny_encoder_is_a_distilbert_that_knows_the_characters(tmp_path):
+    config = make_tiny_encoder(iter(TEXTS), tmp_path / "tiny")
+    assert config.model_type == "distilbert"
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "tiny")
+    pieces = tokenizer.tokenize("Ada moved th3re")
+    assert pieces[0] == "ada"
+    assert pieces[1:4] == ["m", "##o", "##v"]
+    for text in TEXTS:
+        ids = tokenizer(text)["input_ids"]
+        assert (ids[0], ids[-1]) == (tokenizer.cls_token_id, tokenizer.sep_token_id)
+        assert tokenizer.unk_token_id not in ids
+    assert tokenizer.convert_tokens_to_ids("q") == tokenizer.unk_token_id
+    model = create_transformer_model(str(tmp_path / "tiny"))
+    model.initialize()
+    [data] = model.predict([Doc(Vocab(), words=TEXTS[2].split())]).doc_data
+    assert numpy.isfinite(data.model_output["last_hidden_state"]).all()
