@@ -1,0 +1,57 @@
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from spacy_wnut import packaging
+from spacy_wnut.cli import app
+from spacy_wnut.errors import WnutError
+
+OPTIONS = ("--name", "posts", "--version", "1.0", "--license", "LICENSE")
+
+
+def run(*args):
+    return CliRunner().invoke(app, ["package", *args], catch_exceptions=False)
+
+
+def test_options_go_to_the_packaging(monkeypatch):
+    asked = []
+
+    def build(*args, **options):
+        asked.append((args, options))
+        return Path("out/posts.whl")
+
+    monkeypatch.setattr(packaging, "package_pipeline", build)
+    encoders = ("--encoder", "", "--encoder", "somebody/tiny", "--encoder", "default")
+    metrics = ("--metrics", "dev.json", "--metrics", "test.json")
+    done = run("model", "out", *OPTIONS, *encoders, *metrics)
+    assert done.exit_code == 0
+    assert "Built out/posts.whl" in done.stdout.replace("\\", "/")
+    options = {
+        "name": "posts",
+        "version": "1.0",
+        "encoder": "somebody/tiny",
+        "license_file": Path("LICENSE"),
+        "metrics": [Path("dev.json"), Path("test.json")],
+    }
+    assert asked == [((Path("model"), Path("out")), options)]
+
+
+def test_folder_without_a_pipeline(tmp_path):
+    with pytest.raises(WnutError, match=r"holds no pipeline \(no meta\.json\)"):
+        run(str(tmp_path), str(tmp_path / "out"), *OPTIONS, "--encoder", "x")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_encoder_is_named(tmp_path):
+    with pytest.raises(WnutError, match="All names of an encoder are empty"):
+        run(str(tmp_path), str(tmp_path / "out"), *OPTIONS, "--encoder", "")
+
+
+@pytest.mark.parametrize("option", ["--name", "--version", "--license", "--encoder"])
+def test_options_that_have_to_be_there(option):
+    given = [*OPTIONS, "--encoder", "x"]
+    at = given.index(option)
+    done = run("model", "out", *given[:at], *given[at + 2 :])
+    assert done.exit_code == 2
+    assert f"Missing option '{option}'" in done.output

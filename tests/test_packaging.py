@@ -1,0 +1,190 @@
+"""The wheel of a pipeline, and what is said where none can be built."""
+
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from email.parser import Parser
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+from spacy_wnut import packaging
+from spacy_wnut.errors import WnutError
+from spacy_wnut.packaging import SENTENCE, TRY_IT, check_wheels, package_pipeline
+
+SCORES = {
+    "entity": {"precision": 0.5, "recall": 0.25, "f1": 0.125},
+    "surface": {"precision": 0.4, "recall": 0.3, "f1": 0.2},
+    "per_type": {"person": {"precision": 1.0, "recall": 1.0, "f1": 1.0}},
+    "seqeval": {"precision": 0.5, "recall": 0.25, "f1": 0.125, "accuracy": 0.9},
+    "seqeval_strict": {"precision": 0.5, "recall": 0.25, "f1": 0.125},
+}
+
+
+@pytest.fixture(scope="module")
+def metrics(tmp_path_factory):
+    path = tmp_path_factory.mktemp("metrics") / "dev_gold.json"
+    path.write_text(json.dumps(SCORES))
+    return path
+
+
+@pytest.fixture(scope="module")
+def pack(trained_folder, root, metrics):
+    def run(out, **changed):
+        settings = {
+            "model_dir": trained_folder,
+            "name": "posts",
+            "version": "1.2.3",
+            "encoder": "somebody/tiny",
+            "license_file": root / "LICENSE",
+            "metrics": [metrics],
+        }
+        return package_pipeline(out_dir=out, **{**settings, **changed})
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def wheel(pack, tmp_path_factory):
+    return pack(tmp_path_factory.mktemp("new") / "packages")
+
+
+@pytest.fixture(scope="module")
+def read(wheel):
+    """Reads the one file in the wheel whose path ends so."""
+    with zipfile.ZipFile(wheel) as archive:
+        yield lambda end: archive.read(
+            *(name for name in archive.namelist() if name.endswith(end))
+        ).decode("utf8")
+
+
+def test_wheel_is_all_that_is_written(wheel):
+    assert wheel.name == "en_posts-1.2.3-py3-none-any.whl"
+    assert list(wheel.parent.iterdir()) == [wheel]
+
+
+def test_meta_says_what_it_is(read, trained_folder):
+    meta = json.loads(read("en_posts/meta.json"))
+    assert meta["license"] == "MIT"
+    assert "confidence" in meta["description"]
+    assert [source["name"].split(":")[0] for source in meta["sources"]] == [
+        "WNUT 17",
+        "encoder tiny",
+    ]
+    assert meta["sources"][0]["license"] == "CC BY 4.0"
+    assert meta["labels"]["ner"] == ["location", "person"]
+    assert meta["performance"]["dev_gold"] == SCORES
+    assert meta["performance"]["dev_gold_entity_f1"] == 0.125
+    assert meta["performance"]["dev_gold_surface_f1"] == 0.2
+    # The pipeline itself is as it was.
+    stored = json.loads((trained_folder / "meta.json").read_text())
+    assert stored["name"] == "pipeline" and "dev_gold" not in stored["performance"]
+
+
+def test_readme_shows_scores_and_labels(read):
+    readme = read("README.md")
+    assert "`DEV_GOLD_ENTITY_F1` | 12.50" in readme
+    assert "`location`, `person`" in readme
+    assert "WNUT 17" in readme
+
+
+def test_later_releases_of_what_it_needs_are_not_shut_out(read):
+    metadata = Parser().parsestr(read(".dist-info/METADATA"))
+    needed = {
+        requirement.name: requirement
+        for requirement in map(Requirement, metadata.get_all("Requires-Dist"))
+    }
+    assert needed.keys() == {"spacy-wnut", "spacy-transformers"}
+    assert needed["spacy-wnut"].extras == {"torch"}
+    for version in ("1.3.5", "1.4.0", "1.9.1", "2.0.0"):
+        assert needed["spacy-transformers"].specifier.contains(version)
+    assert not needed["spacy-transformers"].specifier.contains("1.1.0")
+
+
+def test_licence_is_in_the_wheel(read, root):
+    licence = (root / "LICENSE").read_text(encoding="utf8")
+    assert read(".dist-info/licenses/LICENSE") == licence
+    assert Parser().parsestr(read(".dist-info/METADATA"))["License"] == "MIT"
+
+
+def test_wheel_loads_by_name_without_the_hub(wheel, tmp_path):
+    site = tmp_path / "site"
+    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
+    subprocess.run([*install, "--target", site, wheel], check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", TRY_IT, "en_posts", SENTENCE],
+        env={**os.environ, "PYTHONPATH": str(site), "HF_HUB_OFFLINE": "1"},
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    found = [line.split("\t") for line in done.stdout.splitlines()]
+    assert ["New York", "location"] in [columns[:2] for columns in found]
+    assert all(0 < float(confidence) < 1 for _, _, confidence in found)
+
+
+@pytest.mark.parametrize(
+    "missing, message",
+    [
+        ("model_dir", r"absent holds no pipeline .* project run train"),
+        ("license_file", r"there is no file .*absent to put into the package"),
+        ("metrics", r"there is no file .*absent to put into the package"),
+    ],
+)
+def test_what_is_not_there(pack, tmp_path, missing, message):
+    absent = tmp_path / "absent"
+    value = [absent] if missing == "metrics" else absent
+    with pytest.raises(WnutError, match=message):
+        pack(tmp_path / "out", **{missing: value})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_build_that_gives_no_wheel(pack, tmp_path, monkeypatch):
+    monkeypatch.setattr(packaging, "build_package", lambda *args, **options: None)
+    with pytest.raises(WnutError, match=r"The wheel of .* wasn't built: see the log"):
+        pack(tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_interrupted_build_keeps_the_wheel_of_an_earlier_one(
+    pack, tmp_path, monkeypatch
+):
+    def build(source, out, **options):
+        built = out / "en_posts-1.2.3" / "dist" / "en_posts-1.2.3-py3-none-any.whl"
+        built.parent.mkdir(parents=True)
+        built.write_bytes(b"new")
+
+    def interrupt(source, target):
+        Path(target).write_bytes(b"ha")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(packaging, "build_package", build)
+    assert pack(tmp_path).read_bytes() == b"new"
+    copy = packaging.shutil.copy
+    monkeypatch.setattr(
+        packaging.shutil,
+        "copy",
+        lambda source, target: (interrupt if str(source).endswith(".whl") else copy)(
+            source, target
+        ),
+    )
+    with pytest.raises(KeyboardInterrupt):
+        pack(tmp_path)
+    [wheel] = tmp_path.iterdir()
+    assert wheel.read_bytes() == b"new"
+
+
+def test_check_without_wheels(tmp_path):
+    with pytest.raises(WnutError, match=r"no wheels in .* project run package"):
+        check_wheels(tmp_path, "en_posts", None)
+
+
+def test_check_says_why_an_installation_failed(tmp_path):
+    (tmp_path / "bogus-1.0-py3-none-any.whl").write_bytes(b"no archive")
+    with pytest.raises(WnutError, match="pip install failed: .*bogus.* invalid") as err:
+        check_wheels(tmp_path, "en_posts", None)
+    assert "Traceback" not in str(err.value)
