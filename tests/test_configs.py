@@ -3,10 +3,15 @@
 import pytest
 import spacy
 from spacy.cli.debug_config import debug_config
+from spacy.cli.debug_data import debug_data
+from spacy.cli.evaluate import evaluate
 from spacy.cli.init_config import fill_config
 from spacy.cli.train import train
 from spacy.tokens import DocBin
 from spacy.util import load_config
+
+from spacy_wnut.corpus.convert import convert
+from spacy_wnut.corpus.sources import load_rows
 
 RECIPES = ["distilbert", "spacy_ner", "tutorial"]
 
@@ -41,6 +46,27 @@ def test_debug_config_is_clean(root, recipe, overrides, capsys):
     assert out.count("Config validation") and "✘" not in out
 
 
+@pytest.fixture(scope="module")
+def sample(root, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("corpus") / "sample"
+    convert(load_rows(str(root / "corpus" / "sample")), folder, "gold")
+    return {
+        "paths.train": str(folder / "train.spacy"),
+        "paths.dev": str(folder / "dev.spacy"),
+    }
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_debug_data_is_clean(root, recipe, sample, tiny_encoder, capsys):
+    path = root / "configs" / f"{recipe}.cfg"
+    # It exits where it finds an error.
+    overrides = {**sample, "paths.encoder": tiny_encoder}
+    debug_data(path, config_overrides=overrides, silent=False)
+    out = capsys.readouterr().out
+    assert "Pipeline can be initialized with data" in out
+    assert "120 training docs" in out
+
+
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_trains(root, recipe, overrides, tmp_path):
     """Two steps, as `spacy train` takes them."""
@@ -53,8 +79,10 @@ def test_trains(root, recipe, overrides, tmp_path):
     nlp = spacy.load(tmp_path / "out" / "model-best")
     assert nlp.pipe_names == ["transformer", "ner"]
     assert set(nlp.get_pipe("ner").labels) == {"location", "person"}
-    assert "ents_f" in nlp.meta["performance"]
     assert nlp("in Oslo").has_annotation("ENT_IOB")
+    # What `spacy evaluate` says is what was said in training.
+    scores = evaluate(str(tmp_path / "out" / "model-best"), overrides["paths.dev"])
+    assert scores["ents_f"] == pytest.approx(nlp.meta["performance"]["ents_f"])
 
 
 def test_tutorial_is_the_tutorials(root):

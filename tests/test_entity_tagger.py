@@ -16,8 +16,10 @@ def tokens(doc, text):
     return doc.char_span(start, start + len(text))
 
 
-@pytest.mark.parametrize("transitions", ["learned", "constrained"])
-@pytest.mark.parametrize("pooling", ["spacy-wnut.reduce_first.v1", "reduce_mean.v1"])
+@pytest.mark.parametrize(
+    "transitions, pooling",
+    [("constrained", "spacy-wnut.reduce_first.v1"), ("learned", "reduce_mean.v1")],
+)
 def test_learns_posts_by_heart(make_nlp, train, posts, transitions, pooling):
     nlp = make_nlp(
         transitions=transitions, model={"tok2vec": {"pooling": {"@layers": pooling}}}
