@@ -145,10 +145,15 @@ def _run(command: list[str], cwd: str | None = None) -> str:
 def _performance(metrics: Sequence[Path]) -> dict[str, Any]:
     performance: dict[str, Any] = {}
     for path in metrics:
-        scores = srsly.read_json(path)
-        # spaCy's own package README shows what is a number at the top level.
-        for measure in ("precision", "recall", "f1"):
-            performance[f"{path.stem}_entity_{measure}"] = scores["entity"][measure]
-        performance[f"{path.stem}_surface_f1"] = scores["surface"]["f1"]
+        try:
+            scores = srsly.read_json(path)
+            # spaCy's own package README shows what is a number at the top level.
+            for measure in ("precision", "recall", "f1"):
+                performance[f"{path.stem}_entity_{measure}"] = scores["entity"][measure]
+            performance[f"{path.stem}_surface_f1"] = scores["surface"]["f1"]
+        except (ValueError, KeyError, TypeError) as err:
+            raise WnutError(
+                f"{path} holds no scores: give what `spacy-wnut evaluate --json` writes"
+            ) from err
         performance[path.stem] = scores
     return performance

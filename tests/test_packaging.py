@@ -143,6 +143,14 @@ def test_what_is_not_there(pack, tmp_path, missing, message):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("text", ["", "not json", "[]", '{"entity": {"f1": 1.0}}'])
+def test_metrics_that_are_no_scores(pack, tmp_path, text):
+    path = tmp_path / "dev_gold.json"
+    path.write_text(text, encoding="utf8")
+    with pytest.raises(WnutError, match=r"dev_gold.json holds no scores: give what"):
+        pack(tmp_path / "packages", metrics=[path])
+
+
 def test_build_that_gives_no_wheel(pack, tmp_path, monkeypatch):
     monkeypatch.setattr(packaging, "build_package", lambda *args, **options: None)
     with pytest.raises(WnutError, match=r"The wheel of .* wasn't built: see the log"):
