@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose
 
 from spacy_wnut import decoding
 from spacy_wnut.chain import Chain
-from spacy_wnut.decoding import Layout, decode, legal_chain
+from spacy_wnut.decoding import Emitted, Layout, decode, legal_chain
 from spacy_wnut.labels import LabelScheme, entities_to_tags, tags_to_entities
 
 SCHEME = LabelScheme(("a", "b"))
@@ -36,13 +36,13 @@ def make_docs(kinds, seed):
     return docs
 
 
-def decode_docs(kinds, emissions, chain):
+def decode_docs(kinds, emissions, chain, **settings):
     """For each doc a list of (start, end, label, confidence)."""
     flat = numpy.concatenate([numpy.zeros((0, N_TAGS)), *emissions])
     barred = numpy.asarray([char in "x-" for char in "".join(kinds)], dtype=bool)
     lengths = numpy.asarray([len(kind) for kind in kinds], dtype=numpy.int64)
     before = flat.copy()
-    found = decode(flat, lengths, chain, barred)
+    found = decode(Emitted(flat, lengths, chain, barred), **settings)
     numpy.testing.assert_array_equal(flat, before)
     docs = [[] for _ in kinds]
     for doc, start, end, label, confidence in zip(*found, strict=True):
