@@ -1,6 +1,5 @@
 """The component: entities with their probabilities, from any model of emissions."""
 
-import math
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Any, cast
@@ -91,7 +90,7 @@ def make_entity_tagger(
         cross-entropy a word. Both decode legal BIO sequences only.
     threshold (float): Entities with a lower confidence are left out.
     temperature (float): What the scores of the chain are divided by before they
-        become confidences, above 0; 1 leaves them as trained. Above 1 they are
+        become confidences, from 0.001 to 1000; 1 leaves them as trained. Above 1 they are
         less sure, below surer. The entities found stay the same. Training
         doesn't know it: `spacy-wnut calibrate` fits it afterwards.
     bias (float): What is added to the scores of all tags but O in decoding, in
@@ -196,24 +195,24 @@ class EntityTagger(TrainablePipe):
     @property
     def temperature(self) -> float:
         """RETURNS (float): What the chain's scores are divided by for confidences."""
-        return float(self.cfg["temperature"])
+        return _rounded(self.cfg["temperature"])
 
     @temperature.setter
     def temperature(self, value: float) -> None:
-        if not 0.0 < value < math.inf:
-            raise ValueError(f"temperature has to be a number above 0, got {value}")
-        self.cfg["temperature"] = float(value)
+        if not 0.001 <= value <= 1000.0:
+            raise ValueError(f"temperature has to be from 0.001 to 1000, got {value}")
+        self.cfg["temperature"] = _rounded(value)
 
     @property
     def bias(self) -> float:
         """RETURNS (float): What is added to the scores of all tags but O."""
-        return float(self.cfg["bias"])
+        return _rounded(self.cfg["bias"])
 
     @bias.setter
     def bias(self, value: float) -> None:
-        if not math.isfinite(value):
-            raise ValueError(f"bias has to be a finite number, got {value}")
-        self.cfg["bias"] = float(value)
+        if not -1000.0 <= value <= 1000.0:
+            raise ValueError(f"bias has to be from -1000 to 1000, got {value}")
+        self.cfg["bias"] = _rounded(value)
 
     def add_label(self, label: str) -> int:
         """Add an entity type. Only possible before the model is initialized.
@@ -426,6 +425,12 @@ def _entity_types(examples: Iterable[Example]) -> Iterator[str]:
     for example in examples:
         for ent in example.reference.ents:
             yield ent.label_
+
+
+def _rounded(value: float) -> float:
+    # The JSON of a stored pipeline keeps 10 decimals, and 0.3 comes out of it as
+    # 0.30000000000000004: what is loaded has to give the same confidences.
+    return round(float(value), 6)
 
 
 def _preset(doc: Doc) -> Bools:
