@@ -14,6 +14,21 @@ from .labels import LabelScheme
 MAX_PADDED_WORDS = 32_768
 
 
+class Emitted(NamedTuple):
+    """What a model says of a batch of docs: all that decoding needs.
+
+    emissions (Floats2d): A row a word, shape (sum of lengths, T).
+    lengths (Ints1d): The number of words of each doc.
+    chain (Chain): The chain's scores, illegal moves at minus infinity.
+    barred (Optional[Bools1d]): Words that must stay outside, one a row.
+    """
+
+    emissions: Floats
+    lengths: Ints
+    chain: Chain
+    barred: Bools | None = None
+
+
 class Decoded(NamedTuple):
     """The entities of a batch of docs, in order.
 
@@ -87,23 +102,27 @@ def legal_chain(scheme: LabelScheme) -> Chain:
     )
 
 
-def decode(
-    emissions: Floats, lengths: Ints, chain: Chain, barred: Bools | None = None
-) -> Decoded:
+def decode(emitted: Emitted, bias: float = 0.0, temperature: float = 1.0) -> Decoded:
     """Find the most probable entities of a batch of docs.
 
-    emissions (Floats2d): A row a word, shape (sum of lengths, T).
-    lengths (Ints1d): The number of words of each doc.
-    chain (Chain): The chain's scores, illegal moves at minus infinity.
-    barred (Optional[Bools1d]): Words that must stay outside, one a row.
+    emitted (Emitted): The emissions and what belongs to them.
+    bias (float): Added to the emissions of all tags but O, in nats. Above zero
+        more entities are found, below fewer.
+    temperature (float): All scores of the chain, the bias included, are divided
+        by it before they become probabilities (Guo et al. 2017). It changes the
+        confidences, and never which entities are found.
     RETURNS (Decoded): The entities, sorted by doc and start.
     """
-    emissions = emissions.astype(numpy.float64)
+    _, lengths, chain, barred = emitted
+    emissions = emitted.emissions.astype(numpy.float64)
     if barred is not None:
         # This makes them positions, even those without a piece, so that no
         # entity goes on over them.
         emissions[barred, 1:] = -numpy.inf
     layout = Layout.of(emissions, lengths)
+    # Not before the layout, which tells words without a piece by their zeros.
+    emissions[:, 1:] += bias
+    cooled = Chain(*(scores / temperature for scores in chain))
     found = []
     for docs, doc_lengths, rows in layout.batches():
         scores = emissions[rows]
@@ -116,7 +135,9 @@ def decode(
                     layout.words[rows[row, start]],
                     layout.words[rows[row, end - 1]] + 1,
                     (begin - 1) // 2,
-                    span_probabilities(scores, doc_lengths, chain, spans),
+                    span_probabilities(
+                        scores / temperature, doc_lengths, cooled, spans
+                    ),
                 )
             )
     if not found:

@@ -15,7 +15,7 @@ from thinc.api import Config, Model, Optimizer, set_dropout_rate
 from thinc.types import Floats2d
 
 from .chain import Bools, Chain, Floats, negative_log_likelihood
-from .decoding import Decoded, Layout, decode, legal_chain
+from .decoding import Decoded, Emitted, Layout, decode, legal_chain
 from .gold import allowed_tags
 from .labels import LabelScheme
 from .models.linear_chain import add_gradient, get_chain, with_linear_chain
@@ -26,6 +26,8 @@ DEFAULT_CONFIG_STR = """
 [entity_tagger]
 transitions = "learned"
 threshold = 0.0
+temperature = 1.0
+bias = 0.0
 overwrite = false
 spans_key = "wnut"
 
@@ -73,6 +75,8 @@ def make_entity_tagger(
     model: Model[list[Doc], list[Floats2d]],
     transitions: str,
     threshold: float,
+    temperature: float,
+    bias: float,
     overwrite: bool,
     spans_key: str,
     scorer: Callable[..., dict[str, Any]] | None,
@@ -85,6 +89,13 @@ def make_entity_tagger(
     transitions (str): "learned" trains a linear-chain CRF, "constrained" trains
         cross-entropy a word. Both decode legal BIO sequences only.
     threshold (float): Entities with a lower confidence are left out.
+    temperature (float): What the scores of the chain are divided by before they
+        become confidences, from 0.001 to 1000; 1 leaves them as trained. Above 1 they are
+        less sure, below surer. The entities found stay the same. Training
+        doesn't know it: `spacy-wnut calibrate` fits it afterwards.
+    bias (float): What is added to the scores of all tags but O in decoding, in
+        nats. Above 0 it finds more entities, below fewer. Training doesn't know
+        it either.
     overwrite (bool): Whether to replace entities that an earlier pipe set. If
         not, they stay, and new ones are found around them.
     spans_key (str): The key of `doc.spans` to save the entities under, with
@@ -97,6 +108,8 @@ def make_entity_tagger(
         name,
         transitions=transitions,
         threshold=threshold,
+        temperature=temperature,
+        bias=bias,
         overwrite=overwrite,
         spans_key=spans_key,
         scorer=scorer,
@@ -128,6 +141,8 @@ class EntityTagger(TrainablePipe):
         *,
         transitions: str = "learned",
         threshold: float = 0.0,
+        temperature: float = 1.0,
+        bias: float = 0.0,
         overwrite: bool = False,
         spans_key: str = "wnut",
         scorer: Callable[..., dict[str, Any]] | None = None,
@@ -147,6 +162,8 @@ class EntityTagger(TrainablePipe):
             "spans_key": spans_key,
         }
         self.threshold = threshold
+        self.temperature = temperature
+        self.bias = bias
         install_extensions()
 
     @property
@@ -174,6 +191,28 @@ class EntityTagger(TrainablePipe):
         if not 0.0 <= value <= 1.0:
             raise ValueError(f"threshold has to be between 0 and 1, got {value}")
         self.cfg["threshold"] = value
+
+    @property
+    def temperature(self) -> float:
+        """RETURNS (float): What the chain's scores are divided by for confidences."""
+        return _rounded(self.cfg["temperature"])
+
+    @temperature.setter
+    def temperature(self, value: float) -> None:
+        if not 0.001 <= value <= 1000.0:
+            raise ValueError(f"temperature has to be from 0.001 to 1000, got {value}")
+        self.cfg["temperature"] = _rounded(value)
+
+    @property
+    def bias(self) -> float:
+        """RETURNS (float): What is added to the scores of all tags but O."""
+        return _rounded(self.cfg["bias"])
+
+    @bias.setter
+    def bias(self, value: float) -> None:
+        if not -1000.0 <= value <= 1000.0:
+            raise ValueError(f"bias has to be from -1000 to 1000, got {value}")
+        self.cfg["bias"] = _rounded(value)
 
     def add_label(self, label: str) -> int:
         """Add an entity type. Only possible before the model is initialized.
@@ -227,6 +266,14 @@ class EntityTagger(TrainablePipe):
         docs (Iterable[Doc]): The docs.
         RETURNS (Decoded): Their entities and confidences.
         """
+        return decode(self.emit(docs), self.bias, self.temperature)
+
+    def emit(self, docs: Iterable[Doc]) -> Emitted:
+        """Run the model on a batch of docs, without decoding or modifying them.
+
+        docs (Iterable[Doc]): The docs.
+        RETURNS (Emitted): What `decode` takes, with any bias and temperature.
+        """
         docs = list(docs)
         lengths = numpy.asarray([len(doc) for doc in docs], dtype=numpy.int64)
         if not lengths.sum():
@@ -238,7 +285,7 @@ class EntityTagger(TrainablePipe):
         if not self.cfg["overwrite"]:
             barred = numpy.concatenate([_preset(doc) for doc in docs]) if docs else None
         chain = legal_chain(self.scheme) + self._chain
-        return decode(flat, lengths, chain, barred)
+        return Emitted(flat, lengths, chain, barred)
 
     def set_annotations(self, docs: Iterable[Doc], scores: Decoded) -> None:
         """Set the entities of a batch of docs and their confidences.
@@ -378,6 +425,12 @@ def _entity_types(examples: Iterable[Example]) -> Iterator[str]:
     for example in examples:
         for ent in example.reference.ents:
             yield ent.label_
+
+
+def _rounded(value: float) -> float:
+    # The JSON of a stored pipeline keeps 10 decimals, and 0.3 comes out of it as
+    # 0.30000000000000004: what is loaded has to give the same confidences.
+    return round(float(value), 6)
 
 
 def _preset(doc: Doc) -> Bools:

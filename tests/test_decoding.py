@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose
 
 from spacy_wnut import decoding
 from spacy_wnut.chain import Chain
-from spacy_wnut.decoding import Layout, decode, legal_chain
+from spacy_wnut.decoding import Emitted, Layout, decode, legal_chain
 from spacy_wnut.labels import LabelScheme, entities_to_tags, tags_to_entities
 
 SCHEME = LabelScheme(("a", "b"))
@@ -36,13 +36,13 @@ def make_docs(kinds, seed):
     return docs
 
 
-def decode_docs(kinds, emissions, chain):
+def decode_docs(kinds, emissions, chain, **settings):
     """For each doc a list of (start, end, label, confidence)."""
     flat = numpy.concatenate([numpy.zeros((0, N_TAGS)), *emissions])
     barred = numpy.asarray([char in "x-" for char in "".join(kinds)], dtype=bool)
     lengths = numpy.asarray([len(kind) for kind in kinds], dtype=numpy.int64)
     before = flat.copy()
-    found = decode(flat, lengths, chain, barred)
+    found = decode(Emitted(flat, lengths, chain, barred), **settings)
     numpy.testing.assert_array_equal(flat, before)
     docs = [[] for _ in kinds]
     for doc, start, end, label, confidence in zip(*found, strict=True):
@@ -57,7 +57,7 @@ def is_legal(path):
     return all(b[0] != "I" or a[1:] == b[1:] for a, b in pairwise(tags))
 
 
-def brute_force(kind, emissions, chain):
+def brute_force(kind, emissions, chain, bias=0.0, temperature=1.0):
     """All legal paths over the words that are positions, one by one."""
     words = [i for i, char in enumerate(kind) if char != "_"]
     scores = {}
@@ -68,9 +68,9 @@ def brute_force(kind, emissions, chain):
         if words and is_legal(path) and not is_barred:
             score = chain.start[path[0]] + chain.end[path[-1]]
             score += sum(emissions[i, tag] for i, tag in zip(words, path, strict=True))
-            scores[path] = score + sum(
-                chain.transitions[a, b] for a, b in pairwise(path)
-            )
+            score += sum(chain.transitions[a, b] for a, b in pairwise(path))
+            score += bias * sum(tag != 0 for tag in path)
+            scores[path] = score / temperature
     if not scores:
         return []
     entities = {path: tags_to_entities([TAGS[tag] for tag in path]) for path in scores}
@@ -102,6 +102,76 @@ def test_entities_and_confidences_are_those_of_the_best_of_all_paths(kinds, seed
     found = decode_docs(kinds, emissions, chain)
     for kind, values, entities in zip(kinds, emissions, found, strict=True):
         assert_same(entities, brute_force(kind, values, chain))
+
+
+@settings(deadline=None, max_examples=40)
+@given(small, seeds, st.floats(-3, 3), st.floats(0.3, 5))
+def test_bias_and_temperature_are_those_of_all_paths(kinds, seed, bias, temperature):
+    chain, emissions = make_chain(seed), make_docs(kinds, seed)
+    found = decode_docs(kinds, emissions, chain, bias=bias, temperature=temperature)
+    for kind, values, entities in zip(kinds, emissions, found, strict=True):
+        assert_same(entities, brute_force(kind, values, chain, bias, temperature))
+
+
+@settings(deadline=None)
+@given(docs, seeds, st.floats(0.01, 100))
+def test_temperature_changes_no_entities(kinds, seed, temperature):
+    chain, emissions = make_chain(seed), make_docs(kinds, seed)
+    before = decode_docs(kinds, emissions, chain)
+    after = decode_docs(kinds, emissions, chain, temperature=temperature)
+    assert [[entity[:3] for entity in entities] for entities in after] == [
+        [entity[:3] for entity in entities] for entities in before
+    ]
+
+
+def test_higher_temperature_makes_less_sure():
+    # A word alone with three legal tags: the confidence is exp(2/T) / sum of exps.
+    [emissions] = make_docs(["w"], 0)
+    emissions[0] = [0, 2, 0, 1, 0]
+    confidences = []
+    for temperature in (0.25, 0.5, 1.0, 2.0, 4.0, 1000.0):
+        [[entity]] = decode_docs(
+            ["w"], [emissions], legal_chain(SCHEME), temperature=temperature
+        )
+        scores = numpy.exp(numpy.asarray([0, 2, 1]) / temperature)
+        assert entity[3] == pytest.approx(scores[1] / scores.sum())
+        confidences.append(entity[3])
+    assert confidences == sorted(confidences, reverse=True)
+    assert confidences[0] > 0.98 and confidences[-1] == pytest.approx(1 / 3, abs=1e-3)
+
+
+@settings(deadline=None)
+@given(docs, seeds)
+def test_a_higher_bias_puts_no_fewer_words_into_entities(kinds, seed):
+    chain, emissions = make_chain(seed), make_docs(kinds, seed)
+    n_words = []
+    for bias in (-1000.0, -2.0, -0.5, 0.0, 0.5, 2.0, 1000.0):
+        found = decode_docs(kinds, emissions, chain, bias=bias)
+        n_words.append(
+            sum(
+                kind[start:end].count("w")
+                for kind, entities in zip(kinds, found, strict=True)
+                for start, end, _, _ in entities
+            )
+        )
+    assert n_words == sorted(n_words)
+    assert n_words[0] == 0
+    assert n_words[-1] == "".join(kinds).count("w")
+
+
+def test_a_higher_bias_finds_more_entities():
+    # Without a chain, of words that are O by far: each is its own entity, if any.
+    kinds = ["w" * 10] * 20
+    emissions = make_docs(kinds, 3)
+    for values in emissions:
+        values[:, 0] += 5
+        values[:, [2, 4]] -= 1000
+    counts = [
+        sum(map(len, decode_docs(kinds, emissions, legal_chain(SCHEME), bias=bias)))
+        for bias in numpy.linspace(-2, 15, 10)
+    ]
+    assert counts == sorted(counts)
+    assert counts[0] < counts[3] < counts[-1] == 200
 
 
 @settings(deadline=None)

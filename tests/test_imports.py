@@ -39,6 +39,14 @@ ROOMS = {
     "models": {"batching", "chain", "errors", "files"},
     "scoring": {"labels", "errors", "files", "corpus"},
     "entity_tagger": {"chain", "decoding", "gold", "labels", "models"},
+    "calibration": {
+        "chain",
+        "decoding",
+        "entity_tagger",
+        "errors",
+        "files",
+        "scoring",
+    },
     "packaging": {"about", "errors", "files"},
     "__main__": {"cli"},
 }

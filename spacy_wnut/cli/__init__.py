@@ -1,4 +1,5 @@
 from ._app import app, main
+from .calibrate import calibrate_cli
 from .check import check_cli
 from .convert import convert_cli
 from .encoder import encoder_cli
@@ -9,6 +10,7 @@ from .tiny_encoder import tiny_encoder_cli
 
 __all__ = [
     "app",
+    "calibrate_cli",
     "check_cli",
     "convert_cli",
     "encoder_cli",

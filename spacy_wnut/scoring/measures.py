@@ -81,6 +81,16 @@ class ScoredPost:
         }
 
 
+def prf_of_counts(right: int, predicted: int, gold: int) -> PRF:
+    """The scores of `predicted` entities of which `right` are among the `gold` ones."""
+    return {
+        "precision": right / predicted if predicted else 0.0,
+        "recall": right / gold if gold else 0.0,
+        # The harmonic mean of both, without a detour by their roundings.
+        "f1": 2 * right / (predicted + gold) if predicted + gold else 0.0,
+    }
+
+
 def entity_scores(posts: Iterable[ScoredPost]) -> PRF:
     """Micro-averaged scores of entities: right is the exact span and type.
 
@@ -88,14 +98,14 @@ def entity_scores(posts: Iterable[ScoredPost]) -> PRF:
     default mode.
     """
     right, predicted, gold = _count_by_type(posts)
-    return _prf(right.total(), predicted.total(), gold.total())
+    return prf_of_counts(right.total(), predicted.total(), gold.total())
 
 
 def type_scores(posts: Iterable[ScoredPost]) -> dict[str, PRF]:
     """`entity_scores` of each type that is in gold or was predicted, sorted."""
     right, predicted, gold = _count_by_type(posts)
     return {
-        label: _prf(right[label], predicted[label], gold[label])
+        label: prf_of_counts(right[label], predicted[label], gold[label])
         for label in sorted({*predicted, *gold})
     }
 
@@ -116,7 +126,7 @@ def surface_scores(posts: Iterable[ScoredPost]) -> PRF:
         right |= post.surface(post.gold & post.predicted)
         predicted |= post.surface(post.predicted)
         gold |= post.surface(post.gold)
-    return _prf(len(right), len(predicted), len(gold))
+    return prf_of_counts(len(right), len(predicted), len(gold))
 
 
 def tag_accuracy(posts: Iterable[ScoredPost]) -> float:
@@ -180,15 +190,6 @@ def _count_by_type(
         predicted.update(entity.label for entity in post.predicted)
         gold.update(entity.label for entity in post.gold)
     return right, predicted, gold
-
-
-def _prf(right: int, predicted: int, gold: int) -> PRF:
-    return {
-        "precision": right / predicted if predicted else 0.0,
-        "recall": right / gold if gold else 0.0,
-        # The harmonic mean of both, without a detour by their roundings.
-        "f1": 2 * right / (predicted + gold) if predicted + gold else 0.0,
-    }
 
 
 def _import_seqeval() -> tuple[ModuleType, ModuleType]:

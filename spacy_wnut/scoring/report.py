@@ -3,6 +3,7 @@
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from ..errors import WnutError
 from ..files import replacing
@@ -22,15 +23,27 @@ def report_scores(title: str, scores: Scores, json_to: Path | None) -> None:
 
     Raises WnutError if the file can't be written.
     """
+    hand_over(f"{title}\n{format_scores(scores)}", scores, json_to)
+
+
+def hand_over(text: str, figures: Any, json_to: Path | None) -> None:
+    """Print a text for people, and write figures as JSON if asked to.
+
+    text (str): The text.
+    figures (Any): What JSON can hold.
+    json_to (Path | None): As `report_scores` has it.
+
+    Raises WnutError if the file can't be written.
+    """
     people = sys.stderr if json_to == STDOUT else sys.stdout
-    print(f"{title}\n{format_scores(scores)}", file=people)
-    text = json.dumps(scores, indent=2)
+    print(text, file=people)
+    figures_text = json.dumps(figures, indent=2)
     if json_to == STDOUT:
-        print(text)
+        print(figures_text)
     elif json_to is not None:
         try:
             with replacing(json_to) as beside:
-                beside.write_text(text + "\n", encoding="utf8")
+                beside.write_text(figures_text + "\n", encoding="utf8")
         except OSError as err:
             raise WnutError(
                 f"can't write the scores to {json_to}: {err}. Name another file "

@@ -1,0 +1,60 @@
+import json
+
+import pytest
+import spacy
+from spacy.tokens import DocBin
+from typer.testing import CliRunner
+
+from spacy_wnut.cli import app
+
+
+@pytest.fixture
+def corpus(make_nlp, make_examples, tmp_path):
+    docs = [eg.reference for eg in make_examples(make_nlp())]
+    DocBin(docs=docs).to_disk(tmp_path / "dev.spacy")
+    return tmp_path / "dev.spacy"
+
+
+@pytest.fixture
+def model(nlp, tmp_path):
+    nlp.to_disk(tmp_path / "model")
+    return tmp_path / "model"
+
+
+def run(*args):
+    return CliRunner().invoke(
+        app, ["calibrate", *map(str, args)], catch_exceptions=False
+    )
+
+
+def test_table_and_json(model, corpus, tmp_path):
+    out = tmp_path / "calibrated"
+    done = run(model, corpus, "--out", out, "--json", tmp_path / "figures.json")
+    assert done.exit_code == 0
+    lines = done.stdout.splitlines()
+    assert lines[0] == f"{out} calibrated on {corpus}: 4 posts"
+    figures = json.loads((tmp_path / "figures.json").read_text())
+    ece = {when: f"{figures[when]['ece']:.4f}" for when in ("before", "after")}
+    rows = [line.split() for line in lines]
+    for when in ("before", "after"):
+        assert [when, ece[when], "100.00", "100.00", "100.00", "6"] in rows
+    ner = spacy.load(out).get_pipe("ner")
+    assert (ner.temperature, ner.bias) == (figures["temperature"], figures["bias"])
+    assert rows[-1] == ["temperature", f"{ner.temperature:.3f},", "bias", "0.0"]
+
+
+def test_json_alone_on_standard_output(model, corpus):
+    done = run(model, corpus, "--json", "-")
+    assert json.loads(done.stdout)["gold"] == 6
+    assert "calibrated on" in done.stderr
+
+
+def test_no_bias(nlp, corpus, tmp_path):
+    nlp.get_pipe("ner").bias = -1000.0
+    nlp.to_disk(tmp_path / "model")
+    done = CliRunner().invoke(
+        app, ["calibrate", str(tmp_path / "model"), str(corpus), "--no-bias"]
+    )
+    assert "predicts no entities" in str(done.exception)
+    assert run(tmp_path / "model", corpus).exit_code == 0
+    assert spacy.load(tmp_path / "model").get_pipe("ner").bias == 0.0
