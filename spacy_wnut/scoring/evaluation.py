@@ -35,8 +35,8 @@ def evaluate_pipeline(model: str, corpus: Path, gpu_id: int) -> Evaluation:
     Raises WnutError if the GPU, the pipeline or the corpus can't be used, or the
     pipeline sets no entities.
     """
-    nlp = _load_pipeline(model, gpu_id)
-    examples = _read_corpus(corpus, nlp)
+    nlp = load_pipeline(model, gpu_id)
+    examples = read_corpus(corpus, nlp)
     protocol = _protocol(corpus, examples)
     docs = nlp.pipe(example.predicted for example in examples)
     progress = tqdm(docs, total=len(examples), unit="post", leave=False, disable=None)
@@ -51,7 +51,11 @@ def evaluate_pipeline(model: str, corpus: Path, gpu_id: int) -> Evaluation:
     return Evaluation(list(examples_to_posts(examples)), protocol)
 
 
-def _load_pipeline(model: str, gpu_id: int) -> Language:
+def load_pipeline(model: str, gpu_id: int = -1) -> Language:
+    """Load a pipeline by its name or folder, onto a GPU or the CPU (-1).
+
+    Raises WnutError if the GPU or the pipeline can't be used.
+    """
     # Before loading: weights are put where the pipeline runs.
     if gpu_id >= 0:
         try:
@@ -69,7 +73,11 @@ def _load_pipeline(model: str, gpu_id: int) -> Language:
         ) from err
 
 
-def _read_corpus(corpus: Path, nlp: Language) -> list[Example]:
+def read_corpus(corpus: Path, nlp: Language) -> list[Example]:
+    """Read a DocBin file as `convert` writes it.
+
+    Raises WnutError if it can't be read, or holds no annotated docs.
+    """
     # spaCy's Corpus passes over files with other names without a word.
     if corpus.suffix != ".spacy":
         raise WnutError(
