@@ -39,6 +39,7 @@ ROOMS = {
     "models": {"batching", "chain", "errors", "files"},
     "scoring": {"labels", "errors", "files", "corpus"},
     "entity_tagger": {"chain", "decoding", "gold", "labels", "models"},
+    "bridge": {"entity_tagger", "errors", "files", "labels", "models", "scoring"},
     "packaging": {"about", "errors", "files"},
     "__main__": {"cli"},
 }
