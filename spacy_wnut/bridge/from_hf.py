@@ -54,8 +54,7 @@ def from_hf(
     nlp = make_pipeline(model, tokenizer, source, lang)
     with replacing(folder) as beside:
         nlp.to_disk(beside)
-    types: tuple[str, ...] = nlp.get_pipe("ner").labels
-    return types
+    return tuple(nlp.pipe_labels["ner"])
 
 
 def make_pipeline(model: Any, tokenizer: Any, name: str, lang: str = "en") -> Language:
@@ -173,7 +172,7 @@ def _fill_head(output_layer: Any, head: Any, rows: list[int | None]) -> None:
 
 
 def _window(config: Any, tokenizer: Any) -> int:
-    room = getattr(config, "max_position_embeddings", None) or WINDOW
+    room: int = getattr(config, "max_position_embeddings", None) or WINDOW
     room = min(room, tokenizer.model_max_length)
     n_specials: int = tokenizer.num_special_tokens_to_add()
     # The smaller number of positions is for specials and for those that some
