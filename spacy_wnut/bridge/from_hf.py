@@ -12,7 +12,7 @@ from spacy.training import Example
 from ..errors import WnutError
 from ..files import replacing
 from ..labels import OUTSIDE, LabelScheme, split_tag
-from ..models.checkpoints import load_checkpoint
+from ..models.checkpoints import load_checkpoint, read_vocabulary
 from .heads import check_same, copy_encoder, linear_head
 
 # The score of a tag that a checkpoint doesn't have: finite, so that probabilities
@@ -102,7 +102,7 @@ def make_pipeline(model: Any, tokenizer: Any, name: str, lang: str = "en") -> La
     )
     transformer: Any = nlp.get_pipe("transformer")
     transformer.model.attrs["set_transformer"](
-        transformer.model, HFObjects(tokenizer, encoder, _vocabulary_file(tokenizer))
+        transformer.model, HFObjects(tokenizer, encoder, read_vocabulary(tokenizer))
     )
     example = Example(nlp.make_doc("hello"), nlp.make_doc("hello"))
     transformer.initialize(lambda: [example], nlp=nlp)
@@ -178,12 +178,3 @@ def _window(config: Any, tokenizer: Any) -> int:
     # The smaller number of positions is for specials and for those that some
     # encoders leave out.
     return max(1, min(WINDOW, room - max(n_specials, 2)))
-
-
-def _vocabulary_file(tokenizer: Any) -> bytes | None:
-    # Of the slow tokenizer. It isn't needed, but spacy-transformers stores it for
-    # every tokenizer that has a name for it.
-    if not hasattr(tokenizer, "vocab_file"):
-        return None
-    path = tokenizer.vocab_file
-    return Path(path).read_bytes() if path and Path(path).is_file() else b""

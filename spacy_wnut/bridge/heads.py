@@ -3,6 +3,7 @@
 from typing import Any
 
 from ..errors import WnutError
+from ..models.checkpoints import accepts
 
 # Goes through an encoder on both sides, to see that they agree.
 PROBE = "Ada Lovelace moved to Oslo, in 1843."
@@ -82,7 +83,7 @@ def check_same(model: Any, encoder: Any, tokenizer: Any) -> None:
         part.eval()
     try:
         with torch.no_grad():
-            inputs, _ = encode(tokenizer, PROBE, model.device)
+            inputs, _ = encode(tokenizer, PROBE, model)
             logits = model(**inputs).logits
             vectors = encoder(**inputs).last_hidden_state
             expected = linear_head(model)(vectors)
@@ -110,10 +111,8 @@ def check_same(model: Any, encoder: Any, tokenizer: Any) -> None:
         )
 
 
-def encode(
-    tokenizer: Any, text: str, device: Any = "cpu"
-) -> tuple[dict[str, Any], int]:
-    """A text as an encoder's input, of as many pieces as the encoder takes.
+def encode(tokenizer: Any, text: str, model: Any) -> tuple[dict[str, Any], int]:
+    """A text as a model's input, of as many pieces as the tokenizer allows.
 
     RETURNS (Tuple[Dict[str, Tensor], int]): Tensors of shape (1, L), special tokens
         around, and the number of special tokens before the text.
@@ -131,8 +130,10 @@ def encode(
         last = tokenizer.model_max_length - len(after)
         ids = ids[:last] + after
         types = types[:last] + types[len(types) - len(after) :]
-    inputs = {"input_ids": torch.tensor([ids], device=device)}
-    inputs["attention_mask"] = torch.ones_like(inputs["input_ids"])
-    if "token_type_ids" in tokenizer.model_input_names:
-        inputs["token_type_ids"] = torch.tensor([types], device=device)
+    inputs = {"input_ids": torch.tensor([ids], device=model.device)}
+    if accepts(model, "attention_mask"):
+        inputs["attention_mask"] = torch.ones_like(inputs["input_ids"])
+    has_types = "token_type_ids" in tokenizer.model_input_names
+    if has_types and accepts(model, "token_type_ids"):
+        inputs["token_type_ids"] = torch.tensor([types], device=model.device)
     return inputs, len(before)

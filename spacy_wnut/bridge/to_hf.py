@@ -199,7 +199,7 @@ def measure_agreement(
             continue
         emissions = ops.to_numpy(parts.tagger.model.predict([doc])[0])
         [pieces] = tokenize(tokenizer.backend_tokenizer, [doc])
-        inputs, n_before = encode(tokenizer, doc.text, model.device)
+        inputs, n_before = encode(tokenizer, doc.text, model)
         with torch.no_grad():
             best = model(**inputs).logits[0].argmax(dim=1).tolist()
         n_seen = inputs["input_ids"].shape[1]

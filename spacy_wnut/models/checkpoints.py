@@ -1,5 +1,6 @@
 """Encoders as folders: fetched from the hub or a folder, or made small at random."""
 
+import inspect
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -90,6 +91,25 @@ def load_checkpoint(
             f"needed to align word pieces with words. Use another {what}"
         )
     return model, tokenizer
+
+
+def accepts(model: Any, argument: str) -> bool:
+    """Whether a model of transformers takes an input of this name. Tokenizers say
+    what they make, and models don't always want it.
+    """
+    return argument in inspect.signature(model.forward).parameters
+
+
+def read_vocabulary(tokenizer: Any) -> bytes | None:
+    """The file that a tokenizer's slow version is made from, for storing.
+
+    Where a checkpoint has tokenizer.json alone, it is empty: fast tokenizers don't
+    read it, but spacy-transformers wants it for all that have a name for it.
+    """
+    if not hasattr(tokenizer, "vocab_file"):
+        return None
+    path = tokenizer.vocab_file
+    return Path(path).read_bytes() if path and Path(path).is_file() else b""
 
 
 def make_tiny_encoder(texts: Iterable[str], out: Path, seed: int = 0) -> Any:
