@@ -4,9 +4,11 @@ from .check import check_cli
 from .convert import convert_cli
 from .encoder import encoder_cli
 from .evaluate import evaluate_cli
+from .from_hf import from_hf_cli
 from .package import package_cli
 from .score import score_cli
 from .tiny_encoder import tiny_encoder_cli
+from .to_hf import to_hf_cli
 
 __all__ = [
     "app",
@@ -15,8 +17,10 @@ __all__ = [
     "convert_cli",
     "encoder_cli",
     "evaluate_cli",
+    "from_hf_cli",
     "main",
     "package_cli",
     "score_cli",
     "tiny_encoder_cli",
+    "to_hf_cli",
 ]

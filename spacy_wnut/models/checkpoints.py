@@ -1,5 +1,6 @@
 """Encoders as folders: fetched from the hub or a folder, or made small at random."""
 
+import inspect
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -29,17 +30,45 @@ def fetch_encoder(source: str, out: Path, revision: str | None = None) -> Any:
     Raises WnutError if the encoder can't be had, has no fast tokenizer, or isn't
     one that `AutoModel` loads.
     """
+    from transformers import AutoModel
+
+    model, tokenizer = load_checkpoint(source, AutoModel, revision)
+    with replacing(out) as beside:
+        model.save_pretrained(beside, safe_serialization=True)
+        tokenizer.save_pretrained(beside)
+    return model.config
+
+
+def load_checkpoint(
+    source: str,
+    auto_class: Any,
+    revision: str | None = None,
+    what: str = "encoder",
+    **options: Any,
+) -> tuple[Any, Any]:
+    """Load a checkpoint in full precision, with its fast tokenizer.
+
+    source (str): A folder, or a model on the hub.
+    auto_class (Any): What of transformers loads it: `AutoModel`, say.
+    revision (Optional[str]): A branch, tag or commit on the hub.
+    what (str): What messages call it.
+    options (Any): More for `auto_class.from_pretrained`.
+    RETURNS (Tuple[Any, PreTrainedTokenizerFast]): What `auto_class` returns, and
+        the tokenizer.
+
+    Raises WnutError if it can't be had, has no fast tokenizer, or isn't one that
+    `auto_class` loads.
+    """
     import torch
     from safetensors import SafetensorError
-    from transformers import AutoConfig, AutoModel, AutoTokenizer
+    from transformers import AutoTokenizer
 
     folder = Path(source)
     if not folder.is_dir():
-        folder = _download(source, revision)
+        folder = _download(source, revision, what)
     try:
-        config = AutoConfig.from_pretrained(folder)
         tokenizer = AutoTokenizer.from_pretrained(folder, use_fast=True)
-        model = AutoModel.from_pretrained(folder, torch_dtype=torch.float32)
+        model = auto_class.from_pretrained(folder, torch_dtype=torch.float32, **options)
     except (
         # What transformers raises for a file that isn't there or is damaged, for
         # weights of another shape, and for an architecture it doesn't know.
@@ -52,19 +81,35 @@ def fetch_encoder(source: str, out: Path, revision: str | None = None) -> Any:
         SafetensorError,
     ) as err:
         raise WnutError(
-            f"The encoder {source!r} can't be loaded: {_first_line(err)} It takes a "
+            f"The {what} {source!r} can't be loaded: {_first_line(err)} It takes a "
             "folder with config.json, model.safetensors and tokenizer.json, as "
             "save_pretrained writes it"
         ) from err
     if not tokenizer.is_fast:
         raise WnutError(
-            f"The encoder {source!r} has no fast tokenizer (tokenizer.json), which is "
-            "needed to align word pieces with words. Use another encoder"
+            f"The {what} {source!r} has no fast tokenizer (tokenizer.json), which is "
+            f"needed to align word pieces with words. Use another {what}"
         )
-    with replacing(out) as beside:
-        model.save_pretrained(beside, safe_serialization=True)
-        tokenizer.save_pretrained(beside)
-    return config
+    return model, tokenizer
+
+
+def accepts(model: Any, argument: str) -> bool:
+    """Whether a model of transformers takes an input of this name. Tokenizers say
+    what they make, and models don't always want it.
+    """
+    return argument in inspect.signature(model.forward).parameters
+
+
+def read_vocabulary(tokenizer: Any) -> bytes | None:
+    """The file that a tokenizer's slow version is made from, for storing.
+
+    Where a checkpoint has tokenizer.json alone, it is empty: fast tokenizers don't
+    read it, but spacy-transformers wants it for all that have a name for it.
+    """
+    if not hasattr(tokenizer, "vocab_file"):
+        return None
+    path = tokenizer.vocab_file
+    return Path(path).read_bytes() if path and Path(path).is_file() else b""
 
 
 def make_tiny_encoder(texts: Iterable[str], out: Path, seed: int = 0) -> Any:
@@ -116,7 +161,7 @@ def _make_vocabulary(texts: Iterable[str]) -> dict[str, int]:
     return {piece: i for i, piece in enumerate(dict.fromkeys(pieces))}
 
 
-def _download(source: str, revision: str | None) -> Path:
+def _download(source: str, revision: str | None, what: str) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import (
         GatedRepoError,
@@ -137,10 +182,13 @@ def _download(source: str, revision: str | None) -> Path:
         reason = f"the hub has no revision {revision!r} of it"
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as err:
         reason = f"there is no such folder and the hub can't be reached ({_name(err)})"
+    # Encoders are mostly named by the project.
+    name_it = "Set --vars.encoder or SPACY_WNUT_ENCODER to"
     raise WnutError(
-        f"The encoder {source!r} can't be had: {reason}. Set --vars.encoder or "
-        "SPACY_WNUT_ENCODER to a folder with config.json, model.safetensors and "
-        "tokenizer.json, or to a model on the hub that can be reached"
+        f"The {what} {source!r} can't be had: {reason}. "
+        f"{name_it if what == 'encoder' else 'Give'} a folder with config.json, "
+        "model.safetensors and tokenizer.json, or a model on the hub that can be "
+        "reached"
     )
 
 

@@ -1,10 +1,18 @@
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, cast
 
+import srsly
 import torch
-from spacy_transformers.data_classes import HFObjects
+from spacy_transformers.data_classes import HFObjects, WordpieceBatch
 from spacy_transformers.layers.hf_shim import HFShim
-from thinc.api import Optimizer, torch2xp, xp2torch
-from thinc.types import FloatsXd
+from spacy_transformers.layers.transformer_model import _convert_transformer_inputs
+from thinc.api import Model, Optimizer, get_torch_default_device, torch2xp, xp2torch
+from thinc.types import ArgsKwargs, FloatsXd
+from transformers import AutoConfig, AutoModel, AutoTokenizer
+
+from .checkpoints import accepts, read_vocabulary
 
 
 class EncoderShim(HFShim):
@@ -35,6 +43,19 @@ class EncoderShim(HFShim):
         self.max_grad_norm = max_grad_norm
         self.learn_rate_factor = learn_rate_factor
 
+    def from_bytes(self, bytes_data: bytes) -> "EncoderShim":
+        """Load what `to_bytes` gave, with the settings of the encoder to the last digit.
+
+        On its way spacy-transformers writes them as JSON by srsly, which makes 0.0 of
+        1e-12: BERT's layer norm would divide by zero where a vector is constant.
+        """
+        self.config_cls = _ExactConfig(srsly.msgpack_loads(bytes_data)["config"])
+        try:
+            super().from_bytes(bytes_data)
+        finally:
+            self.config_cls = AutoConfig
+        return self
+
     def finish_update(self, optimizer: Optimizer) -> None:
         """Update the encoder with the gradients collected since the last time."""
         named = [
@@ -58,3 +79,46 @@ class EncoderShim(HFShim):
         for _, parameter in named:
             cast(Any, parameter.grad).zero_()
         self._grad_scaler.update()
+
+
+class _ExactConfig:
+    """Takes the place of `AutoConfig` for one loading."""
+
+    def __init__(self, settings: dict[str, Any]) -> None:
+        self.settings = settings
+
+    def from_pretrained(self, path: Path) -> Any:
+        path.write_text(json.dumps(self.settings), encoding="utf8")
+        return AutoConfig.from_pretrained(path)
+
+
+def load_encoder(
+    name: str,
+    tokenizer_config: Mapping[str, Any],
+    transformer_config: Mapping[str, Any],
+) -> HFObjects:
+    """Load an encoder and its tokenizer, as `AutoModel` and `AutoTokenizer` do.
+
+    What spacy-transformers has for this also runs the tokenizer on texts, which
+    those for words on pages refuse, and wants the slow tokenizer's vocabulary.
+
+    name (str): A model on the hub or a folder.
+    tokenizer_config (Mapping[str, Any]): Settings for `AutoTokenizer`.
+    transformer_config (Mapping[str, Any]): Settings for `AutoConfig`.
+    """
+    tokenizer = AutoTokenizer.from_pretrained(name, **tokenizer_config)
+    settings = {**transformer_config, "return_dict": True}
+    config = AutoConfig.from_pretrained(name, **settings)
+    transformer = AutoModel.from_pretrained(name, config=config)
+    transformer.to(get_torch_default_device())
+    return HFObjects(tokenizer, transformer, read_vocabulary(tokenizer))
+
+
+def convert_inputs(
+    model: Model[Any, Any], wordpieces: WordpieceBatch, is_train: bool
+) -> tuple[ArgsKwargs, Callable[[Any], Any]]:
+    """A batch of pieces as the encoder's arguments, without those it doesn't take."""
+    inputs, backprop = _convert_transformer_inputs(model, wordpieces, is_train)
+    encoder = cast(EncoderShim, model.shims[0])._hfmodel.transformer
+    kwargs = {k: v for k, v in inputs.kwargs.items() if accepts(encoder, k)}
+    return ArgsKwargs(args=(), kwargs=kwargs), backprop

@@ -23,14 +23,13 @@ from spacy_transformers.data_classes import (
     WordpieceBatch,
 )
 from spacy_transformers.layers import TransformerModel
-from spacy_transformers.layers.transformer_model import init as init_transformer
 from spacy_transformers.span_getters import get_doc_spans
 from thinc.api import Model, chain, torch2xp, xp2torch
 from thinc.types import Floats2d, Ragged
 from transformers.modeling_outputs import BaseModelOutput
 
 from ..batching import batch_by_length
-from .encoder_shim import EncoderShim
+from .encoder_shim import EncoderShim, convert_inputs, load_encoder
 from .wordpieces import Pieces, Specials, Windows, cut_windows, pad_windows, tokenize
 
 # A forked process has none of the threads that torch started before the fork,
@@ -124,6 +123,7 @@ class WordPieceTransformer(TransformerModel):
         super().__init__(name, get_doc_spans)
         self.replace_callbacks(forward, init=init)
         self.layers[0].shims[0] = shim
+        self.layers[0].attrs["convert_inputs"] = convert_inputs
         self.attrs.update(
             window=window,
             stride=stride,
@@ -148,7 +148,15 @@ def init(
     X: list[Doc] | None = None,
     Y: Any = None,
 ) -> None:
-    init_transformer(model)
+    if not model.attrs["has_transformer"]:
+        model.attrs["set_transformer"](
+            model,
+            load_encoder(
+                model.attrs["name"],
+                model._init_tokenizer_config,
+                model._init_transformer_config,
+            ),
+        )
     config = model.transformer.config
     # A checkpoint in half precision is a matter of storage. Training in it
     # would lose small updates, and the config would have it loaded back so.

@@ -51,7 +51,7 @@ def evaluate_pipeline(model: str, corpus: Path, gpu_id: int) -> Evaluation:
     return Evaluation(list(examples_to_posts(examples)), protocol)
 
 
-def load_pipeline(model: str, gpu_id: int) -> Language:
+def load_pipeline(model: str, gpu_id: int = -1) -> Language:
     """Load a pipeline by its name or folder, onto a GPU or the CPU (-1).
 
     Raises WnutError if the GPU or the pipeline can't be used.

@@ -1,0 +1,1 @@
+"""To and from transformers' own checkpoints for token classification."""

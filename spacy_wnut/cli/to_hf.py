@@ -1,0 +1,36 @@
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from wasabi import msg
+
+from ._app import app
+
+
+@app.command("to-hf")
+def to_hf_cli(
+    model: Annotated[
+        str, typer.Argument(help="Name of an installed pipeline, or its folder")
+    ],
+    folder: Annotated[Path, typer.Argument(help="Folder to write the checkpoint to")],
+    push: Annotated[
+        str | None,
+        typer.Option(metavar="REPO", help="Repository on the hub to share it in"),
+    ] = None,
+    corpus: Annotated[
+        Path | None,
+        typer.Option(help="DocBin (.spacy) to measure on how many words both agree"),
+    ] = None,
+) -> None:
+    """Write a pipeline as a checkpoint for transformers' token classification."""
+    from ..bridge.to_hf import to_hf
+
+    written = to_hf(model, folder, corpus, push)
+    for sentence in written.lost:
+        msg.warn(sentence)
+    if written.agreement is not None:
+        same, words = written.agreement
+        msg.info(f"The best tag is the same for {same} of {words} words")
+    msg.good(f"Wrote {model} ({written.architecture}) to {folder}")
+    if push is not None:
+        msg.good(f"Shared it as {push}")
