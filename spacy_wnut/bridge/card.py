@@ -11,9 +11,10 @@ TEMPLATE = """\
 
 # {name}
 
-Named entities: {types}. A checkpoint for token classification with BIO tags, written
-by [spacy-wnut](https://pypi.org/project/spacy-wnut/) from the spaCy pipeline
-{pipeline}.
+Named entities: {types}.
+
+A checkpoint for token classification with BIO tags, written by
+[spacy-wnut](https://pypi.org/project/spacy-wnut/) from the spaCy pipeline {pipeline}.
 
 ```python
 from transformers import pipeline
@@ -36,7 +37,6 @@ DIFFERENCES = """\
 The pipeline decodes legal sequences of tags only, gives every entity the probability
 of exactly its span and type, and reads texts of any length. transformers takes each
 word's best tag, scores entities by their words, and cuts long texts off.
-
 """
 
 
@@ -56,12 +56,14 @@ def model_card(
     lost (Sequence[str]): What the checkpoint doesn't carry, a sentence each.
     agreement (Optional[Tuple[int, int]]): Words with the same best tag, and words.
     """
-    differences = DIFFERENCES + "".join(f"- {sentence}\n" for sentence in lost)
+    differences = DIFFERENCES
+    if lost:
+        differences += "\n" + "".join(f"- {sentence}\n" for sentence in lost)
     if agreement is not None:
         same, words = agreement
         differences += (
-            f"\nThe best tag is the same for {same:,} of {words:,} words of the "
-            "development data.\n"
+            f"\nThe best tag is the same for {same:,} of the {words:,} words "
+            "it was measured on.\n"
         )
     front = {
         "language": meta.get("lang", "en"),

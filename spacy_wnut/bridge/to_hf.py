@@ -161,9 +161,8 @@ def find_losses(parts: Parts) -> list[str]:
     """What a pipeline has and a checkpoint can't carry, a sentence each. Without
     any, the best tag of each word is the same.
     """
-    cfg = parts.tagger.cfg
     lost = []
-    if cfg["transitions"] == "learned":
+    if parts.tagger.cfg["transitions"] == "learned":
         lost.append(
             "The learned scores of moves from tag to tag are lost: each word gets its "
             "best tag by itself."
@@ -174,7 +173,7 @@ def find_losses(parts: Parts) -> list[str]:
             "piece of each: its tags are others."
         )
     for name, neutral in (("bias", 0.0), ("temperature", 1.0), ("threshold", 0.0)):
-        value = cfg.get(name, neutral)
+        value = getattr(parts.tagger, name)
         if value != neutral:
             lost.append(f"The setting {name} = {value} of decoding is lost.")
     return lost

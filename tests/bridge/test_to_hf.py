@@ -83,7 +83,7 @@ def test_what_is_lost_is_said(initialized, out, settings, lost):
 def test_settings_of_decoding_are_lost(plain, name, value):
     parts = find_parts(plain)
     assert find_losses(parts) == []
-    parts.tagger.cfg[name] = value
+    setattr(parts.tagger, name, value)
     assert find_losses(parts) == [f"The setting {name} = {value} of decoding is lost."]
 
 
@@ -160,7 +160,8 @@ def test_agreement_is_whole_for_what_a_checkpoint_carries(plain, out, make_docs)
     n_words = sum(not token.is_space for doc in short for token in doc)
     assert write_checkpoint(plain, out, short).agreement == (n_words, n_words)
     assert (
-        f"same for {n_words:,} of {n_words:,} words" in (out / "README.md").read_text()
+        f"same for {n_words:,} of the {n_words:,} words"
+        in (out / "README.md").read_text()
     )
 
 
