@@ -10,8 +10,8 @@ the same measures as `spacy-wnut evaluate`.
         --start training/start
 
 With --start the head starts from the very weights that `spacy train` starts from
-with this seed. After the tutorial's 426 short steps that decides most of the score:
-two heads drawn at random differ by far more than two orders of the data.
+with this seed. The tutorial's 426 short steps end before a small encoder has converged,
+so single runs differ widely: compare means over seeds.
 """
 
 import json
