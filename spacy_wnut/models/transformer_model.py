@@ -45,6 +45,7 @@ def create_transformer_model(
     batch_pieces: int = 512,
     max_grad_norm: float = 1.0,
     learn_rate_factor: float = 1.0,
+    freeze_embeddings: bool = False,
     tokenizer_config: dict[str, Any] = {},  # noqa: B006
     transformer_config: dict[str, Any] = {},  # noqa: B006
     mixed_precision: bool = False,
@@ -68,9 +69,13 @@ def create_transformer_model(
         together, is clipped to in an update. 0 switches it off.
     learn_rate_factor (float): Factor on the optimizer's learning rate for the
         encoder, so that the pipes that listen can have a higher one.
+    freeze_embeddings (bool): Leave the vectors of the vocabulary's pieces as they
+        are. They are half of a small encoder: a step is faster without them, and
+        those of words that training doesn't see stay in line with the others.
     tokenizer_config (Dict[str, Any]): Settings for `AutoTokenizer`.
     transformer_config (Dict[str, Any]): Settings for `AutoConfig`.
-    mixed_precision (bool): Run whitelisted operations in half precision (GPU).
+    mixed_precision (bool): Multiply matrices in half precision where the device has
+        instructions for it: bfloat16 on newer GPUs and CPUs, float16 on older GPUs.
     grad_scaler_config (Dict[str, Any]): Settings for gradient scaling.
 
     Raises ValueError if window, stride and batch_pieces don't fit together.
@@ -85,6 +90,7 @@ def create_transformer_model(
         HFObjects(None, None, None, dict(tokenizer_config), dict(transformer_config)),
         max_grad_norm=max_grad_norm,
         learn_rate_factor=learn_rate_factor,
+        freeze_embeddings=freeze_embeddings,
         mixed_precision=mixed_precision,
         grad_scaler_config=dict(grad_scaler_config),
     )
