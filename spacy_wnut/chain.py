@@ -147,6 +147,33 @@ def negative_log_likelihood(
     )
 
 
+def soft_negative_log_likelihood(
+    emissions: Floats, lengths: Ints, chain: Chain, targets: Floats
+) -> tuple[Floats, Floats]:
+    """The loss of a batch by what another model expects, and its gradient.
+
+    It is the cross-entropy of the other's distribution over paths q and this one
+    (Hinton et al. 2015, with paths in the place of classes) but for the chain's own
+    scores under q, which q's marginals don't tell and which the emissions have no
+    part in: by the emissions the gradient is exact, marginals less targets.
+
+    targets (Floats3d): Shape (B, L, T), q's probability of each tag at each
+        position. A position of zeros carries no loss.
+    RETURNS (Tuple[Floats1d, Floats3d]): The loss of each sequence in nats, shape
+        (B,), and the gradient of its sum by the emissions, (B, L, T).
+
+    Raises FloatingPointError if no path of a sequence has a finite score.
+    """
+    free = expectations(emissions, lengths, chain)
+    is_known = targets.any(axis=2, keepdims=True)
+    inside = _is_inside(emissions, lengths)[:, :, None]
+    expected = numpy.where(is_known & inside, targets, free.marginals)
+    return (
+        free.log_z - (expected * emissions).sum(axis=(1, 2)),
+        free.marginals - expected,
+    )
+
+
 def viterbi(emissions: Floats, lengths: Ints, chain: Chain) -> Ints:
     """The path with the highest score (Viterbi 1967).
 
