@@ -6,6 +6,8 @@ from .encoder import encoder_cli
 from .evaluate import evaluate_cli
 from .from_hf import from_hf_cli
 from .package import package_cli
+from .pretrain import pretrain_cli
+from .pseudo_label import pseudo_label_cli
 from .score import score_cli
 from .tiny_encoder import tiny_encoder_cli
 from .to_hf import to_hf_cli
@@ -20,6 +22,8 @@ __all__ = [
     "from_hf_cli",
     "main",
     "package_cli",
+    "pretrain_cli",
+    "pseudo_label_cli",
     "score_cli",
     "tiny_encoder_cli",
     "to_hf_cli",
