@@ -7,6 +7,7 @@ from .evaluate import evaluate_cli
 from .from_hf import from_hf_cli
 from .package import package_cli
 from .score import score_cli
+from .sweep import sweep_cli
 from .tiny_encoder import tiny_encoder_cli
 from .to_hf import to_hf_cli
 
@@ -21,6 +22,7 @@ __all__ = [
     "main",
     "package_cli",
     "score_cli",
+    "sweep_cli",
     "tiny_encoder_cli",
     "to_hf_cli",
 ]
