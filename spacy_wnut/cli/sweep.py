@@ -74,6 +74,12 @@ def _split(arguments: list[str]) -> tuple[list[Path], list[str]]:
     first = options[0] if options else len(arguments)
     if not first:
         raise WnutError("Name at least one config before the settings to replace")
+    for word in arguments[first:]:
+        if word.startswith("--") and "." not in word:
+            raise WnutError(
+                f"There is no option {word}, and settings to replace have a dot, as in "
+                "--training.dropout 0.2. See spacy-wnut sweep --help"
+            )
     return [Path(word) for word in arguments[:first]], arguments[first:]
 
 

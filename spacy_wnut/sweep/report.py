@@ -27,7 +27,8 @@ def _format_config(config: ConfigSummary) -> str:
     rows.append(("mean", *(_percent(figure["mean"]) for figure in figures)))
     rows.append(("sd", *(_percent(figure["sd"]) for figure in figures)))
     title = f"{config['config']} on {config['encoder'] or 'no encoder'}"
-    aligns: list[Literal["l", "r", "c"]] = ["l", *("r" for _ in figures)]
+    aligns: list[Literal["l", "r", "c"]] = ["l"]
+    aligns += ["r"] * len(figures)
     figures_table = table(
         rows,
         header=("", *config["figures"]),
