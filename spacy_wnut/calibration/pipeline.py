@@ -97,7 +97,7 @@ def calibrate_pipeline(
     target = _target(model, out_dir)
     nlp = load_pipeline(model, gpu_id)
     try:
-        name, tagger = _find_component(nlp, model)
+        name, tagger = find_component(nlp, model)
         sample = read_sample(nlp, name, read_corpus(corpus, nlp))
         if not sample.n_gold.any():
             raise WnutError(
@@ -216,7 +216,11 @@ def _target(model: str, out_dir: Path | None) -> Path:
     return out_dir
 
 
-def _find_component(nlp: Language, model: str) -> tuple[str, EntityTagger]:
+def find_component(nlp: Language, model: str) -> tuple[str, EntityTagger]:
+    """The one EntityTagger of a pipeline, with its name.
+
+    Raises NothingToCalibrate if it has none, and WnutError if it has several.
+    """
     found = [(n, pipe) for n, pipe in nlp.pipeline if isinstance(pipe, EntityTagger)]
     if len(found) != 1:
         kind = WnutError if found else NothingToCalibrate

@@ -26,7 +26,6 @@ def sweep_cli(
             "--corpus",
             help="Folder of both protocols: gold and spacy, as convert makes them",
             file_okay=False,
-            exists=True,
             show_default=False,
         ),
     ],
