@@ -5,7 +5,8 @@ The yardstick for `configs/tutorial.cfg`: same encoder, data, seed and recipe
 the same measures as `spacy-wnut evaluate`.
 
     python -m spacy init nlp configs/tutorial.cfg training/start --system.seed 0 \\
-        --paths.train corpus/wnut17/gold/train.spacy --paths.encoder training/wnut17/encoder
+        --paths.train corpus/wnut17/gold/train.spacy --paths.dev corpus/wnut17/gold/dev.spacy \\
+        --paths.encoder training/wnut17/encoder
     python benchmarks/trainer_baseline.py training/wnut17/encoder wnut_17 --seed 0 \\
         --start training/start --out training/wnut17/sweep
 
