@@ -48,6 +48,7 @@ ROOMS = {
         "scoring",
     },
     "bridge": {"entity_tagger", "errors", "files", "labels", "models", "scoring"},
+    "sweep": {"calibration", "errors", "files", "scoring"},
     "packaging": {"about", "errors", "files"},
     "__main__": {"cli"},
 }

@@ -9,6 +9,7 @@ from .package import package_cli
 from .pretrain import pretrain_cli
 from .pseudo_label import pseudo_label_cli
 from .score import score_cli
+from .sweep import sweep_cli
 from .tiny_encoder import tiny_encoder_cli
 from .to_hf import to_hf_cli
 
@@ -25,6 +26,7 @@ __all__ = [
     "pretrain_cli",
     "pseudo_label_cli",
     "score_cli",
+    "sweep_cli",
     "tiny_encoder_cli",
     "to_hf_cli",
 ]

@@ -1,0 +1,35 @@
+"""Tables in README that are written by the scripts beside this one."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import mean, stdev
+
+from spacy_wnut.files import replacing
+
+README = Path(__file__).parent.parent / "README.md"
+END = "<!-- end -->\n"
+
+
+def write_block(name: str, text: str) -> None:
+    """Put a text between README's line `<!-- NAME -->` and the next `<!-- end -->`."""
+    begin = f"<!-- {name} -->\n"
+    before, rest = README.read_text(encoding="utf8").split(begin)
+    after = rest.split(END, 1)[1]
+    with replacing(README) as beside:
+        beside.write_text(f"{before}{begin}{text}{END}{after}", encoding="utf8")
+
+
+def format_table(
+    header: Sequence[str], rows: Sequence[Sequence[str]], left: int
+) -> str:
+    """A table in Markdown, whose first `left` columns are text."""
+    rule = ["---"] * left + ["---:"] * (len(header) - left)
+    return "".join(f"| {' | '.join(row)} |\n" for row in (header, rule, *rows))
+
+
+def percent(values: Sequence[float]) -> str:
+    """The mean, and from two values on the standard deviation, in percent."""
+    if not values:
+        return "-"
+    text = f"{100 * mean(values):.1f}"
+    return f"{text} ± {100 * stdev(values):.1f}" if len(values) > 1 else text
