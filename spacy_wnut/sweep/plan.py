@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from spacy.util import load_config
+from thinc.api import Config
 
 from ..errors import WnutError
 from .metrics import PROTOCOLS, SPLITS, read_metrics
@@ -52,12 +53,12 @@ def plan_runs(
     seeds (Sequence[int]): The seeds of each.
     corpus (Path): A folder with what `convert` makes: the folders gold and spacy.
     output (Path): The folder for all trainings.
-    overrides (Mapping[str, Any]): Settings of the configs to replace.
+    overrides (Mapping[str, Any]): Settings to replace, in the configs that have them.
     has_bias (bool): Whether calibration is to tune the bias.
     RETURNS (List[Run]): The trainings.
 
     Raises WnutError if a config can't be read or two have one name, a corpus isn't
-    there, or the overrides name a seed.
+    there, or the overrides name a seed or what no config has.
     """
     names = [path.stem for path in configs]
     for name in names:
@@ -82,10 +83,14 @@ def plan_runs(
     # The encoder is read once, not once a training.
     digest = cache(digest_path)
     corpora = {name: digest(path) for name, path in files.items()}
+    theirs = {config: _settings_of(config, overrides) for config in configs}
+    for key in overrides:
+        if not any(key in own for own in theirs.values()):
+            raise WnutError(f"no config has the setting --{key}")
     runs = []
     for config in configs:
         for seed in seeds:
-            settings = {**paths, **overrides, **dict.fromkeys(SEEDS, seed)}
+            settings = {**paths, **theirs[config], **dict.fromkeys(SEEDS, seed)}
             made_of, encoder = _read_config(config, settings, digest)
             made_of |= corpora | {"--bias": str(has_bias)}
             folder = output / config.stem / f"seed-{seed}"
@@ -150,11 +155,8 @@ def _read_config(
     Files and folders of the section [paths] count by what is in them, wherever
     they lie. Comments and the order of overrides don't count.
     """
-    try:
-        config = load_config(path, overrides)
-        paths = load_config(path, overrides, interpolate=True).get("paths", {})
-    except (OSError, ValueError) as err:
-        raise WnutError(f"{path} can't be used as a config: {err}") from err
+    config = _load(path, overrides)
+    paths = _load(path, overrides, interpolate=True).get("paths", {})
     made_of = {}
     for name, value in paths.items():
         if isinstance(value, str) and value and Path(value).exists():
@@ -162,6 +164,27 @@ def _read_config(
             config["paths"][name] = None
     made_of["config"] = _hash([config.to_str(interpolate=False).encode()])
     return made_of, Path(paths.get("encoder") or "").name
+
+
+def _settings_of(path: Path, overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the settings that a config has."""
+    config = _load(path, {})
+    own = {}
+    for key, value in overrides.items():
+        *sections, name = key.split(".")
+        within: Any = config
+        for section in sections:
+            within = within.get(section, {})
+        if name in within:
+            own[key] = value
+    return own
+
+
+def _load(path: Path, overrides: dict[str, Any], **settings: Any) -> Config:
+    try:
+        return load_config(path, overrides, **settings)
+    except (OSError, ValueError) as err:
+        raise WnutError(f"{path} can't be used as a config: {err}") from err
 
 
 def _hash(chunks: Any) -> str:
