@@ -11,13 +11,14 @@ from statistics import mean
 from typing import Annotated
 
 import typer
+from _readme import write_between
 
 from spacy_wnut.files import replacing
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results" / "accuracy.json"
 README = ROOT / "README.md"
-BEGIN, END = "<!-- accuracy: benchmarks/accuracy.py table -->\n", "<!-- end -->\n"
+BEGIN = "<!-- accuracy: benchmarks/accuracy.py table -->"
 
 app = typer.Typer(pretty_exceptions_enable=False)
 
@@ -73,13 +74,7 @@ def table() -> None:
         lines.append(
             f"| {config} | {encoder} | {seeds} | {protocol} | {' | '.join(figures)} |"
         )
-    text = README.read_text(encoding="utf8")
-    before, rest = text.split(BEGIN)
-    after = rest.split(END, 1)[1]
-    with replacing(README) as beside:
-        beside.write_text(
-            before + BEGIN + "\n".join(lines) + "\n" + END + after, encoding="utf8"
-        )
+    write_between(README, BEGIN, lines)
 
 
 def percent(rows: list[dict], measure: str, figure: str) -> str:
