@@ -54,6 +54,8 @@ BEGIN = "<!-- inference: benchmarks/inference.py table -->"
 
 # The processes of a quiet machine that wait for a processor, on average.
 QUIET_LOAD = 0.5
+# The time of a system's slowest round by that of its fastest.
+QUIET_SPREAD = 1.15
 
 app = typer.Typer(pretty_exceptions_enable=False)
 
@@ -118,20 +120,29 @@ def run(
         gpu=gpu_id,
         say=msg.info,
     )
+    device = describe_device(plan)
+    if device["load_before"] > QUIET_LOAD:
+        msg.warn(f"The machine isn't quiet (load {device['load_before']:.1f})")
     runs = [
         Run(system, folder, make_environment(environments, system.environment))
         for system in SYSTEMS
         if (folder := given[system.key]) is not None
     ]
-    results = measure(runs, plan)
+    results: dict[str, Any] = {"device": device, **measure(runs, plan)}
     results["left_out"] = [key for key, folder in given.items() if folder is None]
     with replacing(out) as beside:
         beside.write_text(json.dumps(rounded(results), indent=1) + "\n", "utf8")
     print("\n".join(table_of(results)))
     for target in results["targets"]:
         if target["met"] is not None:
-            say = msg.good if target["met"] else msg.fail
-            say(f"{target['name']} {target['target']}: {target['measured']:.3g}")
+            figure = f"{target['name']} {target['target']}: {target['measured']:.3g}"
+            print(f"{'met   ' if target['met'] else 'missed'} {figure}")
+    for key, system in results["systems"].items():
+        if system["spread"] > QUIET_SPREAD:
+            msg.warn(
+                f"{key} was {system['spread']:.2f} times as slow in one round as in "
+                "another: something else was running, measure again"
+            )
     msg.good(f"{out} is written")
 
 
@@ -150,9 +161,6 @@ def table() -> None:
 
 def measure(runs: list[Run], plan: Plan) -> dict[str, Any]:
     """Measure the systems and the limits, and judge the targets."""
-    device = describe_device(plan)
-    if device["load_before"] > QUIET_LOAD:
-        msg.warn(f"The machine isn't quiet (load {device['load_before']:.1f})")
     # The weights of all systems have the shapes of the checkpoint's.
     checkpoints = [r.model for r in runs if r.system.key == "transformers"]
     encoder = read_encoder(checkpoints[0]) if checkpoints and plan.gpu < 0 else None
@@ -167,7 +175,7 @@ def measure(runs: list[Run], plan: Plan) -> dict[str, Any]:
     limits: dict[str, Any] = {}
     if encoder is not None:
         between()
-        limits = median_limits(encoder, rates)
+        limits.update(median_limits(encoder, rates))
         operations = operations_of(encoder, checkpoints[0], plan.posts)
         limits["operations_per_word"] = operations / count_words([plan.posts])
     for run in runs:
@@ -184,7 +192,6 @@ def measure(runs: list[Run], plan: Plan) -> dict[str, Any]:
         }
     targets = GPU_TARGETS if plan.gpu >= 0 else CPU_TARGETS
     return {
-        "device": device,
         "rounds": plan.rounds,
         "systems": systems,
         "limits": limits,
@@ -194,7 +201,7 @@ def measure(runs: list[Run], plan: Plan) -> dict[str, Any]:
 
 def operations_of(encoder: Encoder, checkpoint: Path, posts: list[Post]) -> int:
     """The operations that posts need, special tokens with them, each by itself."""
-    from tokenizers import Tokenizer
+    from tokenizers import Tokenizer  # type: ignore[import-untyped]
 
     tokenizer = Tokenizer.from_file(str(checkpoint / "tokenizer.json"))
     tokenizer.no_truncation()

@@ -149,7 +149,8 @@ def median_limits(
     """The limits over several rounds of `measure_rates`.
 
     RETURNS (Dict[str, Dict[str, Any]]): By precision, the operations a second
-        (`rate`), and which library was the fastest (`library`).
+        (`rate`), those of each library by itself (`libraries`), and which of them is
+        the fastest (`library`).
     """
     linear = in_the_stack(encoder)
     limits: dict[str, dict[str, Any]] = {}
@@ -157,12 +158,16 @@ def median_limits(
         found = [rates[precision] for rates in rounds]
         rate = statistics.median(limit_of(linear, r.values()) for r in found)
         if rate:
-            alone = {
-                library: limit_of(linear, [rates])
-                for library, rates in found[-1].items()
+            libraries: dict[str, float] = {}
+            for name in found[0]:
+                alone = statistics.median(limit_of(linear, [r[name]]) for r in found)
+                library = name.split(" ")[0]
+                libraries[library] = max(alone, libraries.get(library, 0.0))
+            limits[precision] = {
+                "rate": rate,
+                "library": max(libraries, key=lambda library: libraries[library]),
+                "libraries": libraries,
             }
-            fastest = max(alone, key=lambda library: alone[library])
-            limits[precision] = {"rate": rate, "library": fastest.split(" ")[0]}
     return limits
 
 

@@ -3,6 +3,7 @@
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy
@@ -109,7 +110,7 @@ def against(
     pairs = zip(
         systems[other]["seconds"]["test"], systems[key]["seconds"]["test"], strict=False
     )
-    return statistics.median(theirs / mine for theirs, mine in pairs)
+    return float(statistics.median(theirs / mine for theirs, mine in pairs))
 
 
 def _best_settings(run: Run, plan: Plan) -> dict[str, Any]:
@@ -140,10 +141,10 @@ def _measure_round(worker: Worker, measured: Measured, plan: Plan) -> None:
         measured.seconds["test"].append(seconds_of([plan.posts]))
     for size in plan.sizes:
         texts = cut(plan.posts, size)
-        measured.add(str(size), lambda texts=texts: seconds_of(texts))
+        measured.add(str(size), partial(seconds_of, texts))
         if worker.run.system.key == OURS[-1]:
             docs = [[_as_one(text)] for text in texts]
-            measured.add(f"{size} in one", lambda docs=docs: seconds_of(docs))
+            measured.add(f"{size} in one", partial(seconds_of, docs))
     singles = [post.text for post in evenly(plan.posts, LATENCY_POSTS)]
     measured.singles += worker.ask("singles", texts=singles)["seconds"]
     measured.starts.append(start_to_first(worker.run, SENTENCE, plan.threads, plan.gpu))
@@ -215,6 +216,7 @@ def _figures(worker: Worker, measured: Measured, plan: Plan) -> dict[str, Any]:
         "model_mb": size_of(worker.run.model) / 1e6,
         "entity_f1": measured.figures["entity_f1"],
         "load_s": worker.loaded["seconds"],
+        "spread": max(seconds["test"]) / min(seconds["test"]),
         "seconds": seconds,
         "versions": worker.loaded["versions"],
     }

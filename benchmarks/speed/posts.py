@@ -4,7 +4,7 @@ import random
 from collections.abc import Iterable, Sequence
 from itertools import cycle
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from spacy.tokens import DocBin
 from spacy.vocab import Vocab
@@ -87,11 +87,11 @@ def evenly(posts: Sequence[Post], number: int) -> list[Post]:
     return list(posts[::step][:number])
 
 
-def entity_f1(posts: Sequence[Post], found: Sequence[Sequence[list]]) -> float:
+def entity_f1(posts: Sequence[Post], found: Sequence[Sequence[list[Any]]]) -> float:
     """The F1 of entities by their characters and types: spaCy's protocol.
 
     posts (Sequence[Post]): The posts with the right entities.
-    found (Sequence[Sequence[list]]): A system's entities of each: first character,
+    found (Sequence[Sequence[List]]): A system's entities of each: first character,
         last (exclusive) and type.
     """
     scored = [

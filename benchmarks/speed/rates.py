@@ -19,9 +19,9 @@ import numpy
 try:
     import torch
 except ImportError:
-    torch = None
+    torch = None  # type: ignore[assignment]
 try:
-    import onnxruntime
+    import onnxruntime  # type: ignore[import-untyped]
 except ImportError:
     onnxruntime = None
 

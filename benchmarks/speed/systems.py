@@ -54,7 +54,7 @@ SYSTEMS = [
         "fp32",
         [
             {"batch_size": size, "by_length": by_length}
-            for size in (1, 8, 32)
+            for size in (1, 8, 32, 128)
             for by_length in (False, True)
         ],
         'aggregation_strategy="first", at its best batch size and order of the texts. '

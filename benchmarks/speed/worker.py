@@ -32,9 +32,11 @@ class System(NamedTuple):
 
 
 def load_transformers(model: str, gpu: int) -> System:
-    from transformers import pipeline
+    import transformers
 
-    ner = pipeline("ner", model=model, aggregation_strategy="first", device=gpu)
+    ner: Any = transformers.pipeline(  # type: ignore[attr-defined, call-overload]
+        "ner", model=model, aggregation_strategy="first", device=gpu
+    )
 
     def found(output: Iterable[dict[str, Any]]) -> Found:
         return [(e["start"], e["end"], e["entity_group"]) for e in output]
@@ -56,10 +58,10 @@ def load_spacy(model: str, gpu: int) -> System:
     import spacy
 
     if gpu >= 0:
-        from thinc.api import set_gpu_allocator
+        from thinc.api import require_gpu, set_gpu_allocator
 
         set_gpu_allocator("pytorch")
-        spacy.require_gpu(gpu)
+        require_gpu(gpu)
     nlp = spacy.load(model)
 
     def found(doc: Any) -> Found:
