@@ -1,8 +1,11 @@
 """How fast our pipelines are, against what people use, on one machine in one run.
 
     python -m spacy_wnut to-hf training/wnut17/tutorial-0/model-best training/wnut17/hf
-    python -m spacy_wnut export MODEL training/wnut17/onnx-fp32 --precision fp32
-    python -m spacy_wnut export MODEL training/wnut17/onnx-int8 --precision int8
+    python -m spacy_wnut export MODEL training/wnut17/onnx-fp32 --precision fp32 \\
+        --corpus corpus/wnut17/gold/dev.spacy
+    python -m spacy_wnut export MODEL training/wnut17/onnx-int8 --precision int8 \\
+        --corpus corpus/wnut17/gold/dev.spacy \\
+        --calibration corpus/wnut17/gold/train.spacy
     python benchmarks/inference.py run --transformers training/wnut17/hf \\
         --spacy-ner training/wnut17/spacy_ner-0/model-best --torch MODEL \\
         --onnx-fp32 training/wnut17/onnx-fp32 --onnx-int8 training/wnut17/onnx-int8

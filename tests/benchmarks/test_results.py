@@ -59,7 +59,7 @@ def test_targets_of_systems_that_were_left_out_are_open(systems):
 
 
 def test_f1_may_rise(systems):
-    systems["onnx-fp32"] = figures([4.0], entity_f1={"test": 0.5, "dev": 0.58})
+    systems["onnx-fp32"] = figures([4.0] * 3, entity_f1={"test": 0.5, "dev": 0.58})
     row = judged(systems)["dev entity F1, fp32 less int8"]
     assert row["measured"] == pytest.approx(-0.02) and row["met"]
 

@@ -2,7 +2,6 @@
 own length (spaCy, issue 7593).
 """
 
-
 BUDGET = 512  # batch_pieces, special tokens and padding counted.
 
 
