@@ -1,21 +1,30 @@
-"""Tables in README that are written by the scripts beside this one."""
+"""Tables in README and docs that are written by the scripts beside this one."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean, stdev
 
+from spacy_wnut.errors import WnutError
 from spacy_wnut.files import replacing
 
 README = Path(__file__).parent.parent / "README.md"
 END = "<!-- end -->\n"
 
 
-def write_block(name: str, text: str) -> None:
-    """Put a text between README's line `<!-- NAME -->` and the next `<!-- end -->`."""
+def write_block(name: str, text: str, page: Path = README) -> None:
+    """Put a text between a page's line `<!-- NAME -->` and the next `<!-- end -->`.
+
+    Raises WnutError if the page doesn't have the place exactly once.
+    """
     begin = f"<!-- {name} -->\n"
-    before, rest = README.read_text(encoding="utf8").split(begin)
-    after = rest.split(END, 1)[1]
-    with replacing(README) as beside:
+    before, *rest = page.read_text(encoding="utf8").split(begin)
+    if len(rest) != 1 or END not in rest[0]:
+        raise WnutError(
+            f"{page} needs the line {begin.strip()!r} once, and {END.strip()!r} after "
+            "it: what is generated is written in between"
+        )
+    after = rest[0].split(END, 1)[1]
+    with replacing(page) as beside:
         beside.write_text(f"{before}{begin}{text}{END}{after}", encoding="utf8")
 
 

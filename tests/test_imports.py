@@ -49,6 +49,17 @@ ROOMS = {
     },
     "bridge": {"entity_tagger", "errors", "files", "labels", "models", "scoring"},
     "sweep": {"calibration", "errors", "files", "scoring"},
+    "unlabelled": {
+        "chain",
+        "decoding",
+        "entity_tagger",
+        "errors",
+        "files",
+        "gold",
+        "labels",
+        "models",
+        "scoring",
+    },
     "packaging": {"about", "errors", "files"},
     "__main__": {"cli"},
 }
