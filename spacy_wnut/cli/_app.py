@@ -31,6 +31,10 @@ JsonTo = Annotated[
     ),
 ]
 GpuId = Annotated[int, typer.Option("--gpu-id", help="GPU to run on; -1 for the CPU")]
+PerFile = Annotated[
+    int | None,
+    typer.Option(help="The greatest number of posts to draw from each file"),
+]
 HasBias = Annotated[
     bool,
     typer.Option(

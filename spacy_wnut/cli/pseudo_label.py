@@ -4,15 +4,19 @@ from typing import Annotated
 import typer
 from wasabi import msg
 
-from ._app import app
+from ._app import GpuId, PerFile, app
 
 
 @app.command("pseudo-label")
 def pseudo_label_cli(
     out: Annotated[Path, typer.Argument(help="DocBin (.spacy) to write")],
     texts: Annotated[
-        list[Path],
-        typer.Argument(metavar="TEXTS...", help="Posts, one a line (.txt or .gz)"),
+        list[str],
+        typer.Argument(
+            metavar="TEXTS...",
+            help="Files with a post a line (.txt, .gz), or folders of them. Empty "
+            "names are passed over",
+        ),
     ],
     teachers: Annotated[
         list[str],
@@ -24,17 +28,16 @@ def pseudo_label_cli(
     limit: Annotated[
         int | None, typer.Option(help="The greatest number of posts to keep")
     ] = None,
-    gpu_id: Annotated[
-        int, typer.Option("--gpu-id", help="GPU to run on; -1 for the CPU")
-    ] = -1,
+    per_file: PerFile = None,
+    gpu_id: GpuId = -1,
 ) -> None:
     """Label posts softly with trained pipelines, for another to learn from."""
     from ..unlabelled.pseudo_labels import pseudo_label
-    from ..unlabelled.texts import read_texts
+    from ..unlabelled.texts import sample_texts
 
     posts, kept, entities = pseudo_label(
         teachers,
-        read_texts(texts),
+        sample_texts(texts, per_file),
         out,
         min_entities=min_entities,
         limit=limit,

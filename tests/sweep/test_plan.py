@@ -99,9 +99,21 @@ def test_metrics_that_are_none(plan, text):
         is_finished(run)
 
 
+def test_a_setting_goes_to_the_configs_that_have_it(plan, tmp_path):
+    overrides = {"paths.pseudo_labelled": "x.spacy", "training.dropout": 0.3}
+    runs = plan(overrides=overrides, seeds=[0])
+    given = {run.config.stem: run.overrides.keys() & overrides.keys() for run in runs}
+    assert given == {
+        "tutorial": {"training.dropout"},
+        "distilbert": {"training.dropout", "paths.pseudo_labelled"},
+    }
+
+
 def test_what_cannot_be_planned(plan, configs, corpus, tmp_path):
     with pytest.raises(WnutError, match="--seeds instead"):
         plan(overrides={"system.seed": 1})
+    with pytest.raises(WnutError, match="no config has the setting --paths.typo"):
+        plan(overrides={"paths.typo": 1})
     (tmp_path / "other").mkdir()
     other = shutil.copy(configs[0], tmp_path / "other" / "tutorial.cfg")
     with pytest.raises(WnutError, match="two configs are called tutorial"):

@@ -3,7 +3,7 @@ import gzip
 import pytest
 
 from spacy_wnut.errors import WnutError
-from spacy_wnut.unlabelled.texts import read_texts
+from spacy_wnut.unlabelled.texts import read_texts, sample_texts
 
 
 def test_posts_of_several_files_in_order(tmp_path):
@@ -32,3 +32,36 @@ def test_what_cannot_be_read_is_named_with_its_line(tmp_path):
     plain.write_bytes(b"one\n")
     with pytest.raises(WnutError, match=r"plain\.gz, line 1: can't be read"):
         list(read_texts([plain]))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "a.txt").write_text("one\ntwo\none\nthree\n", encoding="utf8")
+    (tmp_path / "b.txt.gz").write_bytes(gzip.compress(b"four\ntwo\n"))
+    (tmp_path / "notes.md").write_text("five\n", encoding="utf8")
+    return tmp_path
+
+
+def test_a_sample_has_each_post_once_in_an_order_of_its_seed(folder):
+    texts = sample_texts([str(folder), ""])
+    assert sorted(texts) == ["four", "one", "three", "two"]
+    assert sample_texts([str(folder), ""]) == texts
+    assert (
+        len({tuple(sample_texts([str(folder), ""], seed=seed)) for seed in range(20)})
+        > 1
+    )
+
+
+def test_no_more_posts_of_a_file_than_asked_for(folder):
+    drawn = [
+        sample_texts([str(folder), ""], per_file=1, seed=seed) for seed in range(20)
+    ]
+    assert all(1 <= len(texts) <= 2 for texts in drawn)
+    assert {text for texts in drawn for text in texts} > {"one", "four"}
+
+
+def test_a_folder_without_texts_is_refused(tmp_path):
+    with pytest.raises(WnutError, match="has no files"):
+        sample_texts([str(tmp_path)])
+    with pytest.raises(WnutError, match="No unlabelled posts are named"):
+        sample_texts(["", ""])
