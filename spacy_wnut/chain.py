@@ -198,7 +198,8 @@ def span_probabilities(
     ends_here = end == lengths[row]
     rest = numpy.where(ends_here, chain.end[last_tag], _log_sum_exp(moves, axis=1))
     # Rounding may end a hair above 1.
-    return numpy.minimum(numpy.exp(scores + rest - log_z[row]), 1.0)
+    probabilities: Floats = numpy.minimum(numpy.exp(scores + rest - log_z[row]), 1.0)
+    return probabilities
 
 
 def _is_inside(emissions: Floats, lengths: Ints) -> Bools:
@@ -211,4 +212,5 @@ def _log_sum_exp(scores: Floats, axis: int) -> Floats:
     highest = numpy.where(numpy.isfinite(highest), highest, 0.0)
     with numpy.errstate(divide="ignore"):
         total = numpy.log(numpy.exp(scores - highest).sum(axis=axis))
-    return total + numpy.squeeze(highest, axis=axis)
+    sums: Floats = total + numpy.squeeze(highest, axis=axis)
+    return sums

@@ -143,11 +143,11 @@ def decode(emitted: Emitted, bias: float = 0.0, temperature: float = 1.0) -> Dec
     if not found:
         none = numpy.zeros(0, dtype=numpy.int64)
         return Decoded(none, none, none, none, numpy.zeros(0))
-    together = Decoded(
-        *(numpy.concatenate(field) for field in zip(*found, strict=True))
+    together = Decoded._make(
+        numpy.concatenate(field) for field in zip(*found, strict=True)
     )
     order = numpy.lexsort((together.starts, together.docs))
-    return Decoded(*(field[order] for field in together))
+    return Decoded._make(field[order] for field in together)
 
 
 def _find_spans(tags: Ints) -> Ints:

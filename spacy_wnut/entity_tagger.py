@@ -7,7 +7,9 @@ from typing import Any, cast
 import numpy
 from spacy.errors import Errors
 from spacy.language import Language
-from spacy.pipeline.trainable_pipe import TrainablePipe
+from spacy.pipeline.trainable_pipe import (  # type: ignore[import-not-found]
+    TrainablePipe,
+)
 from spacy.tokens import Doc, Span, SpanGroup
 from spacy.training import Example, validate_examples
 from spacy.vocab import Vocab
@@ -122,7 +124,8 @@ def install_extensions() -> None:
         Span.set_extension(CONFIDENCE, default=None)
 
 
-class EntityTagger(TrainablePipe):
+# Cython without a stub: what it is made from is unknown to mypy.
+class EntityTagger(TrainablePipe):  # type: ignore[misc]
     """Named entities with exact confidences, decoded by a linear chain.
 
     The settings are described at `make_entity_tagger`.
@@ -402,7 +405,7 @@ class EntityTagger(TrainablePipe):
 
     def _allowed(self, examples: list[Example], flat: Floats, lengths: Any) -> Bools:
         allowed = numpy.ones(flat.shape, dtype=bool)
-        has_pieces = flat.any(axis=1)
+        has_pieces = cast(Bools, flat.any(axis=1))
         scheme, start = self.scheme, 0
         for example, length in zip(examples, lengths, strict=True):
             rows = numpy.arange(start, start + length)

@@ -3,7 +3,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
-import srsly
+import srsly  # type: ignore[import-untyped]
 import torch
 from spacy_transformers.data_classes import HFObjects, WordpieceBatch
 from spacy_transformers.layers.hf_shim import HFShim
@@ -51,7 +51,7 @@ class EncoderShim(HFShim):
         """
         self.config_cls = _ExactConfig(srsly.msgpack_loads(bytes_data)["config"])
         try:
-            super().from_bytes(bytes_data)
+            super().from_bytes(bytes_data)  # type: ignore[no-untyped-call]
         finally:
             self.config_cls = AutoConfig
         return self
