@@ -1,9 +1,6 @@
-import json
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any, cast
 
-import srsly  # type: ignore[import-untyped]
 import torch
 from spacy_transformers.data_classes import HFObjects, WordpieceBatch
 from spacy_transformers.layers.hf_shim import HFShim
@@ -13,6 +10,7 @@ from thinc.types import ArgsKwargs, FloatsXd
 from transformers import AutoConfig, AutoModel, AutoTokenizer
 
 from .checkpoints import accepts, read_vocabulary
+from .stored_encoder import read_encoder
 
 
 class EncoderShim(HFShim):
@@ -44,16 +42,12 @@ class EncoderShim(HFShim):
         self.learn_rate_factor = learn_rate_factor
 
     def from_bytes(self, bytes_data: bytes) -> "EncoderShim":
-        """Load what `to_bytes` gave, with the settings of the encoder to the last digit.
+        """Load what `to_bytes` gave. Nothing in it is run.
 
-        On its way spacy-transformers writes them as JSON by srsly, which makes 0.0 of
-        1e-12: BERT's layer norm would divide by zero where a vector is constant.
+        Raises WnutError if it can't be read.
         """
-        self.config_cls = _ExactConfig(srsly.msgpack_loads(bytes_data)["config"])
-        try:
-            super().from_bytes(bytes_data)  # type: ignore[no-untyped-call]
-        finally:
-            self.config_cls = AutoConfig
+        self._hfmodel = read_encoder(bytes_data)
+        self._model = self._hfmodel.transformer
         return self
 
     def finish_update(self, optimizer: Optimizer) -> None:
@@ -79,17 +73,6 @@ class EncoderShim(HFShim):
         for _, parameter in named:
             cast(Any, parameter.grad).zero_()
         self._grad_scaler.update()
-
-
-class _ExactConfig:
-    """Takes the place of `AutoConfig` for one loading."""
-
-    def __init__(self, settings: dict[str, Any]) -> None:
-        self.settings = settings
-
-    def from_pretrained(self, path: Path) -> Any:
-        path.write_text(json.dumps(self.settings), encoding="utf8")
-        return AutoConfig.from_pretrained(path)
 
 
 def load_encoder(
