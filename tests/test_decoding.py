@@ -276,3 +276,15 @@ def test_legal_chain_bars_illegal_moves_and_nothing_else():
     assert [TAGS[i] for i in numpy.flatnonzero(chain.start == 0)] == ["O", "B-a", "B-b"]
     assert (chain.start[chain.start != 0] == -numpy.inf).all()
     assert not chain.end.any()
+
+
+def test_confidence_of_what_is_found_is_never_zero():
+    words = 1000
+    emissions = numpy.zeros((words, N_TAGS))
+    emissions[:, 0] = -0.01
+    emissions[0, 1], emissions[1:, 2] = 0.01, 0.01
+    lengths = numpy.asarray([words])
+    found = decode(Emitted(emissions, lengths, legal_chain(SCHEME)), temperature=1000)
+    assert (found.starts.tolist(), found.ends.tolist()) == ([0], [words])
+    # One of more than 3 ** 1000 paths, none of which is much more probable.
+    assert 0 < found.confidences[0] < 1e-300

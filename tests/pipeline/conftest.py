@@ -1,14 +1,21 @@
 """Trained pipelines of both kinds: with torch and without."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import spacy
 from spacy.language import Language
+from spacy.tokens import DocBin
+from spacy.training import Example
 
 
 @pytest.fixture(scope="session")
-def onnx_folder(trained_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def onnx_folder(
+    trained_folder: Path,
+    make_examples: Callable[[Language], list[Example]],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
     """The folder of the pipeline that knows the posts, exported to ONNX."""
     pytest.importorskip(
         "spacy_wnut.models.onnx_tagger", reason="there is no pipeline without torch yet"
@@ -17,8 +24,12 @@ def onnx_folder(trained_folder: Path, tmp_path_factory: pytest.TempPathFactory) 
 
     from spacy_wnut.cli import app
 
-    folder = tmp_path_factory.mktemp("pipelines") / "exported"
-    args = ["export", str(trained_folder), str(folder)]
+    scratch = tmp_path_factory.mktemp("pipelines")
+    folder, corpus = scratch / "exported", scratch / "posts.spacy"
+    examples = make_examples(spacy.blank("en"))
+    DocBin(docs=[eg.reference for eg in examples]).to_disk(corpus)
+    options = ["--precision", "fp32", "--corpus", str(corpus)]
+    args = ["export", str(trained_folder), str(folder), *options]
     done = CliRunner().invoke(app, args, catch_exceptions=False)
     assert done.exit_code == 0, done.output
     return folder
