@@ -29,6 +29,7 @@ from spacy_wnut.files import replacing
 
 RESULTS = Path(__file__).parent / "results" / "soak.json"
 ALLOWED = 1.05
+PROCESSES = [1, 2]
 # How often memory is read, in posts.
 EVERY = 1_000
 
@@ -147,10 +148,9 @@ def main(
         Path | None, typer.Option(help="Text, a post a line, also .gz. Else made up")
     ] = None,
     count: Annotated[int, typer.Option(min=10, help="How many posts")] = 100_000,
-    n_process: Annotated[list[int], typer.Option(help="Several times for several")] = [
-        1,
-        2,
-    ],  # noqa: B006
+    n_process: Annotated[
+        list[int], typer.Option(help="Several times for several")
+    ] = PROCESSES,
     batch_size: Annotated[int, typer.Option(help="Posts in a batch")] = 256,
     zone: Annotated[
         int, typer.Option(help="Posts in a memory zone; 0 for none")

@@ -9,7 +9,7 @@ from thinc.api import Model, Optimizer, get_torch_default_device, torch2xp, xp2t
 from thinc.types import ArgsKwargs, FloatsXd
 from transformers import AutoConfig, AutoModel, AutoTokenizer
 
-from .checkpoints import accepts, read_vocabulary
+from .checkpoints import accepts, read_vocabulary, refuse_code
 from .stored_encoder import read_encoder
 
 
@@ -92,6 +92,7 @@ def load_encoder(
     tokenizer = AutoTokenizer.from_pretrained(name, **tokenizer_config)
     settings = {**transformer_config, "return_dict": True}
     config = AutoConfig.from_pretrained(name, **settings)
+    refuse_code(vars(config))
     transformer = AutoModel.from_pretrained(name, config=config)
     transformer.to(get_torch_default_device())
     return HFObjects(tokenizer, transformer, read_vocabulary(tokenizer))

@@ -18,6 +18,7 @@ from thinc.api import get_torch_default_device
 from transformers import AutoConfig, AutoModel, AutoTokenizer
 
 from ..errors import WnutError
+from .checkpoints import refuse_code
 
 DAMAGED = "is damaged or another file"
 
@@ -65,6 +66,7 @@ def _read(stored: Mapping[str, Any]) -> HFObjects:
             stored["_init_tokenizer_config"],
             stored["_init_transformer_config"],
         )
+    refuse_code(settings)
     with TemporaryDirectory() as scratch:
         folder = Path(scratch)
         config_file = folder / "config.json"

@@ -30,7 +30,8 @@ def payload(marker):
         def __reduce__(self):
             return os.system, (f"touch {marker}",)
 
-    return pickle.dumps(Payload())
+    # The protocol that torch has.
+    return pickle.dumps(Payload(), protocol=2)
 
 
 @pytest.fixture
@@ -218,6 +219,21 @@ def test_the_encoder_brings_no_code(torch_model, marker, kind):
     with pytest.raises(WnutError, match="transformer/model"):
         spacy.load(torch_model)
     assert not marker.exists()
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"_attn_implementation_internal": "someone/kernel:run"},
+        {"attn_implementation": "someone/kernel"},
+        {"text_config": {"_attn_implementation": "someone/kernel:run"}},
+        {"attn_implementation": {"text_config": "someone/kernel"}},
+    ],
+)
+def test_the_encoder_names_no_code_on_the_hub(torch_model, settings):
+    change_encoder(torch_model, lambda stored: stored["config"].update(settings))
+    with pytest.raises(WnutError, match=r"attn_implementation.* names code on the hub"):
+        spacy.load(torch_model)
 
 
 @pytest.mark.parametrize("name", ["../{}", "{}", "a/../../{}", "..\\{}", "..", ""])
