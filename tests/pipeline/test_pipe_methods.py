@@ -38,10 +38,10 @@ def test_analysis_knows_what_it_assigns(pipeline):
     assert set(analysis["attrs"]["doc.ents"]["assigns"]) == {"ner"}
 
 
-@pytest.mark.parametrize("option", ["disable", "enable", "exclude"])
+@pytest.mark.parametrize("option", ["disable", "exclude"])
 def test_loads_without(folder, option):
     others = [name for name in spacy.load(folder).pipe_names if name != "ner"]
-    loaded = spacy.load(folder, **{option: others if option == "enable" else ["ner"]})
+    loaded = spacy.load(folder, **{option: ["ner"]})
     assert loaded.pipe_names == others
     assert ("ner" in loaded.component_names) == (option != "exclude")
     doc = loaded(TEXT)
