@@ -27,7 +27,9 @@ DEV = [
     "accelerate>=1.0",
     "hypothesis>=6.100",
     "mypy>=1.11",
+    "pip-audit>=2.7",
     "pytest>=8.0",
+    "pytest-cov>=5.0",
     "ruff>=0.6",
 ]
 

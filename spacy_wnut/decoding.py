@@ -21,6 +21,10 @@ from .labels import LabelScheme
 # 100 MB with this many padded words, whatever a batch of docs holds.
 MAX_PADDED_WORDS = 32_768
 
+# What stands on the best path is possible, though the probability of a span of
+# hundreds of words may be smaller than any number.
+SMALLEST = float(numpy.finfo(numpy.float64).tiny)
+
 
 class Emitted(NamedTuple):
     """What a model says of a batch of docs: all that decoding needs.
@@ -143,8 +147,11 @@ def decode(emitted: Emitted, bias: float = 0.0, temperature: float = 1.0) -> Dec
                     layout.words[rows[row, start]],
                     layout.words[rows[row, end - 1]] + 1,
                     (begin - 1) // 2,
-                    span_probabilities(
-                        scores / temperature, doc_lengths, cooled, spans
+                    numpy.maximum(
+                        span_probabilities(
+                            scores / temperature, doc_lengths, cooled, spans
+                        ),
+                        SMALLEST,
                     ),
                 )
             )

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
+from pathlib import Path
 from typing import Any, cast
 
 import numpy
@@ -156,10 +157,10 @@ class EntityTagger(TrainablePipe):  # type: ignore[misc]
         spans_key: str = "wnut",
         scorer: Callable[..., dict[str, Any]] | None = None,
     ) -> None:
-        if transitions not in ("learned", "constrained"):
-            raise ValueError(
-                f'transitions has to be "learned" or "constrained", got {transitions!r}'
-            )
+        _check_transitions(transitions)
+        # It is the name of a folder, in a pipeline's.
+        if name in ("", ".", "..") or {"/", "\\"} & set(name):
+            raise ValueError(f"{name!r} can't be the name of a component: it is a path")
         self.vocab = vocab
         self.model = with_linear_chain(model)
         self.name = name
@@ -418,6 +419,72 @@ class EntityTagger(TrainablePipe):  # type: ignore[misc]
         ends = numpy.cumsum(lengths)[:-1].tolist()
         return total / n_words, (ops.xp.split(d_emissions, ends), d_chain)
 
+    def from_disk(
+        self, path: str | Path, *, exclude: Iterable[str] = ()
+    ) -> "EntityTagger":
+        """Load the pipe from a folder.
+
+        path (Union[str, Path]): What `to_disk` wrote.
+        exclude (Iterable[str]): What to leave out of "cfg", "model" and "vocab".
+        RETURNS (EntityTagger): The pipe itself.
+
+        Raises ValueError, with the file, for one that is damaged or of another pipe.
+        """
+        return self._load(super().from_disk, path, exclude, f"{path}/")
+
+    def from_bytes(
+        self, bytes_data: bytes, *, exclude: Iterable[str] = ()
+    ) -> "EntityTagger":
+        """Load the pipe from what `to_bytes` gave.
+
+        bytes_data (bytes): The stored pipe.
+        exclude (Iterable[str]): What to leave out of "cfg", "model" and "vocab".
+        RETURNS (EntityTagger): The pipe itself.
+
+        Raises ValueError, with the part, for one that is damaged or of another pipe.
+        """
+        return self._load(super().from_bytes, bytes_data, exclude, "")
+
+    def _load(
+        self,
+        load: Callable[..., Any],
+        source: Any,
+        exclude: Iterable[str],
+        folder: str,
+    ) -> "EntityTagger":
+        skipped = set(exclude)
+        for part in ("cfg", "vocab", "model"):
+            if part in skipped:
+                continue
+            try:
+                load(source, exclude=[*skipped, *({"cfg", "vocab", "model"} - {part})])
+                self._check_loaded(part)
+            except FileNotFoundError:
+                raise
+            # A type of its own for all that msgpack, JSON and thinc find wrong.
+            except Exception as err:
+                raise ValueError(
+                    f"{folder}{part} of the component {self.name!r} is damaged or of "
+                    f"another pipeline: {str(err).strip() or type(err).__name__}"
+                ) from err
+        return self
+
+    def _check_loaded(self, part: str) -> None:
+        if part == "cfg":
+            # Values go the way that settings go.
+            LabelScheme(tuple(self.cfg["labels"]))
+            for name in ("threshold", "temperature", "bias"):
+                setattr(self, name, self.cfg[name])
+            _check_transitions(self.cfg["transitions"])
+        if part == "model" and self.model.has_dim("nO"):
+            n_tags, given = len(self.scheme.tags), self.model.get_dim("nO")
+            chain = [scores.shape for scores in self._chain]
+            if given != n_tags or chain != [(n_tags, n_tags), (n_tags,), (n_tags,)]:
+                raise ValueError(
+                    f"it is a model of {given} tags, and the labels have {n_tags}: "
+                    f"{', '.join(self.labels)}"
+                )
+
     @property
     def _chain(self) -> Chain:
         return get_chain(self.model)
@@ -456,6 +523,13 @@ class EntityTagger(TrainablePipe):  # type: ignore[misc]
                 f"was initialized with {', '.join(self.labels)}. Add them to the "
                 "labels of [initialize.components] or initialize with all the data"
             )
+
+
+def _check_transitions(transitions: Any) -> None:
+    if transitions not in ("learned", "constrained"):
+        raise ValueError(
+            f'transitions has to be "learned" or "constrained", got {transitions!r}'
+        )
 
 
 def _entity_types(examples: Iterable[Example]) -> Iterator[str]:

@@ -307,3 +307,15 @@ def test_tag_probabilities_are_sums_over_all_paths(kinds, seed, bias, temperatur
             for i, tag in zip(words, path, strict=True):
                 expected[end - len(kind) + i, tag] += numpy.exp(score - log_z)
     assert_allclose(found, expected, atol=1e-9)
+
+
+def test_confidence_of_what_is_found_is_never_zero():
+    words = 1000
+    emissions = numpy.zeros((words, N_TAGS))
+    emissions[:, 0] = -0.01
+    emissions[0, 1], emissions[1:, 2] = 0.01, 0.01
+    lengths = numpy.asarray([words])
+    found = decode(Emitted(emissions, lengths, legal_chain(SCHEME)), temperature=1000)
+    assert (found.starts.tolist(), found.ends.tolist()) == ([0], [words])
+    # One of more than 3 ** 1000 paths, none of which is much more probable.
+    assert 0 < found.confidences[0] < 1e-300

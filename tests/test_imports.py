@@ -20,6 +20,7 @@ HEAVY = {
 }
 HEAVY_AT_HOME = {
     "models/encoder_shim.py": {"torch", "spacy_transformers", "transformers"},
+    "models/stored_encoder.py": {"torch", "spacy_transformers", "transformers"},
     "models/transformer_model.py": {"torch", "spacy_transformers", "transformers"},
 }
 
@@ -37,7 +38,8 @@ ROOMS = {
     "gold": {"chain", "labels"},
     "corpus": {"labels", "errors", "files"},
     "models": {"batching", "chain", "errors", "files"},
-    "scoring": {"labels", "errors", "files", "corpus"},
+    "integrity": {"errors"},
+    "scoring": {"labels", "errors", "files", "corpus", "integrity"},
     "entity_tagger": {"chain", "decoding", "gold", "labels", "models"},
     "calibration": {
         "chain",

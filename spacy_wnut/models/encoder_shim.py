@@ -1,10 +1,7 @@
-import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, cast
 
-import srsly  # type: ignore[import-untyped]
 import torch
 from spacy_transformers.data_classes import HFObjects, WordpieceBatch
 from spacy_transformers.layers.hf_shim import HFShim
@@ -13,7 +10,8 @@ from thinc.api import Model, Optimizer, get_torch_default_device, torch2xp, xp2t
 from thinc.types import ArgsKwargs, FloatsXd
 from transformers import AutoConfig, AutoModel, AutoTokenizer
 
-from .checkpoints import accepts, read_vocabulary
+from .checkpoints import accepts, read_vocabulary, refuse_code
+from .stored_encoder import read_encoder
 
 
 class EncoderShim(HFShim):
@@ -104,16 +102,12 @@ class EncoderShim(HFShim):
                 weights[name].data = data
 
     def from_bytes(self, bytes_data: bytes) -> "EncoderShim":
-        """Load what `to_bytes` gave, with the settings of the encoder to the last digit.
+        """Load what `to_bytes` gave. Nothing in it is run.
 
-        On its way spacy-transformers writes them as JSON by srsly, which makes 0.0 of
-        1e-12: BERT's layer norm would divide by zero where a vector is constant.
+        Raises WnutError if it can't be read.
         """
-        self.config_cls = _ExactConfig(srsly.msgpack_loads(bytes_data)["config"])
-        try:
-            super().from_bytes(bytes_data)  # type: ignore[no-untyped-call]
-        finally:
-            self.config_cls = AutoConfig
+        self._hfmodel = read_encoder(bytes_data)
+        self._model = self._hfmodel.transformer
         return self
 
     def finish_update(self, optimizer: Optimizer) -> None:
@@ -161,17 +155,6 @@ def _device_type() -> str:
     return str(get_torch_default_device().type)
 
 
-class _ExactConfig:
-    """Takes the place of `AutoConfig` for one loading."""
-
-    def __init__(self, settings: dict[str, Any]) -> None:
-        self.settings = settings
-
-    def from_pretrained(self, path: Path) -> Any:
-        path.write_text(json.dumps(self.settings), encoding="utf8")
-        return AutoConfig.from_pretrained(path)
-
-
 def load_encoder(
     name: str,
     tokenizer_config: Mapping[str, Any],
@@ -189,6 +172,7 @@ def load_encoder(
     tokenizer = AutoTokenizer.from_pretrained(name, **tokenizer_config)
     settings = {**transformer_config, "return_dict": True}
     config = AutoConfig.from_pretrained(name, **settings)
+    refuse_code(vars(config))
     transformer = AutoModel.from_pretrained(name, config=config)
     transformer.to(get_torch_default_device())
     return HFObjects(tokenizer, transformer, read_vocabulary(tokenizer))

@@ -29,6 +29,7 @@ from transformers.modeling_outputs import BaseModelOutput
 
 from ..batching import batch_by_length
 from .encoder_shim import EncoderShim, convert_inputs, load_encoder
+from .stored_encoder import naming_file
 from .wordpieces import Pieces, Specials, Windows, cut_windows, pad_windows, tokenize
 
 # A forked process has none of the threads that torch started before the fork,
@@ -147,6 +148,12 @@ class WordPieceTransformer(TransformerModel):
         copied._dims = dict(self._dims)
         copied.layers[0]._dims = dict(self.layers[0]._dims)
         return copied
+
+    def from_bytes(self, bytes_data: bytes) -> "WordPieceTransformer":
+        """Load what `to_bytes` gave. Raises WnutError if it can't be read."""
+        with naming_file():
+            super().from_bytes(bytes_data)
+        return self
 
 
 def init(

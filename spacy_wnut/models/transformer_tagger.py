@@ -66,6 +66,13 @@ def forward(
     if shapes:
         of_shapes, backprop_shapes = shapes[0](docs, is_train)
         flat = xp.concatenate([flat, xp.concatenate(of_shapes)], axis=1)
+    expected = _width(head)
+    if expected not in (None, flat.shape[1]):
+        raise ValueError(
+            f"the words have vectors of {flat.shape[1]} numbers, and the layer on them "
+            f"was trained with {expected}: ner/model and transformer/model are of "
+            "different pipelines"
+        )
     emissions, backprop_head = head(flat, is_train)
     emissions = emissions * has_pieces
     ends = numpy.cumsum(lengths)[:-1].tolist()
@@ -94,6 +101,12 @@ def init(
         model.get_ref("output_layer").set_dim("nO", Y[0].shape[1])
     head.initialize(X=model.ops.alloc2f(1, width))
     model.set_dim("nO", model.get_ref("output_layer").get_dim("nO"))
+
+
+def _width(head: Model[Floats2d, Floats2d]) -> int | None:
+    """The width of the vectors that a head takes, where it is known."""
+    widths = (node.get_dim("nI") for node in head.walk() if node.has_dim("nI"))
+    return next(widths, None)
 
 
 def _dropout() -> Model[Floats2d, Floats2d]:

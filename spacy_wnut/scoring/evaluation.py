@@ -12,6 +12,7 @@ from thinc.api import require_gpu
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 from ..errors import WnutError
+from ..integrity import find_fault, refuse_paths
 from .examples import examples_to_posts
 from .measures import ScoredPost
 
@@ -55,7 +56,8 @@ def evaluate_pipeline(model: str, corpus: Path, gpu_id: int) -> Evaluation:
 def load_pipeline(model: str, gpu_id: int = -1) -> Language:
     """Load a pipeline by its name or folder, onto a GPU or the CPU (-1).
 
-    Raises WnutError if the GPU or the pipeline can't be used.
+    Raises WnutError if the GPU or the pipeline can't be used, with the file that is
+    damaged if one is.
     """
     # Before loading: weights are put where the pipeline runs.
     if gpu_id >= 0:
@@ -65,9 +67,13 @@ def load_pipeline(model: str, gpu_id: int = -1) -> Language:
             raise WnutError(
                 f"GPU {gpu_id} can't be used: {err}. Leave --gpu-id out to run on the CPU"
             ) from err
+    refuse_paths(Path(model))
     try:
         return load_model(model)
-    except (ImportError, OSError, ValueError) as err:
+    # A damaged file has its reader raise anything.
+    except Exception as err:
+        if fault := find_fault(Path(model)):
+            raise WnutError(f"the pipeline {model} can't be loaded: {fault}") from err
         raise WnutError(
             f"the pipeline {model} can't be loaded: give the name of an installed one "
             f"or the folder of one. spaCy says: {err}"
