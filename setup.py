@@ -39,7 +39,7 @@ setup(
     long_description_content_type="text/markdown",
     license="MIT",
     packages=find_packages(include=["spacy_wnut", "spacy_wnut.*"]),
-    package_data={"spacy_wnut": ["py.typed"]},
+    package_data={"spacy_wnut": ["py.typed", "display/assets/*"]},
     python_requires=">=3.10,<3.14",
     # spaCy brings typer, thinc, wasabi, srsly and numpy.
     install_requires=["spacy>=3.8.7,<3.9"],
@@ -56,6 +56,9 @@ setup(
         ],
         "spacy_scorers": [
             "spacy-wnut.scorer.v1 = spacy_wnut.scoring.scorer:make_scorer",
+        ],
+        "spacy_displacy_colors": [
+            "spacy-wnut.colors.v1 = spacy_wnut.display.colors:make_colors",
         ],
         "thinc_layers": [
             "spacy-wnut.reduce_first.v1 = spacy_wnut.models.reduce_first:reduce_first",

@@ -47,6 +47,7 @@ ROOMS = {
         "files",
         "scoring",
     },
+    "display": {"about", "errors", "files", "labels", "scoring"},
     "bridge": {"entity_tagger", "errors", "files", "labels", "models", "scoring"},
     "packaging": {"about", "errors", "files"},
     "__main__": {"cli"},

@@ -6,7 +6,9 @@ from .encoder import encoder_cli
 from .evaluate import evaluate_cli
 from .from_hf import from_hf_cli
 from .package import package_cli
+from .report import report_cli
 from .score import score_cli
+from .show import show_cli
 from .tiny_encoder import tiny_encoder_cli
 from .to_hf import to_hf_cli
 
@@ -20,7 +22,9 @@ __all__ = [
     "from_hf_cli",
     "main",
     "package_cli",
+    "report_cli",
     "score_cli",
+    "show_cli",
     "tiny_encoder_cli",
     "to_hf_cli",
 ]
