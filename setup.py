@@ -29,6 +29,7 @@ DEV = [
     "mypy>=1.11",
     "pytest>=8.0",
     "ruff>=0.6",
+    "selenium>=4.20",
 ]
 
 setup(

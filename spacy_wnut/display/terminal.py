@@ -6,8 +6,7 @@ from typing import TextIO
 
 from spacy.language import Language
 from spacy.tokens import Doc, Span
-from wasabi import color
-from wasabi.util import supports_ansi
+from wasabi.util import color, supports_ansi
 
 from ..scoring.evaluation import no_entities
 from ..scoring.examples import confidence_of

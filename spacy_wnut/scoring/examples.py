@@ -43,8 +43,9 @@ def examples_to_posts(examples: Iterable[Example]) -> Iterator[ScoredPost]:
 def confidence_of(ent: Span) -> float | None:
     """An entity's confidence, None if it has none or what it has is no probability."""
     value = ent._.get(CONFIDENCE) if Span.has_extension(CONFIDENCE) else None
-    is_probability = isinstance(value, float) and 0.0 <= value <= 1.0
-    return float(value) if is_probability else None
+    if isinstance(value, float) and 0.0 <= value <= 1.0:
+        return float(value)
+    return None
 
 
 def _to_post(predicted: Doc, reference: Doc) -> ScoredPost:

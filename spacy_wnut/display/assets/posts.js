@@ -78,7 +78,11 @@ function drawFilters() {
     checks("Type", "type", DATA.types.map((_, type) => [type, typeLabel(type)])),
     el("div", { class: "fields" }, ...fields, cellButton, el("button", { type: "reset" }, "Reset")),
   );
-  form.addEventListener("input", update);
+  // Words count while they are typed, all else once it is chosen.
+  form.elements.words.addEventListener("input", update);
+  form.addEventListener("change", (event) => {
+    if (event.target !== form.elements.words) update();
+  });
   form.addEventListener("submit", (event) => event.preventDefault());
   form.addEventListener("reset", () => {
     cell = null;
