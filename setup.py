@@ -55,6 +55,9 @@ setup(
             "spacy-wnut.Tok2VecTransformer.v1 = spacy_wnut.models.transformer_model:create_tok2vec_transformer",
             "spacy-wnut.TransformerTagger.v1 = spacy_wnut.models.transformer_tagger:create_transformer_tagger",
         ],
+        "spacy_readers": [
+            "spacy-wnut.MixedCorpus.v1 = spacy_wnut.corpus.mixed:create_mixed_reader",
+        ],
         "spacy_scorers": [
             "spacy-wnut.scorer.v1 = spacy_wnut.scoring.scorer:make_scorer",
         ],

@@ -7,16 +7,24 @@ from typing import Any, cast
 import numpy
 from spacy.errors import Errors
 from spacy.language import Language
-from spacy.pipeline.trainable_pipe import TrainablePipe
+from spacy.pipeline.trainable_pipe import (  # type: ignore[import-not-found]
+    TrainablePipe,
+)
 from spacy.tokens import Doc, Span, SpanGroup
 from spacy.training import Example, validate_examples
 from spacy.vocab import Vocab
 from thinc.api import Config, Model, Optimizer, set_dropout_rate
 from thinc.types import Floats2d
 
-from .chain import Bools, Chain, Floats, negative_log_likelihood
+from .chain import (
+    Bools,
+    Chain,
+    Floats,
+    negative_log_likelihood,
+    soft_negative_log_likelihood,
+)
 from .decoding import Decoded, Emitted, Layout, decode, legal_chain
-from .gold import allowed_tags
+from .gold import allowed_tags, soft_targets
 from .labels import LabelScheme
 from .models.linear_chain import add_gradient, get_chain, with_linear_chain
 
@@ -122,7 +130,8 @@ def install_extensions() -> None:
         Span.set_extension(CONFIDENCE, default=None)
 
 
-class EntityTagger(TrainablePipe):
+# Cython without a stub: what it is made from is unknown to mypy.
+class EntityTagger(TrainablePipe):  # type: ignore[misc]
     """Named entities with exact confidences, decoded by a linear chain.
 
     The settings are described at `make_entity_tagger`.
@@ -363,7 +372,9 @@ class EntityTagger(TrainablePipe):
         """The loss of a batch in nats a word, and its gradient.
 
         With learned transitions it is the negative log-likelihood of the linear
-        chain, with constrained ones the cross-entropy a word.
+        chain, with constrained ones the cross-entropy a word. Examples with soft
+        labels (`pseudo-label` makes them) give it by what their teachers expect, and
+        leave the chain's scores to the others.
 
         examples (Iterable[Example]): The examples.
         scores (List[Floats2d]): Their emissions.
@@ -381,15 +392,26 @@ class EntityTagger(TrainablePipe):
         if self.cfg["transitions"] == "learned":
             chain = legal_chain(self.scheme) + self._chain
         allowed = self._allowed(examples, flat, lengths)
+        targets, is_soft = self._soft_targets(examples, flat)
         total, d_flat = 0.0, numpy.zeros_like(flat)
         d_chain = Chain.zeros(flat.shape[1])
-        for _, doc_lengths, rows in layout.batches():
-            loss, d_scores, d_moves = negative_log_likelihood(
-                flat[rows], doc_lengths, chain, allowed[rows]
-            )
-            total += float(loss.sum())
-            numpy.add.at(d_flat, rows, d_scores)
-            d_chain = d_chain + d_moves
+        for docs, doc_lengths, rows in layout.batches():
+            soft = is_soft[docs]
+            if not soft.all():
+                mine = rows[~soft]
+                losses, d_scores, d_moves = negative_log_likelihood(
+                    flat[mine], doc_lengths[~soft], chain, allowed[mine]
+                )
+                total += float(losses.sum())
+                numpy.add.at(d_flat, mine, d_scores)
+                d_chain = d_chain + d_moves
+            if soft.any():
+                mine = rows[soft]
+                losses, d_scores = soft_negative_log_likelihood(
+                    flat[mine], doc_lengths[soft], chain, targets[mine]
+                )
+                total += float(losses.sum())
+                numpy.add.at(d_flat, mine, d_scores)
         n_words = max(len(layout.rows), 1)
         d_chain = Chain(*(d / n_words for d in d_chain))
         d_emissions = ops.asarray(d_flat / n_words, dtype="f")
@@ -402,7 +424,7 @@ class EntityTagger(TrainablePipe):
 
     def _allowed(self, examples: list[Example], flat: Floats, lengths: Any) -> Bools:
         allowed = numpy.ones(flat.shape, dtype=bool)
-        has_pieces = flat.any(axis=1)
+        has_pieces = cast(Bools, flat.any(axis=1))
         scheme, start = self.scheme, 0
         for example, length in zip(examples, lengths, strict=True):
             rows = numpy.arange(start, start + length)
@@ -410,6 +432,21 @@ class EntityTagger(TrainablePipe):
             allowed[rows[seen]] = allowed_tags(example, scheme, seen)
             start += length
         return allowed
+
+    def _soft_targets(
+        self, examples: list[Example], flat: Floats
+    ) -> tuple[Floats, Bools]:
+        """The soft labels, a row a word, and which examples have them."""
+        found = [soft_targets(example, self.scheme) for example in examples]
+        is_soft = numpy.asarray([targets is not None for targets in found])
+        if not is_soft.any():
+            return flat, is_soft
+        empty = numpy.zeros((0, flat.shape[1]))
+        rows = [
+            numpy.zeros((len(eg.predicted), flat.shape[1])) if t is None else t
+            for eg, t in zip(examples, found, strict=True)
+        ]
+        return numpy.concatenate([empty, *rows]), is_soft
 
     def _check_labels(self, examples: list[Example]) -> None:
         unknown = set(_entity_types(examples)) - set(self.labels)

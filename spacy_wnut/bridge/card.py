@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import srsly
+import srsly  # type: ignore[import-untyped]
 
 TEMPLATE = """\
 ---

@@ -6,6 +6,8 @@ from .encoder import encoder_cli
 from .evaluate import evaluate_cli
 from .from_hf import from_hf_cli
 from .package import package_cli
+from .pretrain import pretrain_cli
+from .pseudo_label import pseudo_label_cli
 from .report import report_cli
 from .score import score_cli
 from .show import show_cli
@@ -22,6 +24,8 @@ __all__ = [
     "from_hf_cli",
     "main",
     "package_cli",
+    "pretrain_cli",
+    "pseudo_label_cli",
     "report_cli",
     "score_cli",
     "show_cli",

@@ -121,7 +121,7 @@ def make_tiny_encoder(texts: Iterable[str], out: Path, seed: int = 0) -> Any:
     RETURNS (PretrainedConfig): The encoder's configuration.
     """
     import torch
-    from tokenizers import BertWordPieceTokenizer
+    from tokenizers import BertWordPieceTokenizer  # type: ignore[import-untyped]
     from transformers import DistilBertConfig, DistilBertModel, DistilBertTokenizerFast
 
     wordpiece = BertWordPieceTokenizer(_make_vocabulary(texts), lowercase=True)
@@ -148,8 +148,12 @@ def _make_vocabulary(texts: Iterable[str]) -> dict[str, int]:
 
     The trainer of the tokenizers library gives another vocabulary each time.
     """
-    from tokenizers.normalizers import BertNormalizer
-    from tokenizers.pre_tokenizers import BertPreTokenizer
+    from tokenizers.normalizers import (  # type: ignore[import-untyped]
+        BertNormalizer,
+    )
+    from tokenizers.pre_tokenizers import (  # type: ignore[import-untyped]
+        BertPreTokenizer,
+    )
 
     normalize, split = BertNormalizer().normalize_str, BertPreTokenizer()
     words = Counter(

@@ -1,0 +1,39 @@
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from wasabi import msg
+
+from ._app import app
+
+
+@app.command("pretrain")
+def pretrain_cli(
+    encoder: Annotated[str, typer.Argument(help="A folder, or a model on the hub")],
+    out_dir: Annotated[Path, typer.Argument(help="Folder to write the encoder to")],
+    texts: Annotated[
+        list[Path],
+        typer.Argument(metavar="TEXTS...", help="Posts, one a line (.txt or .gz)"),
+    ],
+    epochs: Annotated[float, typer.Option(help="How often each post is seen")] = 1.0,
+    learn_rate: Annotated[float, typer.Option(help="Highest learning rate")] = 1e-4,
+    batch_size: Annotated[int, typer.Option(help="Posts in a step")] = 32,
+    seed: Annotated[int, typer.Option(help="Seed of the masks and the order")] = 0,
+) -> None:
+    """Train an encoder further on unlabelled posts, as a masked language model.
+
+    Started again after an interruption, it goes on from its last checkpoint.
+    """
+    from ..unlabelled.masked_lm import pretrain_encoder
+    from ..unlabelled.texts import read_texts
+
+    posts, loss = pretrain_encoder(
+        encoder,
+        read_texts(texts),
+        out_dir,
+        epochs=epochs,
+        learn_rate=learn_rate,
+        batch_size=batch_size,
+        seed=seed,
+    )
+    msg.good(f"Wrote the encoder to {out_dir}: {posts} posts, last loss {loss:.3f}")
