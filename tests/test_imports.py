@@ -48,8 +48,17 @@ ROOMS = {
         "scoring",
     },
     "display": {"about", "errors", "files", "labels", "scoring"},
-    "bridge": {"entity_tagger", "errors", "files", "labels", "models", "scoring"},
-    "packaging": {"about", "errors", "files"},
+    "bridge": {
+        "card",
+        "entity_tagger",
+        "errors",
+        "files",
+        "labels",
+        "models",
+        "scoring",
+    },
+    "card": set(),
+    "packaging": {"about", "card", "errors", "files"},
     "__main__": {"cli"},
 }
 
