@@ -15,7 +15,7 @@ function drawScores() {
     ["Entity precision", (run) => run.entity.precision],
     ["Entity recall", (run) => run.entity.recall],
     ["Surface F1", (run) => run.surface.f1],
-    ["Words with the right tag", (run) => run.accuracy],
+    ["Right tags", (run) => run.accuracy],
   ];
   if (RUNS.every((run) => run.confidence)) {
     measures.push(["Calibration error", (run) => run.confidence.ece]);
@@ -28,7 +28,7 @@ function drawScores() {
   content("scores").append(
     el("dl", { class: "cards" }, ...measures.map(card)),
     quiet(
-      `In percent${TWO ? ", A \u2212 B in brackets" : ""}. An entity is right if its exact span and type are. Surface: over distinct names, as WNUT 2017 has it.`,
+      `In percent${TWO ? ", A \u2212 B in brackets" : ""}. An entity is right if its exact span and type are. Surface: over distinct names, as WNUT 2017 has it. Tags: of words.`,
     ),
   );
 }
