@@ -22,8 +22,10 @@ TRAIN = [
     "huggingface-hub>=0.26",
     "seqeval>=1.2.2",
 ]
+DOCS = ["mkdocs-material>=9.5", "mkdocstrings[python]>=0.29"]
 DEV = [
     *TRAIN,
+    *DOCS,
     "accelerate>=1.0",
     "hypothesis>=6.100",
     "mypy>=1.11",
@@ -44,7 +46,13 @@ setup(
     python_requires=">=3.10,<3.14",
     # spaCy brings typer, thinc, wasabi, srsly and numpy.
     install_requires=["spacy>=3.8.7,<3.9"],
-    extras_require={"torch": TORCH, "onnx": ONNX, "train": TRAIN, "dev": DEV},
+    extras_require={
+        "torch": TORCH,
+        "onnx": ONNX,
+        "train": TRAIN,
+        "docs": DOCS,
+        "dev": DEV,
+    },
     entry_points={
         "console_scripts": ["spacy-wnut = spacy_wnut.cli:main"],
         "spacy_factories": [
