@@ -77,7 +77,8 @@ def pipeline_card(meta: Mapping[str, Any]) -> str:
     datasets = [dataset for dataset in map(_dataset, sources) if dataset]
     if datasets:
         front["datasets"] = datasets
-    results = _results(name, meta.get("performance") or {}, datasets)
+    data = datasets[0] if datasets else str(sources[0]["name"] if sources else name)
+    results = _results(name, meta.get("performance") or {}, data, bool(datasets))
     if results:
         front["model-index"] = results
     licenses = [
@@ -189,7 +190,7 @@ def _corpus(stem: str) -> str:
 
 
 def _results(
-    name: str, performance: Mapping[str, Any], datasets: Sequence[str]
+    name: str, performance: Mapping[str, Any], data: str, is_on_hub: bool
 ) -> list[dict[str, Any]]:
     """The hub's model-index: a result for each corpus."""
     results = []
@@ -201,8 +202,8 @@ def _results(
         surface = round(scores["surface"]["f1"], 4)
         metrics.append({"name": "Surface f1", "type": "f1", "value": surface})
         dataset = {
-            "name": f"{datasets[0] if datasets else name}, {_corpus(stem)}",
-            "type": datasets[0] if datasets else "custom",
+            "name": f"{data}, {_corpus(stem)}",
+            "type": data if is_on_hub else "custom",
             "split": stem.partition("_")[0],
         }
         task = {"type": "token-classification", "name": "NER"}

@@ -72,6 +72,17 @@ def test_head_is_what_the_hub_reads():
     assert first["metrics"][2]["value"] == 0.9
 
 
+def test_data_of_ones_own_is_no_dataset_of_the_hub():
+    front = front_of(pipeline_card({**META, "sources": [{"name": "my_data"}]}))
+    assert "datasets" not in front
+    dataset = front["model-index"][0]["results"][1]["dataset"]
+    assert dataset == {
+        "name": "my_data, test, spaCy tokens",
+        "type": "custom",
+        "split": "test",
+    }
+
+
 def test_the_hub_takes_it():
     hub = pytest.importorskip("huggingface_hub")
     data = hub.ModelCard(pipeline_card(META)).data

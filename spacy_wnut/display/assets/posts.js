@@ -16,7 +16,7 @@ const cellButton = el("button", { type: "button", id: "cell", hidden: true });
 
 let matching = [];
 let shown = 0;
-// The cell of the confusion table that was chosen, if one was: run, gold, predicted.
+// The cell of the confusion table that was chosen, if one was: gold, predicted.
 let cell = null;
 
 // What the filters look at: kind, type, confidence of each entity, gold ones first.
@@ -100,10 +100,8 @@ function chooseCell(run, gold, predicted) {
   form.reset();
   cell = { gold, predicted };
   if (TWO) form.elements.run.value = run;
-  // After the update that the reset has asked for.
+  // The reset updates what is shown, and then one goes there.
   setTimeout(() => {
-    cell = { gold, predicted };
-    update();
     const posts = document.getElementById("posts");
     posts.focus({ preventScroll: true });
     posts.scrollIntoView();
