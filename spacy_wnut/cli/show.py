@@ -41,9 +41,12 @@ def show_cli(
     from ..display.terminal import annotate, format_doc, has_color
     from ..scoring.evaluation import load_pipeline
 
-    docs = annotate(
-        load_pipeline(model, gpu_id), _read_lines() if text is None else [text]
-    )
+    # What isn't UTF-8 is shown with a sign for it, like what isn't printable.
+    for stream in (sys.stdin, sys.stdout):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(encoding="utf8", errors="replace")
+    nlp = load_pipeline(model, gpu_id)
+    docs = annotate(nlp, _read_lines() if text is None else [_decodable(text)])
     if html is not None:
         n_texts = write_page((doc for doc in docs if len(doc)), html)
         msg.good(f"Wrote {n_texts} texts to {html}")
@@ -54,11 +57,12 @@ def show_cli(
 
 
 def _read_lines() -> Iterator[str]:
-    # What isn't UTF-8 is shown with a sign for it, like what isn't printable.
-    for stream in (sys.stdin, sys.stdout):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(encoding="utf8", errors="replace")
     if sys.stdin.isatty():
         print("A text a line, Ctrl-D to end", file=sys.stderr)
     for line in iter(sys.stdin.readline, ""):
         yield line.rstrip("\r\n")
+
+
+def _decodable(text: str) -> str:
+    # In an argument Python keeps each byte that isn't UTF-8 as half of a character.
+    return text.encode("utf8", "surrogateescape").decode("utf8", "replace")

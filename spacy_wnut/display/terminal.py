@@ -8,6 +8,7 @@ from spacy.language import Language
 from spacy.tokens import Doc, Span
 from wasabi.util import color, supports_ansi
 
+from ..errors import WnutError
 from ..scoring.evaluation import no_entities
 from ..scoring.examples import confidence_of
 from .colors import terminal_color
@@ -37,9 +38,15 @@ def annotate(nlp: Language, texts: Iterable[str]) -> Iterator[Doc]:
     """Run a pipeline over texts, one at a time: each is there before the next is
     asked for, so that people can type them.
 
-    Raises WnutError if the pipeline sets no entities.
+    Raises WnutError if the pipeline sets no entities, or a text is longer than it
+    reads.
     """
     for text in texts:
+        if len(text) > nlp.max_length:
+            raise WnutError(
+                f"a text has {len(text):,} characters, and the pipeline reads no more "
+                f"than {nlp.max_length:,}: cut it"
+            )
         doc = nlp(text)
         if not doc.has_annotation("ENT_IOB"):
             raise no_entities(nlp)

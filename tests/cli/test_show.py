@@ -34,6 +34,11 @@ def test_lines_of_standard_input(trained_folder):
     assert lines[1:] == ["", "\ufffd nothing"]
 
 
+def test_text_that_is_no_utf8(trained_folder):
+    done = run(trained_folder, b"\xff nothing".decode("utf8", "surrogateescape"))
+    assert done.stdout == "\ufffd nothing\n"
+
+
 def test_html(trained_folder, tmp_path):
     done = run(trained_folder, "--html", tmp_path / "page.html", input=f"{TEXT}\n\n")
     assert "Wrote 1 texts to" in done.stdout and "Ada" not in done.stdout

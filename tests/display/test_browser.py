@@ -10,7 +10,9 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
+from spacy_wnut.display.figures import Run, report_data
 from spacy_wnut.display.report import make_page
+from spacy_wnut.scoring.measures import ScoredPost
 
 from .conftest import SCRIPT
 
@@ -26,6 +28,9 @@ def pages(make_data, tmp_path_factory):
         "two": make_data(2),
         "bare": make_data(has_confidence=False, forms=None),
         "many": make_data(times=200),
+        "empty": report_data(
+            [Run("A", [ScoredPost(["none "], ["O"], ["O"])])], "c", "gold tokens"
+        ),
     }
     for name, figures in data.items():
         (folder / f"{name}.html").write_text(make_page(figures), encoding="utf8")
@@ -304,6 +309,12 @@ def test_pipeline_without_confidences(open_page):
     assert rows(page, 1) == [("Right", "Oslolocation is cold")]
     options = Select(page.find_element(By.NAME, "sort")).options
     assert [option.is_enabled() for option in options] == [True, False, False]
+
+
+def test_no_entities_at_all(open_page):
+    page = open_page("empty")
+    assert rows(page, 1) == [("Right", "none")]
+    assert page.find_element(By.CLASS_NAME, "cards").text.startswith("Entity F1\n0.0\n")
 
 
 def test_many_posts_come_as_one_scrolls(open_page):

@@ -89,3 +89,9 @@ def test_each_text_is_done_before_the_next_is_asked_for(nlp):
 def test_pipeline_without_entities():
     with pytest.raises(WnutError, match=r"sets entities \(it has: none\)"):
         next(annotate(NLP, ["New York"]))
+
+
+def test_text_that_is_too_long(monkeypatch):
+    monkeypatch.setattr(NLP, "max_length", 4)
+    with pytest.raises(WnutError, match=r"a text has 5 characters, .* more than 4"):
+        next(annotate(NLP, ["a b c"]))
