@@ -1,10 +1,7 @@
 """The wheel of a pipeline, and what is said where none can be built."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 import zipfile
 from email.parser import Parser
 from pathlib import Path
@@ -14,7 +11,7 @@ from packaging.requirements import Requirement
 
 from spacy_wnut import packaging
 from spacy_wnut.errors import WnutError
-from spacy_wnut.packaging import SENTENCE, TRY_IT, check_wheels, package_pipeline
+from spacy_wnut.packaging import check_wheels, package_pipeline
 
 SCORES = {
     "entity": {"precision": 0.5, "recall": 0.25, "f1": 0.125},
@@ -142,19 +139,8 @@ def test_licence_is_in_the_wheel(read, root):
     assert Parser().parsestr(read(".dist-info/METADATA"))["License"] == "MIT"
 
 
-def test_wheel_loads_by_name_without_the_hub(wheel, tmp_path):
-    site = tmp_path / "site"
-    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
-    subprocess.run([*install, "--target", site, wheel], check=True)
-    done = subprocess.run(
-        [sys.executable, "-c", TRY_IT, "en_posts", SENTENCE],
-        env={**os.environ, "PYTHONPATH": str(site), "HF_HUB_OFFLINE": "1"},
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-    )
-    assert done.returncode == 0, done.stderr
-    found = [line.split("\t") for line in done.stdout.splitlines()]
+def test_wheel_loads_by_name_without_the_hub(wheel, tmp_path, try_wheel):
+    found = try_wheel(wheel, "en_posts", tmp_path)
     assert ["New York", "location"] in [columns[:2] for columns in found]
     assert all(0 < float(confidence) < 1 for _, _, confidence in found)
 

@@ -11,6 +11,7 @@ from .pseudo_label import pseudo_label_cli
 from .report import report_cli
 from .score import score_cli
 from .show import show_cli
+from .sweep import sweep_cli
 from .tiny_encoder import tiny_encoder_cli
 from .to_hf import to_hf_cli
 
@@ -29,6 +30,7 @@ __all__ = [
     "report_cli",
     "score_cli",
     "show_cli",
+    "sweep_cli",
     "tiny_encoder_cli",
     "to_hf_cli",
 ]

@@ -15,11 +15,11 @@ from ..scoring.measures import (
     ScoredPost,
     entity_scores,
     prf_of_counts,
+    seen_scores,
     surface_scores,
     tag_accuracy,
 )
 from ..scoring.mistakes import Judgement, Kind, confusion, judge
-from ..scoring.seen import seen_scores
 from .colors import page_colors
 
 THRESHOLDS = tuple(step / 100 for step in range(101))
@@ -45,7 +45,7 @@ def report_data(
     corpus (str): The name of the corpus.
     protocol (str): "gold tokens" or "spaCy tokens".
     train (Optional[str]): The name of the training data.
-    forms (Optional[Collection[str]]): The forms in it, as `read_forms` reads them.
+    forms (Optional[Collection[str]]): The forms in it, as `surface_forms` reads them.
 
     Raises WnutError if the runs' posts have different texts.
     """
@@ -99,7 +99,18 @@ def _run_figures(
             for (gold, predicted), n in confusion(judgements).items()
         ],
         "confidence": _confidence(run.posts, judgements),
-        "seen": None if forms is None else _rounded(seen_scores(run.posts, forms)),
+        "seen": None if forms is None else _seen(run.posts, forms),
+    }
+
+
+def _seen(posts: Sequence[ScoredPost], forms: Collection[str]) -> dict[str, Any]:
+    is_seen = [
+        post.form(entity).casefold() in forms for post in posts for entity in post.gold
+    ]
+    return {
+        **_rounded(seen_scores(posts, forms)),
+        "gold_seen": sum(is_seen),
+        "gold_unseen": len(is_seen) - sum(is_seen),
     }
 
 

@@ -12,8 +12,7 @@ from typing import Any
 
 from ..errors import WnutError
 from ..files import replacing
-from ..scoring.evaluation import evaluate_pipeline
-from ..scoring.seen import read_forms
+from ..scoring.evaluation import evaluate_pipeline, surface_forms
 from .figures import Run, report_data
 
 # In the order in which they use each other.
@@ -43,7 +42,7 @@ def report(
     written.
     """
     # First what is fast and may fail.
-    forms = None if train is None else read_forms(train)
+    forms = None if train is None else surface_forms(train)
     models = [model] if against is None else [model, against]
     runs = []
     protocol = ""

@@ -82,7 +82,8 @@ class EncoderShim(HFShim):
         # On CUDA thinc switches autocast on once more, without saying to what: what
         # is set here holds.
         with self._autocast():
-            return cast(Any, super().begin_update(inputs))
+            output, backprop = super().begin_update(inputs)
+        return output, backprop
 
     @contextmanager
     def use_params(self, params: dict[Any, Any]) -> Iterator[None]:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from spacy import blank
 from spacy.language import Language
 from spacy.training import Corpus, Example
 from spacy.util import load_model
@@ -109,6 +110,20 @@ def read_corpus(corpus: Path, nlp: Language) -> list[Example]:
             "make it with `spacy-wnut convert` from a file with tags"
         )
     return examples
+
+
+def surface_forms(corpus: Path) -> frozenset[str]:
+    """The surface forms of a corpus's entities, casefolded: what training on it has
+    seen, for `measures.seen_scores`.
+
+    Raises WnutError as `read_corpus` does.
+    """
+    # The language is of no matter: entities are read from the references.
+    return frozenset(
+        ent.text.casefold()
+        for example in read_corpus(corpus, blank("xx"))
+        for ent in example.reference.ents
+    )
 
 
 def _protocol(corpus: Path, examples: Sequence[Example]) -> str:

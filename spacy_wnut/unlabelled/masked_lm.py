@@ -53,17 +53,12 @@ def pretrain_encoder(
     Raises WnutError if the encoder can't be had, has no masks, or there are no posts.
     """
     import torch
-    from transformers import (
-        AutoModelForMaskedLM,
-        DataCollatorForLanguageModeling,
-        Trainer,
-        TrainingArguments,
-    )
+    import transformers
 
     from ..models.encoder_shim import half_precision_dtype
 
     torch.manual_seed(seed)
-    model, tokenizer = load_checkpoint(source, AutoModelForMaskedLM)
+    model, tokenizer = load_checkpoint(source, transformers.AutoModelForMaskedLM)
     if tokenizer.mask_token is None:
         raise WnutError(
             f"The tokenizer of the encoder {source!r} has no mask token, so there is "
@@ -78,9 +73,11 @@ def pretrain_encoder(
         raise WnutError("There are no posts to train on: give files with a post a line")
     dtype = half_precision_dtype()
     checkpoints = out.with_name(f"{out.name}.checkpoints")
-    trainer = Trainer(
+    # What transformers loads lazily has no types.
+    lazy: Any = transformers
+    trainer = lazy.Trainer(
         model=model,
-        args=TrainingArguments(
+        args=lazy.TrainingArguments(
             output_dir=str(checkpoints),
             num_train_epochs=epochs,
             learning_rate=learn_rate,
@@ -100,7 +97,7 @@ def pretrain_encoder(
         ),
         train_dataset=posts,
         processing_class=tokenizer,
-        data_collator=DataCollatorForLanguageModeling(tokenizer),
+        data_collator=lazy.DataCollatorForLanguageModeling(tokenizer),
     )
     goes_on = any(checkpoints.glob("checkpoint-*"))
     trainer.train(resume_from_checkpoint=goes_on)

@@ -10,7 +10,7 @@ from spacy.tokens import Doc, DocBin, Span
 from spacy.util import minibatch
 from tqdm import tqdm  # type: ignore[import-untyped]
 
-from ..chain import Floats
+from ..chain import Floats, Ints
 from ..decoding import Emitted, decode, legal_chain, tag_probabilities
 from ..entity_tagger import EntityTagger
 from ..errors import WnutError
@@ -79,10 +79,11 @@ def pseudo_label(
     for batch in minibatch(unique, 512):
         n_read += len(batch)
         docs = [pipelines[0].make_doc(text) for text in batch]
-        mean = sum(
+        by_teacher = [
             _probabilities(nlp, tagger, batch)
             for nlp, tagger in zip(pipelines, taggers, strict=True)
-        ) / len(taggers)
+        ]
+        mean = numpy.mean(by_teacher, axis=0)
         lengths = numpy.asarray([len(doc) for doc in docs])
         _set_entities(docs, lengths, mean, scheme)
         ends = numpy.cumsum(lengths)
@@ -123,7 +124,7 @@ def _probabilities(nlp: Language, tagger: EntityTagger, texts: list[str]) -> Flo
 
 
 def _set_entities(
-    docs: list[Doc], lengths: numpy.ndarray, mean: Floats, scheme: LabelScheme
+    docs: list[Doc], lengths: Ints, mean: Floats, scheme: LabelScheme
 ) -> None:
     """Set the entities that are best by the mean of the probabilities."""
     scores = numpy.where(

@@ -249,16 +249,10 @@ def test_hub_that_has_nothing(hub, out, error, message):
 
 
 @pytest.fixture
-def cache(monkeypatch, tmp_path, tiny_encoder):
+def cache(hub_cache, tiny_encoder):
     """The hub's cache with somebody/encoder in it, and no way to the hub."""
-    commit = "0" * 40
-    folder = tmp_path / "cache" / "models--somebody--encoder"
-    shutil.copytree(tiny_encoder, folder / "snapshots" / commit)
-    (folder / "refs").mkdir()
-    (folder / "refs" / "main").write_text(commit)
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(folder.parent))
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
-    return folder
+    folder = hub_cache("somebody/encoder")
+    shutil.copytree(tiny_encoder, folder, dirs_exist_ok=True)
 
 
 @pytest.mark.parametrize("revision", [None, "0" * 40])
