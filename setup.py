@@ -22,8 +22,10 @@ TRAIN = [
     "huggingface-hub>=0.26",
     "seqeval>=1.2.2",
 ]
+DOCS = ["mkdocs-material>=9.5", "mkdocstrings[python]>=0.29"]
 DEV = [
     *TRAIN,
+    *DOCS,
     "accelerate>=1.0",
     "hypothesis>=6.100",
     "mypy>=1.11",
@@ -31,6 +33,7 @@ DEV = [
     "pytest>=8.0",
     "pytest-cov>=5.0",
     "ruff>=0.6",
+    "selenium>=4.20",
 ]
 
 setup(
@@ -41,11 +44,17 @@ setup(
     long_description_content_type="text/markdown",
     license="MIT",
     packages=find_packages(include=["spacy_wnut", "spacy_wnut.*"]),
-    package_data={"spacy_wnut": ["py.typed"]},
+    package_data={"spacy_wnut": ["py.typed", "display/assets/*"]},
     python_requires=">=3.10,<3.14",
     # spaCy brings typer, thinc, wasabi, srsly and numpy.
     install_requires=["spacy>=3.8.7,<3.9"],
-    extras_require={"torch": TORCH, "onnx": ONNX, "train": TRAIN, "dev": DEV},
+    extras_require={
+        "torch": TORCH,
+        "onnx": ONNX,
+        "train": TRAIN,
+        "docs": DOCS,
+        "dev": DEV,
+    },
     entry_points={
         "console_scripts": ["spacy-wnut = spacy_wnut.cli:main"],
         "spacy_factories": [
@@ -61,6 +70,9 @@ setup(
         ],
         "spacy_scorers": [
             "spacy-wnut.scorer.v1 = spacy_wnut.scoring.scorer:make_scorer",
+        ],
+        "spacy_displacy_colors": [
+            "spacy-wnut.colors.v1 = spacy_wnut.display.colors:make_colors",
         ],
         "thinc_layers": [
             "spacy-wnut.reduce_first.v1 = spacy_wnut.models.reduce_first:reduce_first",

@@ -49,7 +49,16 @@ ROOMS = {
         "files",
         "scoring",
     },
-    "bridge": {"entity_tagger", "errors", "files", "labels", "models", "scoring"},
+    "display": {"about", "errors", "files", "labels", "scoring"},
+    "bridge": {
+        "card",
+        "entity_tagger",
+        "errors",
+        "files",
+        "labels",
+        "models",
+        "scoring",
+    },
     "sweep": {"calibration", "errors", "files", "scoring"},
     "unlabelled": {
         "chain",
@@ -62,7 +71,8 @@ ROOMS = {
         "models",
         "scoring",
     },
-    "packaging": {"about", "errors", "files"},
+    "card": set(),
+    "packaging": {"about", "card", "errors", "files"},
     "__main__": {"cli"},
 }
 

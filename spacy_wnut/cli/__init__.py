@@ -8,7 +8,9 @@ from .from_hf import from_hf_cli
 from .package import package_cli
 from .pretrain import pretrain_cli
 from .pseudo_label import pseudo_label_cli
+from .report import report_cli
 from .score import score_cli
+from .show import show_cli
 from .sweep import sweep_cli
 from .tiny_encoder import tiny_encoder_cli
 from .to_hf import to_hf_cli
@@ -25,7 +27,9 @@ __all__ = [
     "package_cli",
     "pretrain_cli",
     "pseudo_label_cli",
+    "report_cli",
     "score_cli",
+    "show_cli",
     "sweep_cli",
     "tiny_encoder_cli",
     "to_hf_cli",

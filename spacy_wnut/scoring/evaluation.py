@@ -45,11 +45,7 @@ def evaluate_pipeline(model: str, corpus: Path, gpu_id: int) -> Evaluation:
     for example, doc in zip(examples, progress, strict=True):
         example.predicted = doc
     if not any(example.predicted.has_annotation("ENT_IOB") for example in examples):
-        raise WnutError(
-            f"no component of the pipeline {model} sets entities (it has: "
-            f"{', '.join(nlp.pipe_names) or 'none'}): give one with a component like "
-            "ner or entity_ruler"
-        )
+        raise no_entities(nlp, model)
     return Evaluation(list(examples_to_posts(examples)), protocol)
 
 
@@ -78,6 +74,20 @@ def load_pipeline(model: str, gpu_id: int = -1) -> Language:
             f"the pipeline {model} can't be loaded: give the name of an installed one "
             f"or the folder of one. spaCy says: {err}"
         ) from err
+
+
+def no_entities(nlp: Language, model: str | None = None) -> WnutError:
+    """What to raise for a pipeline of which no component sets entities.
+
+    nlp (Language): The pipeline.
+    model (Optional[str]): What the user calls it.
+    """
+    name = model or f"{nlp.lang}_{nlp.meta['name']}"
+    return WnutError(
+        f"no component of the pipeline {name} sets entities (it has: "
+        f"{', '.join(nlp.pipe_names) or 'none'}): give one with a component like "
+        "ner or entity_ruler"
+    )
 
 
 def read_corpus(corpus: Path, nlp: Language) -> list[Example]:

@@ -69,13 +69,16 @@ class ScoredPost:
         it, if there is any.
     gold_tags (Sequence[str]): The right BIO tag of each position.
     predicted_tags (Sequence[str]): The system's BIO tag of each position.
+    confidences (Sequence[Optional[float]]): The confidence of each of the system's
+        entities, in order, None for one without. Empty if the system gives none.
 
-    Raises ValueError if the three differ in length.
+    Raises ValueError if the first three differ in length.
     """
 
     words: Sequence[str]
     gold_tags: Sequence[str]
     predicted_tags: Sequence[str]
+    confidences: Sequence[float | None] = ()
 
     def __post_init__(self) -> None:
         lengths = len(self.words), len(self.gold_tags), len(self.predicted_tags)

@@ -112,7 +112,7 @@ def test_a_setting_goes_to_the_configs_that_have_it(plan, tmp_path):
 def test_what_cannot_be_planned(plan, configs, corpus, tmp_path):
     with pytest.raises(WnutError, match="--seeds instead"):
         plan(overrides={"system.seed": 1})
-    with pytest.raises(WnutError, match="no config has the setting --paths.typo"):
+    with pytest.raises(WnutError, match="has the setting --paths"):
         plan(overrides={"paths.typo": 1})
     (tmp_path / "other").mkdir()
     other = shutil.copy(configs[0], tmp_path / "other" / "tutorial.cfg")
