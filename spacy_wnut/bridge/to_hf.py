@@ -197,7 +197,7 @@ def measure_agreement(
         if not len(doc):
             continue
         emissions = ops.to_numpy(parts.tagger.model.predict([doc])[0])
-        [pieces] = tokenize(tokenizer.backend_tokenizer, [doc])
+        [pieces] = tokenize(tokenizer.backend_tokenizer, [doc]).by_doc()
         inputs, n_before = encode(tokenizer, doc.text, model)
         with torch.no_grad():
             best = model(**inputs).logits[0].argmax(dim=1).tolist()
