@@ -2,12 +2,13 @@
 that both find the same entities.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypedDict
 
 import numpy
 from spacy.language import Language
+from spacy.tokens import Doc
 from spacy.training import Example
 from thinc.api import Model
 
@@ -21,9 +22,10 @@ from ..models.linear_chain import PARAMS, with_linear_chain
 from ..models.onnx_tagger import create_onnx_tagger
 from ..scoring.evaluation import load_pipeline, read_corpus
 from ..scoring.measures import prf_of_counts
-from .encoder_weights import Dense, read_encoder
+from .encoder_weights import FAMILIES, Dense, read_encoder
 from .onnx_model import FullPrecision, Head, Writer, build_model
 from .parts import Parts, find_parts
+from .quantization import fit_eight_bits
 
 PRECISIONS = ("fp32", "int8")
 # By how much emissions may differ in full precision, and entity F1 in int8.
@@ -33,6 +35,8 @@ F1_TOLERANCE = 0.005
 LEAST_AGREEMENT = {"fp32": 0.999, "int8": 0.9}
 # What a pipeline reads at once, so that many texts are of the same length.
 BATCH_SIZE = 1024
+# Settings that the encoder had and the model keeps.
+SIZES = ("window", "stride", "batch_pieces")
 ARCHITECTURE = "spacy-wnut.OnnxTagger.v1"
 
 
@@ -94,13 +98,15 @@ def export_pipeline(
         )
     check_target(out)
     nlp = load_pipeline(model)
-    find_parts(nlp)
     name = find_parts(nlp).tagger.name
     before = tag_corpus(nlp, name, read_corpus(corpus, nlp))
     # As it is stored: what was read above is in the vocabulary now.
     nlp = load_pipeline(model)
-    writer: Writer = FullPrecision()
-    convert(nlp, writer)
+    posts = None
+    if calibration is not None and precision == "int8":
+        # By another pipeline: only what is written stays as it is.
+        posts = [eg.predicted for eg in read_corpus(calibration, load_pipeline(model))]
+    convert(nlp, posts)
     with replacing(out) as beside:
         nlp.to_disk(beside)
         exported = load_pipeline(str(beside))
@@ -136,22 +142,22 @@ def check_target(out: Path) -> None:
         )
 
 
-def convert(nlp: Language, writer: Writer) -> None:
+def convert(nlp: Language, posts: Sequence[Doc] | None = None) -> None:
     """Put an ONNX model in the place of a pipeline's encoder and head.
 
     nlp (Language): The pipeline. It loses its transformer.
-    writer (Writer): How the weights are put into the graph.
+    posts (Optional[Sequence[Doc]]): What it is fitted to in int8. In full precision if
+        there are none.
 
     Raises WnutError if it can't be done.
     """
     parts = find_parts(nlp)
     transformer = _find_transformer(nlp, parts)
     sizes = {key: parts.encoder.attrs[key] for key in SIZES}
-    graph = build(parts, writer)
-    onnx = create_onnx_tagger(**sizes)
     tokenizer = parts.encoder.tokenizer.backend_tokenizer.to_str()
+    onnx = create_onnx_tagger(**sizes)
     shim: Any = onnx.shims[0]
-    shim.set_model(graph, tokenizer)
+    shim.set_model(build(parts, tokenizer, sizes, posts), tokenizer)
     onnx.initialize()
     tagger = parts.tagger
     chained: Model[Any, Any] = with_linear_chain(onnx)
@@ -165,6 +171,7 @@ def convert(nlp: Language, writer: Writer) -> None:
         "@architectures": ARCHITECTURE,
         **sizes,
         "threads": 0,
+        "nO": None,
     }
     nlp.batch_size = nlp.config["nlp"]["batch_size"] = BATCH_SIZE
     # These are about training, and this pipeline is for use alone.
@@ -174,22 +181,37 @@ def convert(nlp: Language, writer: Writer) -> None:
     nlp.meta["requirements"] = [requirement()]
 
 
-SIZES = ("window", "stride", "batch_pieces")
-
-
 def requirement() -> str:
     """What a pipeline needs that this version exports."""
     return f"spacy-wnut[onnx]>={__version__}"
 
 
-def build(parts: Parts, writer: Writer) -> bytes:
-    """The ONNX model of a pipeline's encoder and head."""
+def build(
+    parts: Parts,
+    tokenizer_json: str,
+    sizes: Mapping[str, int],
+    posts: Sequence[Doc] | None,
+) -> bytes:
+    """The ONNX model of a pipeline's encoder and head, in int8 if there are posts.
+
+    Raises WnutError if the encoder or the head can't be written.
+    """
     encoder = parts.encoder.transformer.eval()
-    tags = parts.tagger.scheme.tags
     weights = read_encoder(encoder)
-    return build_model(
-        encoder if weights is None else weights, read_head(parts), tags, writer
-    )
+    head, tags = read_head(parts), parts.tagger.scheme.tags
+
+    def write(writer: Writer) -> bytes:
+        source = encoder if weights is None else weights
+        return build_model(source, head, tags, writer)
+
+    if posts is None:
+        return write(FullPrecision())
+    if weights is None:
+        raise WnutError(
+            f"int8 is for encoders of BERT's form ({', '.join(sorted(FAMILIES))}), and "
+            f"{encoder.config.model_type} isn't one: export it with --precision fp32"
+        )
+    return write(fit_eight_bits(write, tokenizer_json, sizes, posts))
 
 
 def read_head(parts: Parts) -> Head:
