@@ -1,7 +1,9 @@
 """The component: entities with their probabilities, from any model of emissions."""
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from itertools import islice
+from pathlib import Path
 from typing import Any, cast
 
 import numpy
@@ -16,6 +18,7 @@ from thinc.types import Floats2d
 
 from .chain import Bools, Chain, Floats, negative_log_likelihood
 from .decoding import Decoded, Emitted, Layout, decode, legal_chain
+from .errors import WnutError
 from .gold import allowed_tags
 from .labels import LabelScheme
 from .models.linear_chain import add_gradient, get_chain, with_linear_chain
@@ -395,6 +398,66 @@ class EntityTagger(TrainablePipe):
         d_emissions = ops.asarray(d_flat / n_words, dtype="f")
         ends = numpy.cumsum(lengths)[:-1].tolist()
         return total / n_words, (ops.xp.split(d_emissions, ends), d_chain)
+
+    def from_bytes(
+        self, bytes_data: bytes, *, exclude: Iterable[str] = ()
+    ) -> "EntityTagger":
+        """Load the pipe from a bytestring.
+
+        bytes_data (bytes): What `to_bytes` gave.
+        exclude (Iterable[str]): Names of fields to leave out.
+
+        Raises ValueError if it is damaged, or its model has other tags.
+        """
+        with self._loading("what was given"):
+            super().from_bytes(bytes_data, exclude=exclude)
+        self._check_tags()
+        return self
+
+    def from_disk(
+        self, path: str | Path, *, exclude: Iterable[str] = ()
+    ) -> "EntityTagger":
+        """Load the pipe from disk.
+
+        path (Union[str, Path]): Its folder.
+        exclude (Iterable[str]): Names of fields to leave out.
+
+        Raises ValueError if it is damaged, or its model has other tags.
+        """
+        with self._loading(str(path)):
+            super().from_disk(path, exclude=exclude)
+        self._check_tags()
+        return self
+
+    @contextmanager
+    def _loading(self, source: str) -> Iterator[None]:
+        try:
+            yield
+        except WnutError:
+            raise
+        # What msgpack raises is of many types, and its messages name no file.
+        except (ValueError, TypeError, KeyError, IndexError) as err:
+            raise WnutError(
+                f"{source} can't be loaded as {self.name!r}: {err}. If it was made for "
+                "this pipeline it is damaged: install or train it again"
+            ) from err
+
+    def _check_tags(self) -> None:
+        """Raises WnutError if the model's tags aren't those of the entity types."""
+        emissions, tags = self.model.layers[0], self.scheme.tags
+        if not emissions.has_dim("nO") or not self.labels:
+            return
+        found = tags
+        if "get_tags" in emissions.attrs:
+            found = emissions.attrs["get_tags"](emissions)
+        elif emissions.get_dim("nO") != len(tags):
+            found = (f"{emissions.get_dim('nO')} of them",)
+        if found != tags:
+            raise WnutError(
+                f"the model of {self.name!r} is for other entity types: its tags are "
+                f"{', '.join(found)}, and those of the types are {', '.join(tags)}. "
+                "Both have to come from one pipeline"
+            )
 
     @property
     def _chain(self) -> Chain:

@@ -40,7 +40,7 @@ ROOMS = {
     "corpus": {"labels", "errors", "files"},
     "models": {"batching", "chain", "errors", "files"},
     "scoring": {"labels", "errors", "files", "corpus"},
-    "entity_tagger": {"chain", "decoding", "gold", "labels", "models"},
+    "entity_tagger": {"chain", "decoding", "errors", "gold", "labels", "models"},
     "calibration": {
         "chain",
         "decoding",

@@ -5,6 +5,7 @@ import json
 import multiprocessing
 import os
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 import numpy
 import srsly
@@ -39,9 +40,10 @@ class OnnxShim(Shim):
         self.threads = threads
         self.graph = b""
         self.tokenizer_json = ""
-        self._started: tuple[int, InferenceSession] | None = None
+        self._started: InferenceSession | None = None
         self._tokenizer: Tokenizer | None = None
         self._about: dict[str, Any] = {}
+        _SHIMS.add(self)
 
     def set_model(self, graph: bytes, tokenizer_json: str) -> None:
         """Take a model and see that it is one that can be run.
@@ -60,6 +62,8 @@ class OnnxShim(Shim):
     @property
     def tags(self) -> tuple[str, ...]:
         """RETURNS (Tuple[str, ...]): The tags of its emissions, in their order."""
+        if not self._about:
+            raise _no_model()
         return tuple(self._about["tags"])
 
     @property
@@ -97,16 +101,12 @@ class OnnxShim(Shim):
     @property
     def session(self) -> "InferenceSession":
         """RETURNS (InferenceSession): What runs the model in this process."""
-        # A forked process has the session, but not its threads.
-        if self._started is None or self._started[0] != os.getpid():
+        if self._started is None:
             if not self.graph:
-                raise WnutError(
-                    "spacy-wnut.OnnxTagger.v1 has no model yet. It can't be trained: "
-                    "train spacy-wnut.TransformerTagger.v1, then `spacy-wnut export`"
-                )
+                raise _no_model()
             threads = self.threads or _n_threads()
-            self._started = os.getpid(), _start(self.graph, threads)
-        return self._started[1]
+            self._started = _start(self.graph, threads)
+        return self._started
 
     def run(self, inputs: dict[str, NDArray[Any]]) -> list[NDArray[numpy.float32]]:
         """Run the model. RETURNS: The emissions, and the sums if a word is the mean."""
@@ -149,12 +149,32 @@ class OnnxShim(Shim):
         # Neither what runs the model nor the tokenizer can go to another process.
         return {**self.__dict__, "_started": None, "_tokenizer": None}
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        _SHIMS.add(self)
+
     def __deepcopy__(self, memo: dict[int, Any]) -> "OnnxShim":
         copied = OnnxShim(self.threads)
         copied.graph, copied.tokenizer_json = self.graph, self.tokenizer_json
         copied._about = self._about
         return copied
 
+
+_SHIMS: "WeakSet[OnnxShim]" = WeakSet()
+_LEFT_BEHIND: list[Any] = []
+
+
+def _leave_behind() -> None:
+    """In a forked process: its sessions have lost their threads. They can't be used,
+    and not be freed either, for that would wait for the threads, for ever.
+    """
+    for shim in _SHIMS:
+        _LEFT_BEHIND.append(shim._started)
+        shim._started = None
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_behind)
 
 DAMAGED = (
     "the model's file is damaged: install the pipeline again, or write it again with "
@@ -228,6 +248,13 @@ def _check_format(found: Any) -> None:
 
 def _checksum(graph: bytes, tokenizer_json: str) -> str:
     return hashlib.sha256(graph + tokenizer_json.encode("utf8")).hexdigest()
+
+
+def _no_model() -> WnutError:
+    return WnutError(
+        "spacy-wnut.OnnxTagger.v1 has no model yet. It can't be trained: train "
+        "spacy-wnut.TransformerTagger.v1, then `spacy-wnut export`"
+    )
 
 
 def _missing(package: str) -> WnutError:

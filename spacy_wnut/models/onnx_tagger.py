@@ -63,8 +63,18 @@ def create_onnx_tagger(
         init=init,
         shims=[OnnxShim(threads)],
         dims={"nO": nO},
-        attrs={"window": window, "stride": stride, "batch_pieces": batch_pieces},
+        attrs={
+            "window": window,
+            "stride": stride,
+            "batch_pieces": batch_pieces,
+            "get_tags": get_tags,
+        },
     )
+
+
+def get_tags(model: Model[list[Doc], list[Floats2d]]) -> tuple[str, ...]:
+    """The tags that a model has emissions for, in their order."""
+    return _shim(model).tags
 
 
 def init(
