@@ -13,7 +13,7 @@ from spacy.training import Example
 from thinc.api import Model
 
 from ..about import __version__
-from ..calibration.pipeline import calibrate
+from ..calibration.fitting import fit_temperature
 from ..calibration.sample import Sample, find_entities, read_sample
 from ..decoding import decode
 from ..errors import WnutError
@@ -98,7 +98,11 @@ def export_pipeline(
         )
     check_target(out)
     nlp = load_pipeline(model)
-    name = find_parts(nlp).tagger.name
+    parts = find_parts(nlp)
+    name = parts.tagger.name
+    # What it is compared with is calculated in full precision too.
+    for shim in parts.encoder.layers[0].shims:
+        shim.half, shim._mixed_precision = None, False
     before = tag_corpus(nlp, name, read_corpus(corpus, nlp))
     # As it is stored: what was read above is in the vocabulary now.
     nlp = load_pipeline(model)
@@ -302,9 +306,12 @@ def _share(values: Any) -> float:
 
 def _refit(sample: Sample, bias: float, temperature: float) -> float:
     """The temperature that fits the confidences of a sample, or the one that is."""
-    if not sample.n_gold.any() or not len(find_entities(sample, bias, 1.0).posts):
+    right = find_entities(sample, bias, 1.0).right
+    if not len(right):
         return temperature
-    return calibrate(sample, bias)["temperature"]
+    return fit_temperature(
+        lambda value: find_entities(sample, bias, value).confidences, right
+    )
 
 
 def _find_transformer(nlp: Language, parts: Parts) -> str | None:
