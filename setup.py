@@ -14,12 +14,15 @@ TORCH = [
     "transformers>=4.45",
     "spacy-transformers>=1.3.5",
 ]
-ONNX = ["onnxruntime>=1.20", "tokenizers>=0.20"]
+# 1.23 has the operator Attention of ONNX on CPUs.
+ONNX = ["onnxruntime>=1.23", "tokenizers>=0.20"]
 TRAIN = [
     *TORCH,
+    *ONNX,
     "build>=1.2",
     "datasets>=4.0,<5.2",
     "huggingface-hub>=0.26",
+    "onnx>=1.18",
     "seqeval>=1.2.2",
 ]
 DOCS = ["mkdocs-material>=9.5", "mkdocstrings[python]>=0.29"]
@@ -63,6 +66,7 @@ setup(
         "spacy_architectures": [
             "spacy-wnut.TransformerModel.v1 = spacy_wnut.models.transformer_model:create_transformer_model",
             "spacy-wnut.Tok2VecTransformer.v1 = spacy_wnut.models.transformer_model:create_tok2vec_transformer",
+            "spacy-wnut.OnnxTagger.v1 = spacy_wnut.models.onnx_tagger:create_onnx_tagger",
             "spacy-wnut.TransformerTagger.v1 = spacy_wnut.models.transformer_tagger:create_transformer_tagger",
         ],
         "spacy_readers": [

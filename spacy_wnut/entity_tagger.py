@@ -1,6 +1,7 @@
 """The component: entities with their probabilities, from any model of emissions."""
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any, cast
@@ -25,6 +26,7 @@ from .chain import (
     soft_negative_log_likelihood,
 )
 from .decoding import Decoded, Emitted, Layout, decode, legal_chain
+from .errors import WnutError
 from .gold import allowed_tags, soft_targets
 from .labels import LabelScheme
 from .models.linear_chain import add_gradient, get_chain, with_linear_chain
@@ -463,7 +465,7 @@ class EntityTagger(TrainablePipe):  # type: ignore[misc]
                 raise
             # A type of its own for all that msgpack, JSON and thinc find wrong.
             except Exception as err:
-                raise ValueError(
+                raise WnutError(
                     f"{folder}{part} of the component {self.name!r} is damaged or of "
                     f"another pipeline: {str(err).strip() or type(err).__name__}"
                 ) from err
@@ -476,8 +478,16 @@ class EntityTagger(TrainablePipe):  # type: ignore[misc]
             for name in ("threshold", "temperature", "bias"):
                 setattr(self, name, self.cfg[name])
             _check_transitions(self.cfg["transitions"])
+        emissions, tags = self.model.layers[0], self.scheme.tags
+        if part == "model" and "get_tags" in emissions.attrs:
+            found = emissions.attrs["get_tags"](emissions)
+            if found != tags:
+                raise ValueError(
+                    f"its tags are {', '.join(found)}, and those of the labels are "
+                    f"{', '.join(tags)}"
+                )
         if part == "model" and self.model.has_dim("nO"):
-            n_tags, given = len(self.scheme.tags), self.model.get_dim("nO")
+            n_tags, given = len(tags), self.model.get_dim("nO")
             chain = [scores.shape for scores in self._chain]
             if given != n_tags or chain != [(n_tags, n_tags), (n_tags,), (n_tags,)]:
                 raise ValueError(

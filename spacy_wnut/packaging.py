@@ -12,18 +12,20 @@ from typing import Any
 
 import srsly  # type: ignore[import-untyped]
 from spacy.cli.package import package as build_package
+from thinc.api import Config
 
 from .about import __version__
 from .card import pipeline_card
 from .errors import WnutError
 from .files import replacing
 
-# Without them spaCy pins what the pipeline was trained with to its minor
-# version, and later releases can't be installed beside it.
-REQUIREMENTS = [
-    f"spacy-wnut[torch]>={__version__},<{int(__version__.split('.')[0]) + 1}",
-    "spacy-transformers>=1.3.5",
-]
+VERSIONS = f">={__version__},<{int(__version__.split('.')[0]) + 1}"
+# What each kind of pipeline needs. Without them spaCy pins what it was trained with to
+# its minor version, and later releases can't be installed beside it.
+TORCH = [f"spacy-wnut[torch]{VERSIONS}", "spacy-transformers>=1.3.5"]
+ONNX = [f"spacy-wnut[onnx]{VERSIONS}"]
+PLUGIN = "spacy_wnut"
+ONNX_ARCHITECTURES = "spacy-wnut.Onnx"
 
 META: dict[str, Any] = {
     "author": "spacy-wnut",
@@ -45,10 +47,12 @@ WNUT_17 = {
 }
 
 TRY_IT = """
-import os, sys, spacy
+import importlib.util, sys, spacy
 nlp = spacy.load(sys.argv[1])
 doc = nlp(sys.argv[2])
 assert doc.has_annotation("ENT_IOB"), "the pipeline sets no entities"
+for package in sys.argv[3:]:
+    assert importlib.util.find_spec(package) is None, f"{package} is installed as well"
 assert all(0 < ent._.confidence <= 1 for ent in doc.ents)
 for ent in doc.ents:
     print(f"{ent.text}\\t{ent.label_}\\t{ent._.confidence:.3f}")
@@ -94,7 +98,7 @@ def package_pipeline(
         if not path.is_file():
             raise WnutError(f"there is no file {path} to put into the package")
     meta = {**srsly.read_json(model_dir / "meta.json"), **META}
-    meta.update(name=name, version=version, requirements=REQUIREMENTS)
+    meta.update(name=name, version=version, requirements=requirements(model_dir))
     meta["sources"] = [_source(data), {"name": f"encoder {Path(encoder).name}"}]
     meta["performance"] = _performance(metrics)
     with tempfile.TemporaryDirectory() as scratch:
@@ -115,23 +119,46 @@ def package_pipeline(
     return wheel
 
 
-def check_wheels(wheels_dir: Path, name: str, constraints: Path | None) -> str:
-    """Prove that wheels install into an empty virtual environment and that the
-    pipeline in them loads and finds entities, with the hub switched off.
+def requirements(model_dir: Path) -> list[str]:
+    """What a pipeline needs, by the model that it has.
+
+    model_dir (Path): Its folder.
+    """
+    config = Config().from_disk(model_dir / "config.cfg", interpolate=False)
+    models = [pipe.get("model", {}) for pipe in config["components"].values()]
+    names = [str(model.get("@architectures", "")) for model in models]
+    has_torch = any("ransformer" in name for name in names)
+    has_onnx = any(name.startswith(ONNX_ARCHITECTURES) for name in names)
+    return ONNX if has_onnx and not has_torch else TORCH
+
+
+def check_wheels(
+    wheels_dir: Path,
+    name: str,
+    constraints: Path | None,
+    absent: Sequence[str] = (),
+) -> str:
+    """Prove that the wheels of a pipeline and of spacy-wnut install into an empty
+    virtual environment and that the pipeline loads and finds entities, with the hub
+    switched off.
 
     wheels_dir (Path): The folder with the wheels.
     name (str): The pipeline to load.
     constraints (Optional[Path]): Versions to install, for pip's --constraint.
+    absent (Sequence[str]): Packages that must not be installed with them.
     RETURNS (str): The entities found, a line each: text, type and confidence.
 
     Raises WnutError if there are no wheels, or one of the steps fails.
     """
-    wheels = sorted(str(path) for path in wheels_dir.glob("*.whl"))
-    if not wheels:
+    # Those of other pipelines bring what this one has to do without.
+    found = {part: sorted(wheels_dir.glob(f"{part}-*.whl")) for part in (name, PLUGIN)}
+    missing = [part for part, paths in found.items() if not paths]
+    if missing:
         raise WnutError(
-            f"There are no wheels in {wheels_dir}. Build them first: "
-            "python -m spacy project run package"
+            f"There are no wheels of {' and '.join(missing)} in {wheels_dir}. Build "
+            "them first: python -m spacy project run package"
         )
+    wheels = [str(path) for paths in found.values() for path in paths]
     with tempfile.TemporaryDirectory() as scratch:
         builder = venv.EnvBuilder(with_pip=True)
         builder.create(scratch)
@@ -140,7 +167,7 @@ def check_wheels(wheels_dir: Path, name: str, constraints: Path | None) -> str:
         # Most of what is installed is never imported, so nothing is compiled ahead.
         install = [python, "-m", "pip", "install", "--quiet", "--no-compile"]
         _run([*install, *options, *wheels])
-        return _run([python, "-c", TRY_IT, name, SENTENCE], cwd=scratch)
+        return _run([python, "-c", TRY_IT, name, SENTENCE, *absent], cwd=scratch)
 
 
 def _run(command: list[str], cwd: str | None = None) -> str:

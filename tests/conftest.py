@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import spacy
 from spacy.language import Language
+from spacy.tokens import DocBin
 from spacy.training import Example
 from spacy.util import fix_random_seed
 
@@ -124,6 +125,55 @@ def trained_folder(
     nlp = make_nlp()
     train(nlp)
     nlp.to_disk(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def posts_corpus(
+    make_nlp: Callable,
+    make_examples: Callable,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
+    """The posts as a DocBin."""
+    path = tmp_path_factory.mktemp("corpora") / "posts.spacy"
+    docs = [eg.reference for eg in make_examples(make_nlp())]
+    DocBin(docs=docs).to_disk(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def whole_folder(
+    make_nlp: Callable, train: Callable, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The folder of a pipeline that knows the posts and has all that a head can have."""
+    folder = tmp_path_factory.mktemp("pipelines") / "whole"
+    nlp = make_nlp(model={"shape_width": 8, "hidden_width": 16})
+    train(nlp)
+    nlp.to_disk(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def onnx_folder(
+    whole_folder: Path, posts_corpus: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The same for ONNX Runtime, in full precision."""
+    from spacy_wnut.bridge.to_onnx import export_pipeline
+
+    folder = tmp_path_factory.mktemp("pipelines") / "onnx"
+    export_pipeline(str(whole_folder), folder, "fp32", posts_corpus)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def int8_folder(
+    whole_folder: Path, posts_corpus: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The same in int8."""
+    from spacy_wnut.bridge.to_onnx import export_pipeline
+
+    folder = tmp_path_factory.mktemp("pipelines") / "int8"
+    export_pipeline(str(whole_folder), folder, "int8", posts_corpus, posts_corpus)
     return folder
 
 

@@ -45,5 +45,19 @@ def test_equal_lengths_keep_their_order():
     assert batches(lengths, 10_000) == [odds + evens]
 
 
+@given(sizes, budgets)
+def test_equal_lengths_need_no_padding(lengths, budget):
+    found = [b.tolist() for b in batch_by_length(lengths, budget, equal=True)]
+    assert [i for batch in found for i in batch] == [
+        i for batch in batches(lengths, budget) for i in batch
+    ]
+    for batch in found:
+        assert len({lengths[i] for i in batch}) == 1
+        assert len(batch) * lengths[batch[0]] <= budget or len(batch) == 1
+    for batch, following in pairwise(found):
+        is_longer = lengths[following[0]] > lengths[batch[0]]
+        assert is_longer or (len(batch) + 1) * lengths[batch[0]] > budget
+
+
 def test_takes_arrays():
     assert batches(numpy.asarray([2, 1]), 10) == [[1, 0]]

@@ -1,9 +1,14 @@
 """Equal entities and confidences after every road there is for a pipeline."""
 
 import pickle
+import shutil
+from pathlib import Path
 
 import pytest
 import spacy
+import srsly
+
+from spacy_wnut.errors import WnutError
 
 
 def annotate(nlp, posts, **options):
@@ -143,3 +148,43 @@ def test_replaced_listener_gives_the_same_without_the_transformer(
     weights = encoder.embeddings.word_embeddings.weight.detach().clone()
     loaded.update(make_examples(loaded), sgd=loaded.resume_training())
     assert not weights.equal(encoder.embeddings.word_embeddings.weight)
+
+
+@pytest.fixture
+def onnx_copy(onnx_folder, tmp_path):
+    return Path(shutil.copytree(onnx_folder, tmp_path / "copy"))
+
+
+@pytest.mark.parametrize("size", [0, 99, 5000])
+def test_model_file_that_is_cut_off(onnx_copy, size):
+    path = onnx_copy / "ner" / "model"
+    path.write_bytes(path.read_bytes()[:size])
+    with pytest.raises(
+        WnutError, match=r"copy.ner can't be loaded as 'ner': .*damaged"
+    ):
+        spacy.load(onnx_copy)
+
+
+def test_bytes_that_are_no_component(nlp):
+    with pytest.raises(WnutError, match="what was given can't be loaded as 'ner'"):
+        nlp.get_pipe("ner").from_bytes(b"hello" * 20)
+
+
+@pytest.mark.parametrize(
+    "kind, labels",
+    [
+        ("torch", ["location"]),
+        ("onnx", ["location"]),
+        # Of torch's model nothing but the number of tags is known.
+        ("onnx", ["person", "location"]),
+    ],
+)
+def test_entity_types_that_the_model_was_not_made_for(
+    trained_folder, onnx_folder, tmp_path, kind, labels
+):
+    source = trained_folder if kind == "torch" else onnx_folder
+    folder = Path(shutil.copytree(source, tmp_path / "copy"))
+    cfg = srsly.read_json(folder / "ner" / "cfg")
+    srsly.write_json(folder / "ner" / "cfg", {**cfg, "labels": labels})
+    with pytest.raises(WnutError, match=f"those of the types are .*B-{labels[-1]}"):
+        spacy.load(folder)

@@ -14,7 +14,9 @@ HEAVY = {
     "torch",
     "transformers",
     "datasets",
+    "onnx",
     "onnxruntime",
+    "tokenizers",
     "spacy_transformers",
     "seqeval",
 }
@@ -40,7 +42,7 @@ ROOMS = {
     "models": {"batching", "chain", "errors", "files"},
     "integrity": {"errors"},
     "scoring": {"labels", "errors", "files", "corpus", "integrity"},
-    "entity_tagger": {"chain", "decoding", "gold", "labels", "models"},
+    "entity_tagger": {"chain", "decoding", "errors", "gold", "labels", "models"},
     "calibration": {
         "chain",
         "decoding",
@@ -51,7 +53,11 @@ ROOMS = {
     },
     "display": {"about", "errors", "files", "labels", "scoring"},
     "bridge": {
+        "about",
+        "calibration",
         "card",
+        "chain",
+        "decoding",
         "entity_tagger",
         "errors",
         "files",
@@ -61,6 +67,11 @@ ROOMS = {
     },
     "sweep": {"calibration", "errors", "files", "scoring"},
     "unlabelled": {
+        "chain",
+        "decoding",
+        "entity_tagger",
+        "errors",
+        "files",
         "chain",
         "decoding",
         "entity_tagger",

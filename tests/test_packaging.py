@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from spacy_wnut import packaging
+from spacy_wnut import __version__, packaging
 from spacy_wnut.errors import WnutError
 from spacy_wnut.packaging import check_wheels, package_pipeline
 
@@ -201,15 +201,51 @@ def test_interrupted_build_keeps_the_wheel_of_an_earlier_one(
     assert wheel.read_bytes() == b"new"
 
 
-def test_check_without_wheels(tmp_path):
-    with pytest.raises(WnutError, match=r"no wheels in .* project run package"):
+@pytest.mark.parametrize("there", [(), ("en_posts",), ("spacy_wnut",)])
+def test_check_without_wheels(tmp_path, there):
+    for name in (*there, "en_posts_onnx"):
+        (tmp_path / f"{name}-1.0-py3-none-any.whl").write_bytes(b"no archive")
+    absent = [name for name in ("en_posts", "spacy_wnut") if name not in there]
+    message = f"no wheels of {' and '.join(absent)} in .* project run package"
+    with pytest.raises(WnutError, match=message):
         check_wheels(tmp_path, "en_posts", None)
 
 
 def test_check_says_why_an_installation_failed(tmp_path):
-    (tmp_path / "bogus-1.0-py3-none-any.whl").write_bytes(b"no archive")
+    for name in ("en_posts", "spacy_wnut", "en_other"):
+        (tmp_path / f"{name}-1.0-py3-none-any.whl").write_bytes(b"no archive")
     with pytest.raises(
-        WnutError, match=r"pip install failed: .*bogus.* invalid"
+        WnutError, match=r"pip install failed: .*en_posts.* invalid"
     ) as err:
         check_wheels(tmp_path, "en_posts", None)
     assert "Traceback" not in str(err.value)
+    assert "en_other" not in str(err.value)
+
+
+def test_exported_pipeline_needs_no_torch(pack, onnx_folder, tmp_path):
+    wheel = pack(tmp_path, model_dir=onnx_folder, name="posts_onnx")
+    assert wheel.name == "en_posts_onnx-1.2.3-py3-none-any.whl"
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+        [path] = [name for name in names if name.endswith(".dist-info/METADATA")]
+        metadata = Parser().parsestr(archive.read(path).decode("utf8"))
+        [path] = [name for name in names if name.endswith("en_posts_onnx/meta.json")]
+        meta = json.loads(archive.read(path))
+    [needed] = map(Requirement, metadata.get_all("Requires-Dist"))
+    assert (needed.name, needed.extras) == ("spacy-wnut", {"onnx"})
+    # Older ones can't read it.
+    assert needed.specifier.contains(__version__)
+    assert not needed.specifier.contains("0.0.9")
+    assert meta["export"]["precision"] == "fp32"
+
+
+@pytest.mark.parametrize("package, status", [("torch", 1), ("nothing_like_it", 0)])
+def test_packages_that_must_not_be_there(onnx_folder, tmp_path, package, status):
+    done = subprocess.run(
+        [sys.executable, "-c", TRY_IT, onnx_folder, SENTENCE, package],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+    )
+    assert done.returncode == status
+    assert ("torch is installed as well" in done.stderr) == bool(status)

@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 from spacy.language import Language
 from spacy.tokens import Doc
 
-from ..entity_tagger import EntityTagger
 from ..errors import WnutError
 from ..files import replacing
 from ..scoring.evaluation import load_pipeline, read_corpus
 from .card import model_card
 from .heads import check_same, copy_encoder, encode, linear_head
+from .parts import Parts, find_parts
 
 # Layers that take no part in a linear head, or are it.
 LINEAR = {"dropout", "linear"}
@@ -38,18 +38,6 @@ class Checkpoint(NamedTuple):
     architecture: str
     lost: list[str]
     agreement: Agreement | None
-
-
-class Parts(NamedTuple):
-    """What a pipeline's entities come from: its `tagger`, `encoder`
-    (`spacy_transformers.layers.TransformerModel`), `head` (`thinc.api.Linear`) and
-    the name of its `pooling`.
-    """
-
-    tagger: EntityTagger
-    encoder: Any
-    head: Any
-    pooling: str
 
 
 def to_hf(
@@ -88,7 +76,7 @@ def write_checkpoint(
     Raises WnutError if there is no linear head on the vectors of words, or the
     encoder's architecture has no such head for token classification.
     """
-    parts = find_parts(nlp)
+    parts = find_linear_parts(nlp)
     model = _make_model(parts)
     tokenizer = copy.deepcopy(parts.encoder.tokenizer)
     if tokenizer.model_max_length > NO_LENGTH and "window" in parts.encoder.attrs:
@@ -110,51 +98,22 @@ def write_checkpoint(
     return Checkpoint(type(model).__name__, lost, agreement)
 
 
-def find_parts(nlp: Language) -> Parts:
-    """What a pipeline's entities come from.
+def find_linear_parts(nlp: Language) -> Parts:
+    """What a pipeline's entities come from, if its head is linear.
 
-    Raises WnutError if it has no or several `entity_tagger`, no encoder that
-    `transformers` knows, or a head that isn't linear.
+    Raises WnutError if it isn't, or the pipeline has no such parts.
     """
-    from spacy_transformers.layers import TransformerModel
-    from spacy_transformers.pipeline_component import Transformer
-
-    taggers = [pipe for _, pipe in nlp.pipeline if isinstance(pipe, EntityTagger)]
-    if len(taggers) != 1:
-        raise WnutError(
-            f"the pipeline has {len(taggers)} components entity_tagger (of: "
-            f"{', '.join(nlp.pipe_names) or 'none'}), and it has to be one"
-        )
-    [tagger] = taggers
-    network = tagger.model.layers[0]
-    if not {"tok2vec", "output_layer"} <= set(network.ref_names):
-        raise WnutError(
-            f"{tagger.name}'s model isn't spacy-wnut.TransformerTagger, but "
-            f"{network.name}: only that can be written for transformers"
-        )
-    tok2vec, head, *more = network.layers
-    own = list(tok2vec.walk())
-    encoders = [node for node in own if isinstance(node, TransformerModel)] + [
-        pipe.model
-        for _, pipe in nlp.pipeline
-        if isinstance(pipe, Transformer)
-        and any(listener is node for listener in pipe.listeners for node in own)
-    ]
-    poolings = [node.layers[0].name for node in own if node.name == "trfs2arrays"]
-    if len(encoders) != 1 or len(poolings) != 1:
-        raise WnutError(
-            f"{tagger.name} has no encoder of its own that transformers knows, and "
-            "listens to none: there is nothing to write for transformers"
-        )
+    parts = find_parts(nlp)
+    _, head, *more = parts.network.layers
     leaves = {node.name for node in head.walk() if not node.layers} - LINEAR
     if more or leaves:
         raise WnutError(
-            f"{tagger.name} has more than a linear layer on its encoder "
+            f"{parts.tagger.name} has more than a linear layer on its encoder "
             f"({', '.join(sorted(leaves | {layer.name for layer in more}))}), and a "
             "checkpoint for token classification holds only that. Train with "
             "shape_width = 0 and hidden_width = 0 to share it with transformers"
         )
-    return Parts(tagger, encoders[0], network.get_ref("output_layer"), poolings[0])
+    return parts
 
 
 def find_losses(parts: Parts) -> list[str]:
@@ -197,7 +156,7 @@ def measure_agreement(
         if not len(doc):
             continue
         emissions = ops.to_numpy(parts.tagger.model.predict([doc])[0])
-        [pieces] = tokenize(tokenizer.backend_tokenizer, [doc])
+        [pieces] = tokenize(tokenizer.backend_tokenizer, [doc]).by_doc()
         inputs, n_before = encode(tokenizer, doc.text, model)
         with torch.no_grad():
             best = model(**inputs).logits[0].argmax(dim=1).tolist()
@@ -248,10 +207,10 @@ def _make_model(parts: Parts) -> Any:
     model.to(encoder.device)
     linear = linear_head(model)
     copy_encoder(encoder, model.base_model)
-    ops = parts.head.ops
+    head = parts.network.get_ref("output_layer")
     with torch.no_grad():
         for name, given in (("W", linear.weight), ("b", linear.bias)):
             if given is not None:
-                values = torch.tensor(ops.to_numpy(parts.head.get_param(name)))
+                values = torch.tensor(head.ops.to_numpy(head.get_param(name)))
                 given.copy_(values)
     return model

@@ -4,6 +4,7 @@ from .check import check_cli
 from .convert import convert_cli
 from .encoder import encoder_cli
 from .evaluate import evaluate_cli
+from .export import export_cli
 from .from_hf import from_hf_cli
 from .package import package_cli
 from .pretrain import pretrain_cli
@@ -22,6 +23,7 @@ __all__ = [
     "convert_cli",
     "encoder_cli",
     "evaluate_cli",
+    "export_cli",
     "from_hf_cli",
     "main",
     "package_cli",

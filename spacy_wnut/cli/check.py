@@ -18,12 +18,15 @@ def check_cli(
     constraints: Annotated[
         Path | None, typer.Option(help="Versions to install, for pip's --constraint")
     ] = None,
+    absent: Annotated[
+        list[str], typer.Option(help="Package that must not be installed with them")
+    ] = [],  # noqa: B006
 ) -> None:
     """Install wheels into a fresh virtual environment and load the pipeline."""
     from ..packaging import SENTENCE, check_wheels
 
     msg.info(f"Installing {wheels} into a fresh virtual environment")
-    found = check_wheels(wheels, name, constraints)
+    found = check_wheels(wheels, name, constraints, absent)
     if out is not None:
         with replacing(out) as beside:
             beside.write_text(found, encoding="utf8")

@@ -30,7 +30,15 @@ from transformers.modeling_outputs import BaseModelOutput
 from ..batching import batch_by_length
 from .encoder_shim import EncoderShim, convert_inputs, load_encoder
 from .stored_encoder import naming_file
-from .wordpieces import Pieces, Specials, Windows, cut_windows, pad_windows, tokenize
+from .wordpieces import (
+    Pieces,
+    Specials,
+    Tokenized,
+    Windows,
+    cut_windows,
+    pad_windows,
+    tokenize,
+)
 
 # A forked process has none of the threads that torch started before the fork,
 # and waits for them for ever: nlp.pipe(n_process=2) would hang.
@@ -198,7 +206,7 @@ def forward(
     tokenizer = model.tokenizer.backend_tokenizer
     specials = Specials.of(tokenizer)
     pieces = tokenize(tokenizer, docs)
-    n_pieces = numpy.asarray([len(p.ids) for p in pieces])
+    n_pieces = pieces.n_pieces
     windows = cut_windows(n_pieces, model.attrs["window"], model.attrs["stride"])
     # Every doc with words has at least one row, even if it has no pieces.
     n_rows = numpy.maximum(n_pieces + sum(map(len, specials)), 1)
@@ -215,7 +223,7 @@ def forward(
         flat = torch2xp(hidden.detach().reshape(-1, hidden.shape[-1]).float())
         stitched[targets] = flat[sources]
         runs.append((hidden.shape, sources, targets, backprop_run))
-    data = _split(model, pieces, specials, stitched, offsets, n_rows)
+    data = _split(model, pieces.by_doc(), specials, stitched, offsets, n_rows)
     no_numbers: Any = numpy.zeros(0, dtype="i")
     output = StitchedBatch(
         spans=[[doc[:]] if len(doc) else [] for doc in docs],
@@ -260,7 +268,7 @@ class StitchedBatch(FullTransformerBatch):
 
 def _as_wordpieces(
     model: WordPieceTransformer,
-    pieces: list[Pieces],
+    pieces: Tokenized,
     windows: Windows,
     batch: Any,
     specials: Specials,

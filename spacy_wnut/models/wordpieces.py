@@ -4,11 +4,13 @@ Shared by everything that runs an encoder. There are arrays of numbers in here
 and a `tokenizers.Tokenizer`, but no framework.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy
 from numpy.typing import NDArray
+from spacy.attrs import IDX, IS_SPACE, LENGTH
 from spacy.tokens import Doc
 
 if TYPE_CHECKING:
@@ -31,6 +33,46 @@ class Pieces(NamedTuple):
     strings: list[str]
     firsts: Ints
     counts: Ints
+
+
+class Tokenized(NamedTuple):
+    """The word pieces of a batch of docs, one after the other in flat arrays.
+
+    ids (Ints1d): The pieces' numbers in the vocabulary.
+    n_pieces, n_words (Ints1d): How many pieces and words each doc has.
+    firsts (Ints1d): For each word the index of its first piece in `ids`.
+    counts (Ints1d): For each word how many pieces it has, as in `Pieces`.
+    encodings (List[Encoding]): What the tokenizer gave for each doc.
+    """
+
+    ids: Ints
+    n_pieces: Ints
+    n_words: Ints
+    firsts: Ints
+    counts: Ints
+    encodings: list[Any]
+
+    @property
+    def offsets(self) -> Ints:
+        """RETURNS (Ints1d): For each doc the index of its first piece in `ids`."""
+        return numpy.cumsum(self.n_pieces) - self.n_pieces
+
+    def by_doc(self) -> list[Pieces]:
+        """The same, doc by doc."""
+        if not self.encodings:
+            return []
+        ends = numpy.cumsum(self.n_words)[:-1]
+        firsts = self.firsts - numpy.repeat(self.offsets, self.n_words)
+        return [
+            Pieces(*parts)
+            for parts in zip(
+                numpy.split(self.ids, numpy.cumsum(self.n_pieces)[:-1]),
+                [encoding.tokens for encoding in self.encodings],
+                numpy.split(firsts, ends),
+                numpy.split(self.counts, ends),
+                strict=True,
+            )
+        ]
 
 
 class Specials(NamedTuple):
@@ -71,7 +113,7 @@ class Windows(NamedTuple):
     own_ends: Ints
 
 
-def tokenize(tokenizer: "Tokenizer", docs: list[Doc]) -> list[Pieces]:
+def tokenize(tokenizer: "Tokenizer", docs: list[Doc]) -> Tokenized:
     """Cut docs into word pieces. No piece is dropped, however long the doc or
     one of its words.
 
@@ -84,9 +126,26 @@ def tokenize(tokenizer: "Tokenizer", docs: list[Doc]) -> list[Pieces]:
     tokenizer.no_padding()
     texts = [doc.text for doc in docs]
     encodings = tokenizer.encode_batch(texts, add_special_tokens=False)
-    return [
-        _align(doc, encoding) for doc, encoding in zip(docs, encodings, strict=True)
-    ]
+    n_pieces = numpy.asarray([len(e) for e in encodings], dtype=numpy.int64)
+    n_words = numpy.asarray([len(doc) for doc in docs], dtype=numpy.int64)
+    ids = _flat(encoding.ids for encoding in encodings)
+    # All docs stand behind one another, a character apart, so that one search
+    # serves them all.
+    sizes = numpy.asarray([len(text) + 1 for text in texts], dtype=numpy.int64)
+    bases = numpy.cumsum(sizes) - sizes
+    offsets = _flat(chain.from_iterable(e.offsets) for e in encodings).reshape(-1, 2)
+    offsets += numpy.repeat(bases, n_pieces)[:, None]
+    attrs = [doc.to_array([IDX, LENGTH, IS_SPACE]).reshape(-1, 3) for doc in docs]
+    words = numpy.concatenate(attrs) if attrs else numpy.zeros((0, 3))
+    starts, lengths, is_space = words.astype(numpy.int64).T
+    starts = starts + numpy.repeat(bases, n_words)
+    # A piece belongs to every word it shares a character with. Offsets never
+    # go back, so those of a word stand together.
+    firsts = numpy.searchsorted(offsets[:, 1], starts, side="right")
+    lasts = numpy.searchsorted(offsets[:, 0], starts + lengths, side="left")
+    # Byte-level tokenizers have pieces for line breaks.
+    counts = numpy.where(is_space, 0, numpy.maximum(lasts - firsts, 0))
+    return Tokenized(ids, n_pieces, n_words, firsts, counts, encodings)
 
 
 def cut_windows(n_pieces: Ints, window: int, stride: int) -> Windows:
@@ -100,23 +159,23 @@ def cut_windows(n_pieces: Ints, window: int, stride: int) -> Windows:
     window (int): The greatest number of pieces in a window.
     stride (int): How far a window starts behind the one before it.
     """
-    rows: list[tuple[int, int, int, int, int]] = []
-    for doc, total in enumerate(n_pieces):
-        start, own_start = 0, 0
-        while start < total:
-            end = min(start + window, total)
-            is_last = end == total
-            own_end = end if is_last else (start + stride + end) // 2
-            rows.append((doc, start, end, own_start, own_end))
-            if is_last:
-                break
-            start, own_start = start + stride, own_end
-    columns = numpy.asarray(rows, dtype=numpy.int64).reshape(-1, 5).T
-    return Windows(*columns)
+    n_pieces = numpy.asarray(n_pieces, dtype=numpy.int64)
+    further = -(-numpy.maximum(n_pieces - window, 0) // stride)
+    n_windows = numpy.where(n_pieces > 0, 1 + further, 0)
+    docs = numpy.repeat(numpy.arange(len(n_pieces)), n_windows)
+    index = numpy.arange(len(docs)) - numpy.repeat(
+        numpy.cumsum(n_windows) - n_windows, n_windows
+    )
+    starts, totals = index * stride, n_pieces[docs]
+    ends = numpy.minimum(starts + window, totals)
+    own_ends = numpy.where(ends == totals, totals, (starts + stride + ends) // 2)
+    own_starts = numpy.zeros_like(own_ends)
+    own_starts[1:] = numpy.where(index[1:] > 0, own_ends[:-1], 0)
+    return Windows(docs, starts, ends, own_starts, own_ends)
 
 
 def pad_windows(
-    pieces: list[Pieces], windows: Windows, batch: Ints, specials: Specials, pad: int
+    pieces: Tokenized, windows: Windows, batch: Ints, specials: Specials, pad: int
 ) -> tuple[Ints, Ints]:
     """The encoder's input for some of the windows.
 
@@ -125,13 +184,19 @@ def pad_windows(
     RETURNS (Tuple[Ints2d, Ints1d]): Piece numbers with special tokens around
         and padding after, shape (B, L), and the unpadded lengths, shape (B,).
     """
-    lengths = windows.ends[batch] - windows.starts[batch] + sum(map(len, specials))
+    n_before, n_after = len(specials.before), len(specials.after)
+    inner = windows.ends[batch] - windows.starts[batch]
+    lengths = inner + n_before + n_after
     ids = numpy.full((len(batch), lengths.max()), pad, dtype=numpy.int64)
-    for row, i in enumerate(batch):
-        inner = pieces[windows.docs[i]].ids[windows.starts[i] : windows.ends[i]]
-        ids[row, : lengths[row]] = numpy.concatenate(
-            [specials.before, inner, specials.after]
-        )
+    ids[:, :n_before] = specials.before
+    positions = numpy.arange(inner.max())
+    sources = (pieces.offsets[windows.docs[batch]] + windows.starts[batch])[:, None]
+    is_inner = positions < inner[:, None]
+    ids[:, n_before : n_before + inner.max()][is_inner] = pieces.ids[
+        (sources + positions)[is_inner]
+    ]
+    for i, special in enumerate(specials.after):
+        ids[numpy.arange(len(batch)), n_before + inner + i] = special
     return ids, lengths
 
 
@@ -141,16 +206,5 @@ def _likely_texts(tokenizer: "Tokenizer") -> Iterator[str]:
     yield from tokenizer.get_vocab()
 
 
-def _align(doc: Doc, encoding: Any) -> Pieces:
-    offsets = numpy.asarray(encoding.offsets, dtype=numpy.int64).reshape(-1, 2)
-    attrs = doc.to_array(["IDX", "LENGTH", "IS_SPACE"]).astype(numpy.int64)
-    word_starts, word_lengths, is_space = attrs.reshape(-1, 3).T
-    word_ends = word_starts + word_lengths
-    # A piece belongs to every word it shares a character with. Offsets never
-    # go back, so those of a word stand together.
-    firsts = numpy.searchsorted(offsets[:, 1], word_starts, side="right")
-    lasts = numpy.searchsorted(offsets[:, 0], word_ends, side="left")
-    # Byte-level tokenizers have pieces for line breaks.
-    counts = numpy.where(is_space, 0, numpy.maximum(lasts - firsts, 0))
-    ids = numpy.asarray(encoding.ids, dtype=numpy.int64)
-    return Pieces(ids, encoding.tokens, firsts, counts)
+def _flat(parts: Iterable[Iterable[int]]) -> Ints:
+    return numpy.fromiter(chain.from_iterable(parts), dtype=numpy.int64)

@@ -9,8 +9,8 @@ from spacy.tokens import DocBin
 from transformers import AutoModelForTokenClassification, AutoTokenizer
 
 from spacy_wnut.bridge.to_hf import (
+    find_linear_parts,
     find_losses,
-    find_parts,
     measure_agreement,
     push,
     to_hf,
@@ -81,7 +81,7 @@ def test_what_is_lost_is_said(initialized, out, settings, lost):
 
 @pytest.mark.parametrize("name, value", [("temperature", 1.5), ("bias", 0.3)])
 def test_settings_of_decoding_are_lost(plain, name, value):
-    parts = find_parts(plain)
+    parts = find_linear_parts(plain)
     assert find_losses(parts) == []
     setattr(parts.tagger, name, value)
     assert find_losses(parts) == [f"The setting {name} = {value} of decoding is lost."]
@@ -175,11 +175,13 @@ def test_agreement_is_less_for_mean_pooling_and_long_texts(
     model = AutoModelForTokenClassification.from_pretrained(checkpoint).eval()
     tokenizer = AutoTokenizer.from_pretrained(checkpoint)
     docs = [doc for doc in make_docs(nlp) if len(doc) < 200]
-    same, words = measure_agreement(nlp, find_parts(nlp), model, tokenizer, docs)
+    same, words = measure_agreement(nlp, find_linear_parts(nlp), model, tokenizer, docs)
     assert 0 < same < words
     tokenizer.model_max_length = 12
     docs = [plain.make_doc("Ada Lovelace moved to Oslo . " * 3)]
-    same, words = measure_agreement(plain, find_parts(plain), model, tokenizer, docs)
+    same, words = measure_agreement(
+        plain, find_linear_parts(plain), model, tokenizer, docs
+    )
     # Of 18 words no more than 10 have a piece beside the special tokens.
     assert 0 < same <= 10 < words == 18
 

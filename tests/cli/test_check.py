@@ -20,6 +20,7 @@ def test_entities_are_printed_and_written(tmp_path, monkeypatch):
     monkeypatch.setattr(packaging, "check_wheels", check)
     out = tmp_path / "new" / "check.txt"
     options = ["--out", str(out), "--constraints", "pins.txt"]
+    options += ["--absent", "torch", "--absent", "transformers"]
     done = CliRunner().invoke(
         app, ["check", "packages", "en_posts", *options], catch_exceptions=False
     )
@@ -27,7 +28,8 @@ def test_entities_are_printed_and_written(tmp_path, monkeypatch):
     assert done.stdout.endswith(FOUND)
     assert "en_posts loads and annotates, offline" in done.stdout
     assert out.read_text(encoding="utf8") == FOUND
-    assert asked == [(Path("packages"), "en_posts", Path("pins.txt"))]
+    absent = ("torch", "transformers")
+    assert asked == [(Path("packages"), "en_posts", Path("pins.txt"), [*absent])]
 
 
 def test_message_and_status_without_a_traceback(tmp_path):
@@ -37,6 +39,6 @@ def test_message_and_status_without_a_traceback(tmp_path):
     )
     assert done.returncode == 1
     said = " ".join(done.stderr.split())
-    assert "There are no wheels in nowhere. Build them first:" in said
+    assert "no wheels of en_posts and spacy_wnut in nowhere. Build them first:" in said
     assert "Traceback" not in done.stderr
     assert list(tmp_path.iterdir()) == []

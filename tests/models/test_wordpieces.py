@@ -16,12 +16,12 @@ from tokenizers import (
 )
 
 from spacy_wnut.models.wordpieces import (
-    Pieces,
     Specials,
+    Tokenized,
     cut_windows,
     pad_windows,
-    tokenize,
 )
+from spacy_wnut.models.wordpieces import tokenize as tokenize_batch
 
 VOCAB = spacy.blank("en").vocab
 SENTENCES = [
@@ -51,6 +51,10 @@ TOKENIZERS = {
     "byte-level": make_bytelevel(False),
     "byte-level, trimmed": make_bytelevel(True),
 }
+
+
+def tokenize(tokenizer, docs):
+    return tokenize_batch(tokenizer, docs).by_doc()
 
 
 @pytest.fixture(params=TOKENIZERS)
@@ -315,13 +319,16 @@ def test_a_tokenizer_without_any_vocabulary_is_an_error():
         Specials.of(Tokenizer(models.BPE({}, merges=[])))
 
 
-def make_pieces(ids):
+def make_pieces(*docs):
+    """Docs of pieces without words."""
     none = numpy.zeros(0, dtype=numpy.int64)
-    return Pieces(numpy.asarray(ids), [str(i) for i in ids], none, none)
+    n_pieces = numpy.asarray([len(ids) for ids in docs])
+    ids = numpy.concatenate([numpy.asarray(ids, dtype="i8") for ids in docs])
+    return Tokenized(ids, n_pieces, 0 * n_pieces, none, none, [])
 
 
 def test_padded_windows_have_specials_around_and_padding_after():
-    pieces = [make_pieces([10, 11, 12, 13, 14]), make_pieces([]), make_pieces([20])]
+    pieces = make_pieces([10, 11, 12, 13, 14], [], [20])
     windows = cut_windows(numpy.asarray([5, 0, 1]), 4, 3)
     assert windows.docs.tolist() == [0, 0, 2]
     ids, lengths = pad_windows(
@@ -337,7 +344,7 @@ def test_padded_windows_have_specials_around_and_padding_after():
 
 
 def test_padded_windows_without_specials():
-    pieces = [make_pieces([10, 11]), make_pieces([20])]
+    pieces = make_pieces([10, 11], [20])
     windows = cut_windows(numpy.asarray([2, 1]), 4, 3)
     ids, lengths = pad_windows(
         pieces, windows, numpy.asarray([1, 0]), Specials([], []), 0

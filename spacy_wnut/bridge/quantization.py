@@ -1,0 +1,221 @@
+"""Eight bits in the place of thirty-two, with scales that are fixed beforehand.
+
+A scale that is taken from the numbers at hand, as dynamic quantisation does, makes a
+text's emissions depend on what is run with it. Here each layer's input has one scale
+for ever, fitted on posts. What that costs where a few columns are much larger than
+the others is won back by dividing them by a factor each and multiplying the weights
+(SmoothQuant: Xiao et al. 2023).
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy
+from numpy.typing import NDArray
+from spacy.tokens import Doc
+from tqdm import tqdm  # type: ignore[import-untyped]
+
+from ..errors import WnutError
+from ..models.onnx_session import OnnxShim
+from ..models.onnx_tagger import create_onnx_tagger
+from .encoder_weights import Dense, Floats
+from .onnx_graph import Graph
+from .onnx_model import FullPrecision, Writer
+
+# The greatest weight. A processor without instructions of its own for this adds two
+# products in 16 bits, and 2 * 255 * 64 is what these hold: with a greater one the sum
+# would be cut off without a word.
+MOST = 64
+# The type of full precision, onnx.TensorProto.FLOAT.
+FLOAT = 1
+# How strongly columns are evened out, and which share of their range is kept: all of
+# them are tried, and the best is taken.
+STRENGTHS = (0.0, 0.4, 0.55, 0.7)
+SHARES = (1.0, 0.95, 0.9, 0.8, 0.7, 0.6, 0.5)
+# How many posts are read, and how many rows of what goes into a layer are kept of
+# them and are used to compare.
+N_POSTS = 600
+N_KEPT = 5000
+N_ROWS = 1024
+# By how much evening out has to lower the error, for it takes a little time.
+LEAST_GAIN = 0.9
+
+
+class Scale(NamedTuple):
+    """How a layer's input becomes eight bits: each column times its `factors`, if there
+    are any, then over `scale`, rounded, plus `zero`, cut off at 0 and 255.
+    """
+
+    factors: Floats | None
+    scale: float
+    zero: int
+
+
+class Fit(NamedTuple):
+    """The scale of a layer's input, its weights in eight bits (a scale a column), what
+    it adds, and the share of its output's variance that is lost.
+    """
+
+    scale: Scale
+    weights: NDArray[numpy.int8]
+    weight_scales: Floats
+    b: Floats
+    error: float
+
+
+class Observer(FullPrecision):
+    """Writes weights as they are, and has the graph put out what goes into each layer."""
+
+    def __init__(self) -> None:
+        self.layers: dict[str, Dense] = {}
+
+    def dense(self, graph: Graph, x: str, layer: Dense, name: str) -> str:
+        self.layers[name] = layer
+        graph.observed.append(x)
+        return super().dense(graph, x, layer, name)
+
+
+class ObservingShim(OnnxShim):
+    """Runs the model that an `Observer` wrote, and keeps some of what it puts out."""
+
+    def __init__(self, names: Iterable[str], every: int) -> None:
+        super().__init__()
+        self.seen: dict[str, list[Floats]] = {name: [] for name in names}
+        self.every = every
+
+    def run(self, inputs: dict[str, NDArray[Any]]) -> list[Floats]:
+        outputs = super().run(inputs)
+        n_own = len(outputs) - len(self.seen)
+        for rows, values in zip(self.seen.values(), outputs[n_own:], strict=True):
+            rows.append(values[:: self.every].copy())
+        return outputs[:n_own]
+
+
+def fit_eight_bits(
+    build: Callable[[Writer], bytes],
+    tokenizer_json: str,
+    sizes: Mapping[str, int],
+    docs: Sequence[Doc],
+) -> "EightBits":
+    """Find how the layers of a model are best written in eight bits.
+
+    build (Callable[[Writer], bytes]): Builds the model.
+    tokenizer_json (str): Its tokenizer.
+    sizes (Mapping[str, int]): Settings of `create_onnx_tagger`.
+    docs (Sequence[Doc]): Posts like those it is for. Of many, some are taken.
+
+    Raises WnutError if they have no pieces.
+    """
+    chosen = numpy.random.default_rng(0).permutation(len(docs))[:N_POSTS]
+    posts = [docs[i] for i in sorted(chosen)]
+    observer = Observer()
+    graph = build(observer)
+    n_words = sum(len(doc) for doc in posts)
+    shim = ObservingShim(observer.layers, every=max(n_words // N_KEPT, 1))
+    shim.set_model(graph, tokenizer_json)
+    model = create_onnx_tagger(**sizes)
+    model.shims[0] = shim
+    model.initialize()
+    model.predict(posts)
+    fits = {}
+    layers = tqdm(observer.layers.items(), unit="layer", leave=False, disable=None)
+    for name, layer in layers:
+        if not shim.seen[name]:
+            raise WnutError("the posts to fit int8 to have no word pieces: give others")
+        fits[name] = fit_layer(layer, numpy.concatenate(shim.seen.pop(name)))
+    return EightBits(fits)
+
+
+class EightBits:
+    """Writes layers in eight bits.
+
+    fits (Mapping[str, Fit]): How each layer is written.
+    """
+
+    def __init__(self, fits: Mapping[str, Fit]) -> None:
+        self.fits = fits
+
+    def dense(self, graph: Graph, x: str, layer: Dense, name: str) -> str:
+        fit = self.fits[name]
+        if fit.scale.factors is not None:
+            x = graph.add("Mul", x, graph.constant(fit.scale.factors))
+        scale = graph.constant(numpy.float32(fit.scale.scale))
+        zero = graph.constant(numpy.uint8(fit.scale.zero))
+        return graph.add(
+            "com.microsoft:MatMulIntegerToFloat",
+            graph.add("QuantizeLinear", x, scale, zero),
+            graph.constant(fit.weights),
+            scale,
+            graph.constant(fit.weight_scales),
+            zero,
+            graph.constant(numpy.zeros(len(fit.b), dtype=numpy.int8)),
+            graph.constant(fit.b),
+        )
+
+    def rows(self, graph: Graph, table: Floats, ids: str) -> str:
+        scales = numpy.abs(table).max(axis=1, keepdims=True) / 127
+        scales = numpy.where(scales > 0, scales, 1).astype("f")
+        rounded = numpy.round(table / scales).astype(numpy.int8)
+        found = graph.add("Gather", graph.constant(rounded), ids)
+        factors = graph.add("Gather", graph.constant(scales), ids)
+        return graph.add("Mul", graph.add("Cast", found, to=FLOAT), factors)
+
+
+def fit_layer(layer: Dense, inputs: Floats) -> Fit:
+    """Find how a layer is best written in eight bits.
+
+    layer (Dense): The layer.
+    inputs (Floats2d): Some of what goes into it, a row each.
+    """
+    rows = inputs[:: max(len(inputs) // N_ROWS, 1)]
+    expected = rows @ layer.W
+    best: Fit | None = None
+    for strength in STRENGTHS:
+        factors = _factors(layer.W, inputs, strength) if strength else None
+        evened = rows if factors is None else rows * factors
+        weights, weight_scales = _round_weights(
+            layer.W if factors is None else layer.W / factors[:, None]
+        )
+        full = inputs if factors is None else inputs * factors
+        lowest, highest = float(full.min()), float(full.max())
+        for share in SHARES:
+            scale = _scale(factors, lowest * share, highest * share)
+            found = dequantize(quantize(evened, scale), scale)
+            error = expected - (found @ weights.astype("f")) * weight_scales
+            mean = error.mean(axis=0)
+            lost = float(numpy.square(error - mean).mean() / expected.var())
+            gain = LEAST_GAIN if best and best.scale.factors is None and strength else 1
+            if best is None or lost < gain * best.error:
+                best = Fit(scale, weights, weight_scales, layer.b + mean, lost)
+    assert best is not None
+    return best
+
+
+def quantize(rows: Floats, scale: Scale) -> NDArray[numpy.uint8]:
+    """As ONNX's QuantizeLinear has it; factors are already in the rows."""
+    rounded = numpy.rint(rows / numpy.float32(scale.scale)) + scale.zero
+    return numpy.clip(rounded, 0, 255).astype(numpy.uint8)
+
+
+def dequantize(values: NDArray[numpy.uint8], scale: Scale) -> Floats:
+    """What eight bits stand for."""
+    return (values.astype("f") - scale.zero) * numpy.float32(scale.scale)
+
+
+def _scale(factors: Floats | None, lowest: float, highest: float) -> Scale:
+    lowest, highest = min(lowest, 0.0), max(highest, 0.0)
+    scale = max((highest - lowest) / 255, 1e-8)
+    return Scale(factors, scale, round(-lowest / scale))
+
+
+def _factors(W: Floats, inputs: Floats, strength: float) -> Floats:
+    """What the columns of the input are multiplied by to be more alike."""
+    of_inputs = numpy.maximum(numpy.abs(inputs).max(axis=0), 1e-5)
+    of_weights = numpy.maximum(numpy.abs(W).max(axis=1), 1e-5)
+    factors = of_weights ** (1 - strength) / of_inputs**strength
+    return (factors / numpy.exp(numpy.log(factors).mean())).astype("f")
+
+
+def _round_weights(W: Floats) -> tuple[NDArray[numpy.int8], Floats]:
+    scales = numpy.maximum(numpy.abs(W).max(axis=0), 1e-8) / MOST
+    return numpy.round(W / scales).astype(numpy.int8), scales.astype("f")

@@ -1,0 +1,54 @@
+from pathlib import Path
+
+import pytest
+import srsly
+from typer.testing import CliRunner
+
+from spacy_wnut.bridge import to_onnx
+from spacy_wnut.cli import app
+from spacy_wnut.errors import WnutError
+
+
+def run(*args):
+    command = ["export", *map(str, args)]
+    return CliRunner().invoke(app, command, catch_exceptions=False)
+
+
+def test_options_go_to_the_export(monkeypatch):
+    asked = []
+
+    def export(*args):
+        asked.append(args)
+        return {
+            "entity_f1": {"before": 0.6, "after": 0.5983},
+            "agreement": {"all": 0.9912, "entities": 0.9345},
+        }
+
+    monkeypatch.setattr(to_onnx, "export_pipeline", export)
+    options = ("--precision", "fp32", "--calibration", "train.spacy")
+    done = run("model", "out", "--corpus", "dev.spacy", *options)
+    assert done.exit_code == 0
+    said = " ".join(done.stdout.split())
+    assert "entity F1 0.6000 before, 0.5983 after" in said
+    assert "99.12% of the words, and for 93.45% of those in entities" in said
+    assert "Wrote model in fp32 to out" in said
+    assert asked == [
+        ("model", Path("out"), "fp32", Path("dev.spacy"), Path("train.spacy"))
+    ]
+
+
+def test_folder_is_written(whole_folder, posts_corpus, tmp_path):
+    out = tmp_path / "new" / "onnx"
+    run(whole_folder, out, "--corpus", posts_corpus, "--precision", "fp32")
+    assert srsly.read_json(out / "meta.json")["export"]["precision"] == "fp32"
+
+
+def test_int8_needs_posts(tmp_path):
+    with pytest.raises(WnutError, match="with --calibration"):
+        run("model", tmp_path / "out", "--corpus", "dev.spacy")
+
+
+def test_corpus_is_needed():
+    done = run("model", "out")
+    assert done.exit_code == 2
+    assert "Missing option '--corpus'" in done.output

@@ -1,0 +1,172 @@
+"""What is said of a model that can't be run, and how one goes from place to place."""
+
+import copy
+import pickle
+import sys
+
+import numpy
+import pytest
+import spacy
+import srsly
+
+from spacy_wnut.bridge.onnx_graph import Graph
+from spacy_wnut.errors import WnutError
+from spacy_wnut.models import onnx_session
+from spacy_wnut.models.onnx_session import FORMAT, METADATA_KEY, OnnxShim
+
+
+@pytest.fixture(scope="module")
+def shim(onnx_folder):
+    return spacy.load(onnx_folder).get_pipe("ner").model.layers[0].shims[0]
+
+
+@pytest.fixture
+def stored(shim):
+    return srsly.msgpack_loads(shim.to_bytes())
+
+
+def load(stored):
+    return OnnxShim().from_bytes(srsly.msgpack_dumps(stored))
+
+
+def run(shim):
+    inputs = {
+        "input_ids": numpy.asarray([[2, 9, 3]]),
+        "rows": numpy.asarray([1]),
+        "shapes": numpy.zeros((1, 6), dtype="i8"),
+    }
+    return shim.run(inputs)[0].tolist()
+
+
+@pytest.mark.parametrize(
+    "road",
+    [
+        lambda shim: OnnxShim().from_bytes(shim.to_bytes()),
+        lambda shim: pickle.loads(pickle.dumps(shim)),
+        copy.deepcopy,
+        lambda shim: shim.copy(),
+    ],
+    ids=["bytes", "pickle", "deepcopy", "copy"],
+)
+def test_model_stays_the_same(shim, road):
+    again = road(shim)
+    assert again is not shim and again.session is not shim.session
+    assert again.tags == shim.tags == ("O", "B-location", "I-location", *shim.tags[3:])
+    assert run(again) == run(shim)
+
+
+def test_session_is_started_once_a_process(shim):
+    before = shim.session
+    assert shim.session is before
+    onnx_session._leave_behind()
+    assert shim.session is not before
+    # To free it in a forked process would hang.
+    assert before in onnx_session._LEFT_BEHIND
+
+
+def test_a_worker_runs_one_thread(monkeypatch):
+    monkeypatch.setattr(onnx_session.os, "sched_getaffinity", lambda _: {0, 1, 2})
+    assert onnx_session._n_threads() == 3
+    monkeypatch.setattr(onnx_session.multiprocessing, "parent_process", lambda: "it")
+    assert onnx_session._n_threads() == 1
+
+
+def test_threads_are_those_that_were_asked_for(shim, monkeypatch):
+    asked = []
+    monkeypatch.setattr(onnx_session, "_start", lambda graph, n: asked.append(n))
+    for threads in (3, 1):
+        copied = copy.deepcopy(shim)
+        copied.threads = threads
+        _ = copied.session
+    assert asked == [3, 1]
+
+
+@pytest.mark.parametrize("at", [0.1, 0.5, 0.9])
+def test_a_changed_byte_is_found(shim, stored, at):
+    graph = bytearray(stored["graph"])
+    graph[int(at * len(graph))] ^= 1
+    with pytest.raises(WnutError, match=r"file is damaged: .*checksum is another"):
+        load({**stored, "graph": bytes(graph)})
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"hello" * 99, srsly.msgpack_dumps({"format": FORMAT})]
+)
+def test_what_is_no_model_at_all(data):
+    with pytest.raises(WnutError, match="the model's file is damaged: install"):
+        OnnxShim().from_bytes(data)
+
+
+def test_fields_of_another_kind(stored):
+    with pytest.raises(WnutError, match="the model's file is damaged"):
+        load({**stored, "tokenizer": 3})
+
+
+def test_model_of_a_later_version(stored):
+    with pytest.raises(WnutError, match=r"has the format 99, and .* reads 1: install"):
+        load({**stored, "format": 99})
+
+
+@pytest.mark.parametrize("graph", [b"no graph", b"\x08\x0a"])
+def test_graph_that_is_none(shim, graph):
+    with pytest.raises(WnutError, match=r"can't be run by ONNX Runtime \d"):
+        OnnxShim().set_model(graph, shim.tokenizer_json)
+
+
+def make_graph(about, inputs=("input_ids", "rows"), n_tags=2):
+    graph = Graph()
+    floats = [
+        graph.add("ReduceSum", graph.add("Cast", name, to=1), keepdims=0)
+        for name in inputs
+    ]
+    total = graph.add("Sum", *floats)
+    shape = graph.constant(numpy.asarray([1, n_tags]))
+    graph.add("Expand", total, shape, name="emissions")
+    declared = {name: ("int64", ["n"]) for name in inputs}
+    metadata = {METADATA_KEY: srsly.json_dumps(about)} if about else {}
+    emissions = {"emissions": ("float32", ["n", n_tags])}
+    return graph.model(declared, emissions, metadata)
+
+
+def test_graph_of_others(shim):
+    with pytest.raises(WnutError, match="wasn't written by `spacy-wnut export`"):
+        OnnxShim().set_model(make_graph(None), shim.tokenizer_json)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"n_tags": 3},
+        {"inputs": ("input_ids",)},
+        {"inputs": ("input_ids", "rows", "pixels")},
+        {"inputs": ("input_ids", "rows", "words")},
+    ],
+    ids=str,
+)
+def test_graph_that_is_not_what_it_says(shim, changed):
+    about = {"format": FORMAT, "tags": ["O", "B-x"]}
+    OnnxShim().set_model(make_graph(about), shim.tokenizer_json)
+    with pytest.raises(WnutError, match="isn't what it says: it has inputs"):
+        OnnxShim().set_model(make_graph(about, **changed), shim.tokenizer_json)
+
+
+def test_tokenizer_that_is_none(shim):
+    with pytest.raises(WnutError, match=r"tokenizer can.t be read .* export it again"):
+        OnnxShim().set_model(shim.graph, "{}")
+
+
+@pytest.mark.parametrize("package", ["onnxruntime", "tokenizers"])
+def test_package_that_is_missing(shim, monkeypatch, package):
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(WnutError, match=rf"{package}, .* pip install \"spacy-wnut\[o"):
+        OnnxShim().from_bytes(shim.to_bytes())
+
+
+def test_nothing_is_unpickled(shim, monkeypatch):
+    def refuse(*args, **options):
+        raise AssertionError("something was unpickled")
+
+    data = shim.to_bytes()
+    for name in ("load", "loads", "Unpickler"):
+        monkeypatch.setattr(pickle, name, refuse)
+    assert run(OnnxShim().from_bytes(data)) == run(shim)
