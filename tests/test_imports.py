@@ -17,8 +17,13 @@ HEAVY = {
     "onnxruntime",
     "spacy_transformers",
     "seqeval",
+    "pyarrow",
+    "ray",
 }
 HEAVY_AT_HOME = {
+    "annotation/ray_engine.py": {"pyarrow", "ray"},
+    "annotation/ray_files.py": {"pyarrow"},
+    "annotation/tables.py": {"pyarrow"},
     "models/encoder_shim.py": {"torch", "spacy_transformers", "transformers"},
     "models/transformer_model.py": {"torch", "spacy_transformers", "transformers"},
 }
@@ -48,6 +53,13 @@ ROOMS = {
         "scoring",
     },
     "bridge": {"entity_tagger", "errors", "files", "labels", "models", "scoring"},
+    "annotation": {
+        "about",
+        "entity_tagger",
+        "errors",
+        "labels",
+        "scoring",
+    },
     "packaging": {"about", "errors", "files"},
     "__main__": {"cli"},
 }
