@@ -83,7 +83,12 @@ def check_output(output: Path, resume: bool, overwrite: bool) -> None:
 
 def is_finished(output: Path) -> bool:
     """Whether an output is there and nothing of it is left to do."""
-    return output.exists() and not (partial_path(output) / JOURNAL).exists()
+    if not output.exists() or (partial_path(output) / JOURNAL).exists():
+        return False
+    # The last thing that a run does, if it isn't killed before.
+    with suppress(OSError):
+        partial_path(output).rmdir()
+    return True
 
 
 class Journal:
