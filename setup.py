@@ -15,6 +15,8 @@ TORCH = [
     "spacy-transformers>=1.3.5",
 ]
 ONNX = ["onnxruntime>=1.20", "tokenizers>=0.20"]
+ANNOTATE = ["pyarrow>=17"]
+RAY = [*ANNOTATE, "ray[data]>=2.50"]
 TRAIN = [
     *TORCH,
     "build>=1.2",
@@ -24,6 +26,7 @@ TRAIN = [
 ]
 DEV = [
     *TRAIN,
+    *RAY,
     "accelerate>=1.0",
     "hypothesis>=6.100",
     "mypy>=1.11",
@@ -43,7 +46,14 @@ setup(
     python_requires=">=3.10,<3.14",
     # spaCy brings typer, thinc, wasabi, srsly and numpy.
     install_requires=["spacy>=3.8.7,<3.9"],
-    extras_require={"torch": TORCH, "onnx": ONNX, "train": TRAIN, "dev": DEV},
+    extras_require={
+        "torch": TORCH,
+        "onnx": ONNX,
+        "annotate": ANNOTATE,
+        "ray": RAY,
+        "train": TRAIN,
+        "dev": DEV,
+    },
     entry_points={
         "console_scripts": ["spacy-wnut = spacy_wnut.cli:main"],
         "spacy_factories": [

@@ -79,7 +79,7 @@ def annotate_file(job: Job) -> Summary | None:
     """
     source_format = input_format(job.input, job.input_format)
     target_format = output_format(job.output, job.output_format)
-    _check_numbers(job)
+    check_numbers(job.settings, job.n_process, job.chunk_size)
     if job.output == STDOUT:
         _check_stdout(job, target_format)
     else:
@@ -104,6 +104,17 @@ def annotate_file(job: Job) -> Summary | None:
             if journal.is_committed:
                 return None
             return _to_file(job, source, target_format, annotator, journal)
+
+
+def check_numbers(settings: Settings, n_process: int, chunk_size: int) -> None:
+    """Raises WnutError if a number of something is less than one."""
+    for name, value in (
+        ("--n-process", n_process),
+        ("--chunk-size", chunk_size),
+        ("--batch-size", settings.batch_size),
+    ):
+        if value is not None and value < 1:
+            raise WnutError(f"{name} has to be at least 1, got {value}")
 
 
 def _to_file(
@@ -248,16 +259,6 @@ def _facts(job: Job, source: Format, target: Format, identity: str) -> dict[str,
         "batch size": settings.batch_size,
         "chunk size": job.chunk_size,
     }
-
-
-def _check_numbers(job: Job) -> None:
-    for name, value in (
-        ("--n-process", job.n_process),
-        ("--chunk-size", job.chunk_size),
-        ("--batch-size", job.settings.batch_size),
-    ):
-        if value is not None and value < 1:
-            raise WnutError(f"{name} has to be at least 1, got {value}")
 
 
 def _check_stdout(job: Job, format_: Format) -> None:

@@ -14,7 +14,7 @@ from itertools import islice
 from typing import Any
 
 from ..errors import WnutError
-from .local import Summary
+from .local import Summary, check_numbers
 from .ray_files import File, clear_output, finish_output, list_files
 from .readers import check_columns, plain, read_json, read_lines
 from .records import Chunk, RawLine, Record, parse_json
@@ -46,6 +46,9 @@ REJECTED, FILE, LINE, RAW, PROBLEM = (
 )
 # Posts in a file of the output, at least.
 FILE_ROWS = 100_000
+# What an actor does in one go, in bytes of the input: some minutes. Ray's own 128 MiB
+# are hours, which are done again if the actor dies.
+BLOCK = 2**22
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,8 @@ def annotate_with_ray(job: RayJob) -> Summary:
     record is missing in the end.
     """
     start = time.perf_counter()
+    n_actors = 1 if job.n_actors is None else job.n_actors
+    check_numbers(job.settings, n_actors, job.chunk_size)
     # To see that it can be used.
     Annotator(job.settings)
     files = list_files(job.input)
@@ -92,22 +97,27 @@ def annotate_with_ray(job: RayJob) -> Summary:
     if not ray.is_initialized():
         ray.init(include_dashboard=None if "RAY_ADDRESS" in os.environ else False)
     paths = [file.uri for file in files]
-    source = (
-        ray.data.read_datasource(LinesSource(paths))
-        if is_lines
-        else ray.data.read_parquet(paths)
-    )
     sink = _Sink(job.output)
-    source.map_batches(
-        RayAnnotator,
-        fn_constructor_args=(job.settings, schema, is_lines),
-        batch_size=job.chunk_size,
-        batch_format="pyarrow",
-        num_cpus=1,
-        num_gpus=1 if job.settings.gpu_id >= 0 else None,
-        compute=ray.data.ActorPoolStrategy(size=job.n_actors or _n_free()),
-    ).write_datasink(sink)
-    read = source.count()
+    context = ray.data.DataContext.get_current()
+    before, context.target_max_block_size = context.target_max_block_size, BLOCK
+    try:
+        source = (
+            ray.data.read_datasource(LinesSource(paths))
+            if is_lines
+            else ray.data.read_parquet(paths)
+        )
+        source.map_batches(
+            RayAnnotator,
+            fn_constructor_args=(job.settings, schema, is_lines),
+            batch_size=job.chunk_size,
+            batch_format="pyarrow",
+            num_cpus=1,
+            num_gpus=1 if job.settings.gpu_id >= 0 else None,
+            compute=ray.data.ActorPoolStrategy(size=job.n_actors or _n_free()),
+        ).write_datasink(sink)
+        read = source.count()
+    finally:
+        context.target_max_block_size = before
     annotated = finish_output(job.output, sink.rejected, read)
     seconds = time.perf_counter() - start
     return Summary(read, annotated, len(sink.rejected), 0, seconds)

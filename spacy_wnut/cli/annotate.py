@@ -142,7 +142,7 @@ def annotate_cli(
             output,
             input_format,
             output_format,
-            n_process or 1,
+            1 if n_process is None else n_process,
             chunk_size,
             resume,
             overwrite,
