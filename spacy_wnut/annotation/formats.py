@@ -22,6 +22,11 @@ OUTPUTS = {
 }
 
 
+# Fields that records have by their format, and so can't be those of the entities.
+TAKEN = {"txt": {"text"}, "conll": {"text", "tokens", "tags"}}
+OTHER = "other_fields"
+
+
 class Format(NamedTuple):
     """A format's name, and whether the file is gzipped."""
 
@@ -64,3 +69,13 @@ def _find(path: str, given: str | None, known: dict[str, str], option: str) -> F
             f"{', '.join(known)}. Rename it, or name its format with {option}"
         )
     return Format(name, is_gzipped)
+
+
+def check_names(source: Format, text_field: str, entities_field: str) -> None:
+    """Raises WnutError if the field of the entities is one of the record's."""
+    taken = {OTHER, *TAKEN.get(source.name, {text_field})}
+    if entities_field in taken:
+        raise WnutError(
+            f"the entities can't go to the field {entities_field!r}, which holds "
+            "something else: name another one with --entities-field"
+        )

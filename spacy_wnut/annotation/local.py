@@ -14,7 +14,7 @@ from tqdm import tqdm  # type: ignore[import-untyped]
 
 from ..about import __version__
 from ..errors import WnutError
-from .formats import Format, input_format, output_format
+from .formats import Format, check_names, input_format, output_format
 from .journal import Journal, check_output, is_finished
 from .pool import Result, in_pool, in_process
 from .readers import Source, open_source
@@ -87,6 +87,7 @@ def annotate_file(job: Job) -> Summary | None:
         if job.resume and is_finished(Path(job.output)):
             return None
     settings = job.settings
+    check_names(source_format, settings.text_field, settings.entities_field)
     names = (settings.text_field, settings.entities_field)
     if source_format.name in ("txt", "conll"):
         # They have no fields but those that we give them.

@@ -4,9 +4,10 @@ import multiprocessing
 import os
 import signal
 from collections import deque
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from multiprocessing.connection import wait
 from threading import Thread
 
@@ -21,6 +22,7 @@ Numbered = tuple[Chunk, int, str]
 Result = tuple[Done, int, str]
 # How many chunks wait for each process, so that none has to wait for one.
 AHEAD = 2
+THREADS = "OMP_NUM_THREADS"
 
 _here: tuple[Annotator, Writer] | None = None
 
@@ -58,9 +60,12 @@ def in_pool(
     context = multiprocessing.get_context("spawn")
     others = set(multiprocessing.active_children())
     waiting: deque[tuple[Future[Done], int, str]] = deque()
-    with ProcessPoolExecutor(
-        n_process, context, initializer=_start, initargs=(settings, writer)
-    ) as pool:
+    with (
+        _threads_for(n_process),
+        ProcessPoolExecutor(
+            n_process, context, initializer=_start, initargs=(settings, writer)
+        ) as pool,
+    ):
         try:
             for chunk, read, digest in chunks:
                 waiting.append((pool.submit(_process, chunk), read, digest))
@@ -68,22 +73,33 @@ def in_pool(
                     yield _first(waiting)
             while waiting:
                 yield _first(waiting)
-        except BaseException:
+        except BaseException as err:
             # What they are at is done again by the next run.
             for child in set(multiprocessing.active_children()) - others:
                 child.terminate()
+            if isinstance(err, BrokenProcessPool):
+                raise WnutError(
+                    "one of the processes died, maybe for lack of memory. What was "
+                    "annotated is kept: go on with --resume and fewer --n-process"
+                ) from None
             raise
 
 
 def _first(waiting: deque[tuple[Future[Done], int, str]]) -> Result:
     future, read, digest = waiting.popleft()
+    return future.result(), read, digest
+
+
+@contextmanager
+def _threads_for(n_process: int) -> Iterator[None]:
+    """Each process its share of the CPUs. Processes that are started read it once."""
+    is_set = THREADS in os.environ
+    os.environ.setdefault(THREADS, str(max(1, (os.cpu_count() or 1) // n_process)))
     try:
-        return future.result(), read, digest
-    except BrokenProcessPool:
-        raise WnutError(
-            "one of the processes died, maybe for lack of memory. What was annotated is "
-            "kept: go on with --resume and fewer --n-process"
-        ) from None
+        yield
+    finally:
+        if not is_set:
+            del os.environ[THREADS]
 
 
 def _start(settings: Settings, writer: Writer) -> None:

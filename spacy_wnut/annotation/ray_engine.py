@@ -14,6 +14,7 @@ from itertools import islice
 from typing import Any
 
 from ..errors import WnutError
+from .formats import Format, check_names
 from .local import Summary, check_numbers
 from .ray_files import File, clear_output, finish_output, list_files
 from .readers import check_columns, plain, read_json, read_lines
@@ -88,6 +89,8 @@ def annotate_with_ray(job: RayJob) -> Summary:
     start = time.perf_counter()
     n_actors = 1 if job.n_actors is None else job.n_actors
     check_numbers(job.settings, n_actors, job.chunk_size)
+    names = (job.settings.text_field, job.settings.entities_field)
+    check_names(Format("parquet", False), *names)
     # To see that it can be used.
     Annotator(job.settings)
     files = list_files(job.input)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import WnutError
+from .formats import OTHER
 from .readers import STDIN, Source, check_columns
 from .records import Chunk, Record, text_problem, to_json
 
@@ -17,8 +18,6 @@ except ImportError as err:
         'pip install "spacy-wnut[annotate]"'
     ) from err
 
-# What doesn't fit in the columns.
-OTHER = "other_fields"
 ENTITIES = pa.list_(
     pa.struct(
         [

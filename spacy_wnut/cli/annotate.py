@@ -157,7 +157,7 @@ def annotate_cli(
             msg.info(f"{output} is there already and whole: nothing to go on with")
             return
         done = summary.read - summary.resumed
-        rate = f" ({done / summary.seconds:,.0f} a second)" if done else ""
+        rate = f" ({done / summary.seconds:,.1f} a second)" if done else ""
         msg.good(f"{summary.annotated:,} posts annotated{rate}: {output}")
         if summary.rejected:
             where = "above" if output == "-" else f"{output}.rejected.jsonl"

@@ -64,7 +64,9 @@ def make_posts(n):
         if i % 11 == 7:
             yield bad[i % len(bad)]
         else:
-            text = f"Ada Lovelace met user{i} in Oslo 🎉" if i % 3 else f"only words {i}"
+            text = (
+                f"Ada Lovelace met user{i} in Oslo 🎉" if i % 3 else f"only words {i}"
+            )
             yield json.dumps({"id": i, "text": text, "tags": ["a"] * (i % 3)})
 
 

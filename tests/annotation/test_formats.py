@@ -1,6 +1,11 @@
 import pytest
 
-from spacy_wnut.annotation.formats import input_format, output_format
+from spacy_wnut.annotation.formats import (
+    Format,
+    check_names,
+    input_format,
+    output_format,
+)
 from spacy_wnut.errors import WnutError
 
 
@@ -36,5 +41,16 @@ def test_a_name_that_tells_no_format_is_refused(path):
 
 
 def test_an_unknown_format_is_refused():
-    with pytest.raises(WnutError, match="--output-format 'csv' is unknown: .* docbin"):
+    with pytest.raises(WnutError, match=r"--output-format 'csv' is unknown: .* docbin"):
         output_format("a.csv", "csv")
+
+
+@pytest.mark.parametrize(
+    "format_, taken", [("txt", "text"), ("conll", "tags"), ("csv", "body")]
+)
+def test_entities_take_no_place_of_something_else(format_, taken):
+    format_ = Format(format_, False)
+    check_names(format_, "body", "entities")
+    for name in (taken, "other_fields"):
+        with pytest.raises(WnutError, match="--entities-field"):
+            check_names(format_, "body", name)

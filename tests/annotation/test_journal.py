@@ -136,7 +136,7 @@ def test_a_record_that_was_never_answered_is_noticed(output):
 def test_what_is_there_is_kept_unless_told_otherwise(output):
     check_output(output, resume=False, overwrite=False)
     output.write_text("old")
-    with pytest.raises(WnutError, match="is there already: .*--overwrite"):
+    with pytest.raises(WnutError, match=r"is there already: .*--overwrite"):
         check_output(output, resume=False, overwrite=False)
     check_output(output, resume=True, overwrite=False)
     check_output(output, resume=False, overwrite=True)

@@ -189,7 +189,9 @@ def test_a_disk_that_fills_up(undisturbed, tmp_path, annotate, ruler, target):
     "end, n_process, status",
     [(signal.SIGINT, 2, 130), (signal.SIGKILL, 1, -9)],
 )
-def test_the_command_killed_at_random(tmp_path, annotate, ruler, end, n_process, status):
+def test_the_command_killed_at_random(
+    tmp_path, annotate, ruler, end, n_process, status
+):
     from .conftest import make_posts
 
     posts, out = tmp_path / "posts.jsonl", tmp_path / "out.jsonl"

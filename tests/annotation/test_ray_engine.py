@@ -80,7 +80,7 @@ def test_tables_as_the_local_engine_has_them(ray, ruler, tmp_path, annotate):
     )
     assert (tmp_path / "ray" / "_SUCCESS").exists()
     # An output is not written to twice.
-    with pytest.raises(WnutError, match="isn't empty: .*--overwrite"):
+    with pytest.raises(WnutError, match=r"isn't empty: .*--overwrite"):
         run(ruler, source, tmp_path / "ray")
 
 

@@ -42,7 +42,7 @@ def test_only_what_an_earlier_run_wrote_is_replaced(tmp_path):
     clear_output(str(out), overwrite=False)
     write_rows(out / "a.parquet", 1)
     (out / "_SUCCESS").touch()
-    with pytest.raises(WnutError, match="isn't empty: .*--overwrite"):
+    with pytest.raises(WnutError, match=r"isn't empty: .*--overwrite"):
         clear_output(str(out), overwrite=False)
     (out / "thesis.txt").touch()
     with pytest.raises(WnutError, match=r"holds more .* \(thesis.txt\)"):
@@ -61,7 +61,7 @@ def test_an_output_says_that_it_is_whole_if_it_is(tmp_path):
     write_rows(out / "a.parquet", 3)
     write_rows(out / "b.parquet", 2)
     rejected = [json.dumps({"file": "x", "line": line}) for line in (10, 9)]
-    with pytest.raises(WnutError, match="8 records were read, but 5 .* and 2 were"):
+    with pytest.raises(WnutError, match=r"8 records were read, but 5 .* and 2 were"):
         finish_output(str(out), rejected, 8)
     assert not (out / "_SUCCESS").exists()
     assert finish_output(str(out), rejected, 7) == 5

@@ -118,14 +118,19 @@ def test_a_mark_of_order_at_the_start_is_no_text(tmp_path):
 def test_a_file_in_utf_16_is_rejected_line_by_line(tmp_path):
     path = write(tmp_path / "a.txt", "one\ntwo\n".encode("utf-16-le"))
     problems = [record.problem for record in read(path, "txt")]
-    assert problems == ["the text holds a NUL character: it isn't text, or in UTF-16"] * 3
+    assert (
+        problems == ["the text holds a NUL character: it isn't text, or in UTF-16"] * 3
+    )
 
 
 def test_lines_without_end_are_cut_and_rejected(monkeypatch):
     monkeypatch.setattr(readers, "LONGEST", 10)
     content = b"short\n" + b"x" * 35 + b"\nmore\n" + b"123456789\n" + b"y" * 10
     assert [
-        (raw.line if hasattr(raw, "problem") else raw.number, getattr(raw, "problem", ""))
+        (
+            raw.line if hasattr(raw, "problem") else raw.number,
+            getattr(raw, "problem", ""),
+        )
         for raw in read_lines(io.BytesIO(content))
     ] == [
         (1, ""),
@@ -152,7 +157,7 @@ def test_chunks_are_of_a_size_and_the_fraction_grows(tmp_path):
 def test_a_gzip_that_is_cut_off_is_never_taken_for_whole(tmp_path, cut):
     lines = b"".join(b"post %d\n" % i for i in range(1000))
     path = write(tmp_path / "a.txt.gz", gzip.compress(lines)[:cut])
-    with pytest.raises(WnutError, match="can't be read to its end.*--resume"):
+    with pytest.raises(WnutError, match=r"can't be read to its end.*--resume"):
         read(path, "txt")
 
 

@@ -91,7 +91,7 @@ def test_blank_lines_are_no_records_in_json(line):
 
 
 def test_a_post_has_its_words_and_tags():
-    lines = [RawLine(4, "Ada\tx\tB-person".encode()), RawLine(5, "ran\tx\tO".encode())]
+    lines = [RawLine(4, b"Ada\tx\tB-person"), RawLine(5, b"ran\tx\tO")]
     record = parse_post(lines)
     assert (record.line, record.text, record.words) == (4, "Ada ran", ["Ada", "ran"])
     assert record.fields == {

@@ -99,7 +99,9 @@ def test_a_pipeline_without_entities_is_refused(tmp_path):
         run(str(tmp_path / "gone"))
 
 
-def test_a_pipeline_that_fails_on_everything_is_refused_before_the_work(ruler, tmp_path):
+def test_a_pipeline_that_fails_on_everything_is_refused_before_the_work(
+    ruler, tmp_path
+):
     @Language.component("always_fails")
     def always_fails(doc):
         raise RuntimeError("no weights")
@@ -107,7 +109,7 @@ def test_a_pipeline_that_fails_on_everything_is_refused_before_the_work(ruler, t
     nlp = spacy.load(ruler)
     nlp.add_pipe("always_fails")
     nlp.to_disk(tmp_path / "broken")
-    with pytest.raises(WnutError, match="fails on a plain sentence.*no weights"):
+    with pytest.raises(WnutError, match=r"fails on a plain sentence.*no weights"):
         run(str(tmp_path / "broken"))
 
 
@@ -150,9 +152,7 @@ def test_a_pipe_that_leaves_out_docs_is_noticed(ruler):
 
     annotator.nlp.add_pipe("fussy_too")
     annotator.nlp.set_error_handler(lambda name, proc, docs, err: None)
-    found, rejected = annotator.annotate(
-        chunk_of(["a", "bad", "c"]), lambda found: ""
-    )
+    found, rejected = annotator.annotate(chunk_of(["a", "bad", "c"]), lambda found: "")
     assert list(found) == [0, 2]
     assert reasons(rejected) == {2: "the pipeline left it out"}
 
@@ -166,7 +166,12 @@ def test_a_text_over_the_limit_is_rejected(ruler):
 
 
 def test_objections_and_problems_are_rejections_in_order(ruler):
-    records = [Record(1, "Oslo"), Record(2, problem="why"), Record(3, ""), Record(4, "a")]
+    records = [
+        Record(1, "Oslo"),
+        Record(2, problem="why"),
+        Record(3, ""),
+        Record(4, "a"),
+    ]
     found, rejected = Annotator(Settings(ruler)).annotate(
         Chunk(records), lambda found: "" if found.words else "empty"
     )

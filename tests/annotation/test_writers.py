@@ -71,9 +71,10 @@ def test_gzipped_segments_are_one_file(tmp_path, format_):
     open_ = write(writer_of(format_), chunks, tmp_path / "open")
     assert gzip.decompress(packed.read_bytes()) == open_.read_bytes()
     assert writer_of(format_, True).count(packed) == 3
-    assert packed.read_bytes() == write(
-        writer_of(format_, True), chunks, tmp_path / "again"
-    ).read_bytes()
+    assert (
+        packed.read_bytes()
+        == write(writer_of(format_, True), chunks, tmp_path / "again").read_bytes()
+    )
 
 
 @pytest.mark.parametrize("format_", ["parquet", "docbin"])
@@ -144,7 +145,9 @@ def test_an_assembled_docbin_is_what_spacy_reads(tmp_path_factory, posts, limit)
     expected = [words for some in posts for words in some]
     docs = DocBin(store_user_data=True).from_disk(path)
     assert writer_of("docbin").count(path) == len(docs) == len(expected)
-    for doc, words in zip(docs.get_docs(spacy.blank("en").vocab), expected, strict=True):
+    for doc, words in zip(
+        docs.get_docs(spacy.blank("en").vocab), expected, strict=True
+    ):
         assert [token.text for token in doc] == words
         assert doc.user_data["record"]["text"] == " ".join(words)
         assert [(e.text, e.label_, e._.confidence) for e in doc.ents] == [

@@ -13,7 +13,9 @@ from spacy_wnut.errors import WnutError
 @pytest.fixture(scope="module")
 def ruler(tmp_path_factory):
     nlp = spacy.blank("en")
-    nlp.add_pipe("entity_ruler").add_patterns([{"label": "location", "pattern": "Oslo"}])
+    nlp.add_pipe("entity_ruler").add_patterns(
+        [{"label": "location", "pattern": "Oslo"}]
+    )
     folder = tmp_path_factory.mktemp("pipelines") / "ruler"
     nlp.to_disk(folder)
     return folder
@@ -109,7 +111,9 @@ def test_a_full_disk_says_how_to_go_on(ruler, tmp_path):
     (tmp_path / "posts.txt").write_text("Oslo and more words\n" * 1000)
     limit = "import resource, sys, runpy; "
     limit += "resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000)); "
-    limit += "sys.argv = sys.argv[1:]; runpy.run_module('spacy_wnut', run_name='__main__')"
+    limit += (
+        "sys.argv = sys.argv[1:]; runpy.run_module('spacy_wnut', run_name='__main__')"
+    )
     done = subprocess.run(
         [
             *(sys.executable, "-c", limit),
@@ -123,6 +127,13 @@ def test_a_full_disk_says_how_to_go_on(ruler, tmp_path):
     said = " ".join(done.stderr.split())
     assert "File too large" in said and "with --resume goes on from there" in said
     assert "Traceback" not in done.stderr
-    resumed = run(ruler, tmp_path / "posts.txt", tmp_path / "out.jsonl", "--resume", "--chunk-size", 100)
+    resumed = run(
+        ruler,
+        tmp_path / "posts.txt",
+        tmp_path / "out.jsonl",
+        "--resume",
+        "--chunk-size",
+        100,
+    )
     assert resumed.exit_code == 0
     assert len((tmp_path / "out.jsonl").read_text().splitlines()) == 1000
