@@ -122,6 +122,12 @@ class Journal:
 
     def __exit__(self, *_: object) -> None:
         self._close()
+        # Nothing to go on with: something was wrong from the start.
+        if not self.state.read and not self.is_committed:
+            with suppress(OSError):
+                for name in (SEGMENTS, REJECTED, JOURNAL):
+                    (self.folder / name).unlink(missing_ok=True)
+                self.folder.rmdir()
 
     def append(self, done: Done, read: int, digest: str) -> None:
         """Store a chunk.

@@ -93,11 +93,7 @@ def annotate_file(job: Job) -> Summary | None:
         # They have no fields but those that we give them.
         names = ("text", settings.entities_field)
     with open_source(job.input, source_format.name, *names) as source:
-        annotator: Annotator | None = Annotator(settings)
-        identity = annotator.identity() if annotator else ""
-        if job.n_process > 1:
-            # It was loaded to see that it can be used. The processes load it again.
-            annotator = None
+        annotator, identity = _load(job)
         if job.output == STDOUT:
             return _to_stdout(job, source, target_format, annotator)
         facts = _facts(job, source_format, target_format, identity)
@@ -116,6 +112,14 @@ def check_numbers(settings: Settings, n_process: int, chunk_size: int) -> None:
     ):
         if value is not None and value < 1:
             raise WnutError(f"{name} has to be at least 1, got {value}")
+
+
+def _load(job: Job) -> tuple[Annotator | None, str]:
+    """The pipeline and its hash. If processes will load it for themselves, it is only
+    seen that it can be used.
+    """
+    annotator = Annotator(job.settings)
+    return annotator if job.n_process == 1 else None, annotator.identity()
 
 
 def _to_file(

@@ -151,16 +151,20 @@ def annotate_cli(
             summary = annotate_file(job)
         except (KeyboardInterrupt, OSError) as err:
             _end(output, err)
+    rejected = Path(f"{output}.rejected.jsonl")
     # Standard output is for the posts.
     with redirect_stdout(sys.stderr):
         if summary is None:
             msg.info(f"{output} is there already and whole: nothing to go on with")
+            if rejected.exists():
+                msg.warn(f"Some posts were rejected: {rejected}")
+                raise typer.Exit(SOME_REJECTED)
             return
         done = summary.read - summary.resumed
         rate = f" ({done / summary.seconds:,.1f} a second)" if done else ""
         msg.good(f"{summary.annotated:,} posts annotated{rate}: {output}")
         if summary.rejected:
-            where = "above" if output == "-" else f"{output}.rejected.jsonl"
+            where = "above" if output == "-" else rejected
             msg.warn(f"{summary.rejected:,} posts rejected: {where}")
             raise typer.Exit(SOME_REJECTED)
 

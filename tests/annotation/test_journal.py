@@ -79,9 +79,15 @@ def test_beginning_anew_forgets_what_was_there(output):
     assert not rejected_path(output).exists()
 
 
+def test_what_failed_before_the_first_chunk_leaves_nothing(output):
+    with pytest.raises(ZeroDivisionError), begin(output):
+        raise ZeroDivisionError
+    assert list(output.parent.iterdir()) == []
+
+
 def test_going_on_with_other_settings_is_refused(output):
-    with begin(output):
-        pass
+    with begin(output) as journal:
+        journal.append(done("1"), 1, "x")
     message = r"other settings \(threshold was 0.5 and is None\): .*--overwrite"
     with pytest.raises(WnutError, match=message):
         begin(output, resume=True, threshold=None)
@@ -94,12 +100,14 @@ def test_a_journal_without_a_first_line_is_none(output, content):
     (partial_path(output) / "journal.jsonl").write_bytes(content)
     with begin(output, resume=True, threshold=0.1) as journal:
         assert journal.state == State()
-    with begin(output, resume=True, threshold=0.1):
-        pass
+        journal.append(done("1"), 1, "x")
+    with begin(output, resume=True, threshold=0.1) as journal:
+        assert journal.state.read == 1
 
 
 def test_two_processes_at_once_are_refused(output):
-    with begin(output):
+    with begin(output) as journal:
+        journal.append(done("1"), 1, "x")
         with pytest.raises(WnutError, match="another process is writing"):
             begin(output, resume=True)
     begin(output, resume=True)
@@ -140,8 +148,8 @@ def test_what_is_there_is_kept_unless_told_otherwise(output):
         check_output(output, resume=False, overwrite=False)
     check_output(output, resume=True, overwrite=False)
     check_output(output, resume=False, overwrite=True)
-    with begin(output):
-        pass
+    with begin(output) as journal:
+        journal.append(done("1"), 1, "x")
     assert not is_finished(output)
     with pytest.raises(WnutError, match="isn't finished: go on with --resume"):
         check_output(output, resume=False, overwrite=False)

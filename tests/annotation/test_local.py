@@ -313,6 +313,22 @@ def test_options_that_can_not_be_are_refused(
         annotate(ruler, posts_file, where, **options)
 
 
+@pytest.mark.parametrize(
+    "column, target, message",
+    [
+        ("body", "out.jsonl", "no column 'text'"),
+        ("text", "out.parquet.gz", "packed already"),
+    ],
+)
+def test_what_can_not_be_used_leaves_nothing(
+    tmp_path, annotate, ruler, column, target, message
+):
+    (tmp_path / "in.csv").write_text(f"id,{column}\n1,a\n")
+    with pytest.raises(WnutError, match=message):
+        annotate(ruler, tmp_path / "in.csv", tmp_path / target)
+    assert names(tmp_path) == ["in.csv"]
+
+
 def test_a_docbin_that_would_be_too_large_is_refused_in_time(
     posts_file, tmp_path, annotate, ruler, monkeypatch
 ):

@@ -47,6 +47,15 @@ def test_rejected_posts_show_in_the_exit_status(ruler, posts, tmp_path):
     assert (rejected["line"], rejected["record"]) == (2, {"id": 2})
 
 
+def test_rejected_posts_show_whenever_it_is_asked(ruler, posts, tmp_path):
+    for _ in range(2):
+        done = run(
+            ruler, posts, tmp_path / "out.jsonl", "--text-field", "body", "--resume"
+        )
+        assert done.exit_code == 3
+    assert "Some posts were rejected" in " ".join(done.stderr.split())
+
+
 def test_all_well_is_status_0_and_again_with_resume(ruler, tmp_path):
     (tmp_path / "posts.txt").write_text("Oslo\n\nBergen\n")
     out = tmp_path / "out.jsonl"
