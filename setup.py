@@ -16,6 +16,8 @@ TORCH = [
 ]
 # 1.23 has the operator Attention of ONNX on CPUs.
 ONNX = ["onnxruntime>=1.23", "tokenizers>=0.20"]
+ANNOTATE = ["pyarrow>=17"]
+RAY = [*ANNOTATE, "ray[data]>=2.50"]
 TRAIN = [
     *TORCH,
     *ONNX,
@@ -29,6 +31,7 @@ DOCS = ["mkdocs-material>=9.5", "mkdocstrings[python]>=0.29"]
 DEV = [
     *TRAIN,
     *DOCS,
+    *RAY,
     "accelerate>=1.0",
     "hypothesis>=6.100",
     "mypy>=1.11",
@@ -54,6 +57,8 @@ setup(
     extras_require={
         "torch": TORCH,
         "onnx": ONNX,
+        "annotate": ANNOTATE,
+        "ray": RAY,
         "train": TRAIN,
         "docs": DOCS,
         "dev": DEV,

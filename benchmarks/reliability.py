@@ -16,6 +16,7 @@ from typing import Annotated, Any
 
 import spacy
 import typer
+from readme import write_block
 from spacy.language import Language
 from spacy.tokens import Doc
 from tqdm import tqdm
@@ -25,7 +26,6 @@ from spacy_wnut.files import replacing
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 PAGE = ROOT / "docs" / "reliability.md"
-BEGIN, END = "<!-- figures: benchmarks/reliability.py table -->\n", "<!-- end -->\n"
 
 app = typer.Typer(pretty_exceptions_enable=False)
 
@@ -128,16 +128,11 @@ def run(
 @app.command()
 def table() -> None:
     """Write the page's figures."""
-    with replacing(PAGE) as beside:
-        beside.write_text(fill(PAGE.read_text(encoding="utf8")), encoding="utf8")
+    write_block("figures: benchmarks/reliability.py table", make_figures(), PAGE)
 
 
-def fill(page: str) -> str:
-    """The page with the figures of the results that there are."""
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise SystemExit(f"{PAGE} has no marks {BEGIN.strip()} and {END.strip()}")
+def make_figures() -> str:
+    """The figures of the results that there are."""
     lines = [
         "| what | texts | errors | faults | lost | command |",
         "| --- | ---: | ---: | ---: | ---: | --- |",
@@ -168,7 +163,7 @@ def fill(page: str) -> str:
     figures = "\n".join(lines) + "\n"
     if notes:
         figures += "\nMemory over the long runs:\n\n" + "\n".join(notes) + "\n"
-    return f"{before}{BEGIN}{figures}{END}{after}"
+    return figures
 
 
 if __name__ == "__main__":

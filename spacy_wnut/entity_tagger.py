@@ -1,7 +1,6 @@
 """The component: entities with their probabilities, from any model of emissions."""
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any, cast

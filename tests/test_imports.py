@@ -19,8 +19,13 @@ HEAVY = {
     "tokenizers",
     "spacy_transformers",
     "seqeval",
+    "pyarrow",
+    "ray",
 }
 HEAVY_AT_HOME = {
+    "annotation/ray_engine.py": {"pyarrow", "ray"},
+    "annotation/ray_files.py": {"pyarrow"},
+    "annotation/tables.py": {"pyarrow"},
     "models/encoder_shim.py": {"torch", "spacy_transformers", "transformers"},
     "models/stored_encoder.py": {"torch", "spacy_transformers", "transformers"},
     "models/transformer_model.py": {"torch", "spacy_transformers", "transformers"},
@@ -66,12 +71,8 @@ ROOMS = {
         "scoring",
     },
     "sweep": {"calibration", "errors", "files", "scoring"},
+    "annotation": {"about", "entity_tagger", "errors", "labels", "scoring"},
     "unlabelled": {
-        "chain",
-        "decoding",
-        "entity_tagger",
-        "errors",
-        "files",
         "chain",
         "decoding",
         "entity_tagger",

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 import zipfile
 from email.parser import Parser
 from pathlib import Path
@@ -11,7 +13,7 @@ from packaging.requirements import Requirement
 
 from spacy_wnut import __version__, packaging
 from spacy_wnut.errors import WnutError
-from spacy_wnut.packaging import check_wheels, package_pipeline
+from spacy_wnut.packaging import SENTENCE, TRY_IT, check_wheels, package_pipeline
 
 SCORES = {
     "entity": {"precision": 0.5, "recall": 0.25, "f1": 0.125},

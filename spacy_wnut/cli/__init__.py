@@ -1,4 +1,5 @@
 from ._app import app, main
+from .annotate import annotate_cli
 from .calibrate import calibrate_cli
 from .check import check_cli
 from .convert import convert_cli
@@ -17,6 +18,7 @@ from .tiny_encoder import tiny_encoder_cli
 from .to_hf import to_hf_cli
 
 __all__ = [
+    "annotate_cli",
     "app",
     "calibrate_cli",
     "check_cli",
