@@ -66,7 +66,7 @@ setup(
     entry_points={
         "console_scripts": ["spacy-wnut = spacy_wnut.cli:main"],
         "spacy_factories": [
-            "entity_tagger = spacy_wnut.entity_tagger:make_entity_tagger",
+            "entity_tagger = spacy_wnut.factory:make_entity_tagger",
         ],
         "spacy_architectures": [
             "spacy-wnut.TransformerModel.v1 = spacy_wnut.models.transformer_model:create_transformer_model",

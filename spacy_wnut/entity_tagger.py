@@ -14,116 +14,17 @@ from spacy.pipeline.trainable_pipe import (  # type: ignore[import-not-found]
 from spacy.tokens import Doc, Span, SpanGroup
 from spacy.training import Example, validate_examples
 from spacy.vocab import Vocab
-from thinc.api import Config, Model, Optimizer, set_dropout_rate
+from thinc.api import Model, Optimizer, set_dropout_rate
 from thinc.types import Floats2d
 
-from .chain import (
-    Bools,
-    Chain,
-    Floats,
-    negative_log_likelihood,
-    soft_negative_log_likelihood,
-)
-from .decoding import Decoded, Emitted, Layout, decode, legal_chain
+from .chain import Bools, Chain
+from .decoding import Decoded, Emitted, decode, legal_chain
 from .errors import WnutError
-from .gold import allowed_tags, soft_targets
 from .labels import LabelScheme
+from .loss import batch_loss
 from .models.linear_chain import add_gradient, get_chain, with_linear_chain
 
 CONFIDENCE = "confidence"
-
-DEFAULT_CONFIG_STR = """
-[entity_tagger]
-transitions = "learned"
-threshold = 0.0
-temperature = 1.0
-bias = 0.0
-overwrite = false
-spans_key = "wnut"
-
-[entity_tagger.model]
-@architectures = "spacy-wnut.TransformerTagger.v1"
-nO = null
-
-[entity_tagger.model.tok2vec]
-@architectures = "spacy-transformers.TransformerListener.v1"
-grad_factor = 1.0
-upstream = "*"
-
-[entity_tagger.model.tok2vec.pooling]
-@layers = "spacy-wnut.reduce_first.v1"
-
-[entity_tagger.scorer]
-@scorers = "spacy-wnut.scorer.v1"
-"""
-
-DEFAULT_CONFIG = Config().from_str(DEFAULT_CONFIG_STR)
-
-
-@Language.factory(
-    "entity_tagger",
-    assigns=[
-        "doc.ents",
-        "doc.spans",
-        "token.ent_iob",
-        "token.ent_type",
-        f"span._.{CONFIDENCE}",
-    ],
-    default_config=DEFAULT_CONFIG["entity_tagger"],
-    default_score_weights={
-        "ents_f": 1.0,
-        "ents_p": 0.0,
-        "ents_r": 0.0,
-        "ents_acc": 0.0,
-        "ents_surface_f": 0.0,
-        "ents_per_type": None,
-    },
-)
-def make_entity_tagger(
-    nlp: Language,
-    name: str,
-    model: Model[list[Doc], list[Floats2d]],
-    transitions: str,
-    threshold: float,
-    temperature: float,
-    bias: float,
-    overwrite: bool,
-    spans_key: str,
-    scorer: Callable[..., dict[str, Any]] | None,
-) -> "EntityTagger":
-    """Construct an EntityTagger.
-
-    model (Model[List[Doc], List[Floats2d]]): The emissions: for each doc a row
-        a word and a column a BIO tag. A row of zeros says that the word has
-        nothing to be seen (white space); it never starts or ends an entity.
-    transitions (str): "learned" trains a linear-chain CRF, "constrained" trains
-        cross-entropy a word. Both decode legal BIO sequences only.
-    threshold (float): Entities with a lower confidence are left out.
-    temperature (float): What the scores of the chain are divided by before they
-        become confidences, from 0.001 to 1000; 1 leaves them as trained. Above 1 they are
-        less sure, below surer. The entities found stay the same. Training
-        doesn't know it: `spacy-wnut calibrate` fits it afterwards.
-    bias (float): What is added to the scores of all tags but O in decoding, in
-        nats. Above 0 it finds more entities, below fewer. Training doesn't know
-        it either.
-    overwrite (bool): Whether to replace entities that an earlier pipe set. If
-        not, they stay, and new ones are found around them.
-    spans_key (str): The key of `doc.spans` to save the entities under, with
-        their confidences in `attrs["scores"]`.
-    scorer (Optional[Callable]): The scoring method.
-    """
-    return EntityTagger(
-        nlp.vocab,
-        model,
-        name,
-        transitions=transitions,
-        threshold=threshold,
-        temperature=temperature,
-        bias=bias,
-        overwrite=overwrite,
-        spans_key=spans_key,
-        scorer=scorer,
-    )
 
 
 def install_extensions() -> None:
@@ -136,7 +37,7 @@ def install_extensions() -> None:
 class EntityTagger(TrainablePipe):  # type: ignore[misc]
     """Named entities with exact confidences, decoded by a linear chain.
 
-    The settings are described at `make_entity_tagger`.
+    The settings are described at `spacy_wnut.factory.make_entity_tagger`.
 
     Example:
         >>> nlp = spacy.load("en_wnut_ner")
@@ -387,38 +288,15 @@ class EntityTagger(TrainablePipe):  # type: ignore[misc]
         ops = self.model.ops
         lengths = numpy.asarray([len(eg.predicted) for eg in examples])
         flat = ops.to_numpy(ops.xp.concatenate(scores)).astype(numpy.float64)
-        layout = Layout.of(flat, lengths)
         # The legal moves are part of the model only if it is a chain: summing
         # over legal paths alone is what makes the CRF's likelihood one.
         chain = Chain.zeros(flat.shape[1])
         if self.cfg["transitions"] == "learned":
             chain = legal_chain(self.scheme) + self._chain
-        allowed = self._allowed(examples, flat, lengths)
-        targets, is_soft = self._soft_targets(examples, flat)
-        total, d_flat = 0.0, numpy.zeros_like(flat)
-        d_chain = Chain.zeros(flat.shape[1])
-        for docs, doc_lengths, rows in layout.batches():
-            soft = is_soft[docs]
-            if not soft.all():
-                mine = rows[~soft]
-                losses, d_scores, d_moves = negative_log_likelihood(
-                    flat[mine], doc_lengths[~soft], chain, allowed[mine]
-                )
-                total += float(losses.sum())
-                numpy.add.at(d_flat, mine, d_scores)
-                d_chain = d_chain + d_moves
-            if soft.any():
-                mine = rows[soft]
-                losses, d_scores = soft_negative_log_likelihood(
-                    flat[mine], doc_lengths[soft], chain, targets[mine]
-                )
-                total += float(losses.sum())
-                numpy.add.at(d_flat, mine, d_scores)
-        n_words = max(len(layout.rows), 1)
-        d_chain = Chain(*(d / n_words for d in d_chain))
-        d_emissions = ops.asarray(d_flat / n_words, dtype="f")
+        loss, d_flat, d_chain = batch_loss(examples, self.scheme, flat, lengths, chain)
         ends = numpy.cumsum(lengths)[:-1].tolist()
-        return total / n_words, (ops.xp.split(d_emissions, ends), d_chain)
+        d_emissions = cast(Any, ops).asarray(d_flat, dtype="f")
+        return loss, (ops.xp.split(d_emissions, ends), d_chain)
 
     def from_disk(
         self, path: str | Path, *, exclude: Iterable[str] = ()
@@ -497,32 +375,6 @@ class EntityTagger(TrainablePipe):  # type: ignore[misc]
     @property
     def _chain(self) -> Chain:
         return get_chain(self.model)
-
-    def _allowed(self, examples: list[Example], flat: Floats, lengths: Any) -> Bools:
-        allowed = numpy.ones(flat.shape, dtype=bool)
-        has_pieces = cast(Bools, flat.any(axis=1))
-        scheme, start = self.scheme, 0
-        for example, length in zip(examples, lengths, strict=True):
-            rows = numpy.arange(start, start + length)
-            seen = has_pieces[rows]
-            allowed[rows[seen]] = allowed_tags(example, scheme, seen)
-            start += length
-        return allowed
-
-    def _soft_targets(
-        self, examples: list[Example], flat: Floats
-    ) -> tuple[Floats, Bools]:
-        """The soft labels, a row a word, and which examples have them."""
-        found = [soft_targets(example, self.scheme) for example in examples]
-        is_soft = numpy.asarray([targets is not None for targets in found])
-        if not is_soft.any():
-            return flat, is_soft
-        empty = numpy.zeros((0, flat.shape[1]))
-        rows = [
-            numpy.zeros((len(eg.predicted), flat.shape[1])) if t is None else t
-            for eg, t in zip(examples, found, strict=True)
-        ]
-        return numpy.concatenate([empty, *rows]), is_soft
 
     def _check_labels(self, examples: list[Example]) -> None:
         unknown = set(_entity_types(examples)) - set(self.labels)

@@ -47,7 +47,9 @@ ROOMS = {
     "models": {"batching", "chain", "errors", "files"},
     "integrity": {"errors"},
     "scoring": {"labels", "errors", "files", "corpus", "integrity"},
-    "entity_tagger": {"chain", "decoding", "errors", "gold", "labels", "models"},
+    "loss": {"chain", "decoding", "gold", "labels"},
+    "entity_tagger": {"chain", "decoding", "errors", "labels", "loss", "models"},
+    "factory": {"entity_tagger"},
     "calibration": {
         "chain",
         "decoding",

@@ -192,7 +192,8 @@ def _trace_encoder(graph: Graph, encoder: Any) -> str:
                     settings[name] = fill(input_ids)
             return encoder(input_ids=input_ids, **settings).last_hidden_state
 
-    written = io.BytesIO()
+    # Any: its types don't know of files that aren't on a disk.
+    written: Any = io.BytesIO()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

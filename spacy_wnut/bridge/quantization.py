@@ -194,7 +194,8 @@ def fit_layer(layer: Dense, inputs: Floats) -> Fit:
 def quantize(rows: Floats, scale: Scale) -> NDArray[numpy.uint8]:
     """As ONNX's QuantizeLinear has it; factors are already in the rows."""
     rounded = numpy.rint(rows / numpy.float32(scale.scale)) + scale.zero
-    return numpy.clip(rounded, 0, 255).astype(numpy.uint8)
+    clipped: NDArray[numpy.uint8] = numpy.clip(rounded, 0, 255).astype(numpy.uint8)
+    return clipped
 
 
 def dequantize(values: NDArray[numpy.uint8], scale: Scale) -> Floats:
@@ -213,7 +214,8 @@ def _factors(W: Floats, inputs: Floats, strength: float) -> Floats:
     of_inputs = numpy.maximum(numpy.abs(inputs).max(axis=0), 1e-5)
     of_weights = numpy.maximum(numpy.abs(W).max(axis=1), 1e-5)
     factors = of_weights ** (1 - strength) / of_inputs**strength
-    return (factors / numpy.exp(numpy.log(factors).mean())).astype("f")
+    alike: Floats = (factors / numpy.exp(numpy.log(factors).mean())).astype("f")
+    return alike
 
 
 def _round_weights(W: Floats) -> tuple[NDArray[numpy.int8], Floats]:

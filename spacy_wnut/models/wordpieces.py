@@ -10,7 +10,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy
 from numpy.typing import NDArray
-from spacy.attrs import IDX, IS_SPACE, LENGTH
+from spacy.attrs import (  # type: ignore[import-not-found]
+    IDX,
+    IS_SPACE,
+    LENGTH,
+)
 from spacy.tokens import Doc
 
 if TYPE_CHECKING:
