@@ -179,7 +179,7 @@ def test_two_processes_keep_the_promises_too(folder):
         env={**os.environ, "OMP_NUM_THREADS": "2"},
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=900,
     )
     promises = ["same", "contexts", "stream", "raised", "ignored"]
     assert done.stdout.split() == promises, done.stderr[-3000:]
