@@ -51,10 +51,8 @@ class Writer:
         return gzip.compress(text, mtime=0) if self.is_gzipped else text
 
     def assemble(self, segments: Iterator[bytes], path: Path) -> None:
-        """Write the file that the segments are of."""
-        with path.open("wb") as file:
-            for segment in segments:
-                file.write(segment)
+        """Write the file that the segments are of, if it isn't plain."""
+        raise NotImplementedError
 
     def count(self, path: Path) -> int:
         """How many records a file holds."""

@@ -26,14 +26,20 @@ def ray(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         # It would leave a token in the home of whoever runs the tests.
         patch.setenv("RAY_AUTH_MODE", "disabled")
-        ray.init(
-            num_cpus=3,
-            object_store_memory=100 * 2**20,
-            include_dashboard=False,
-            log_to_driver=False,
+        options = {
+            "num_cpus": 3,
+            "object_store_memory": 100 * 2**20,
+            "include_dashboard": False,
+            "log_to_driver": False,
             # Names of sockets may not be long.
-            _temp_dir=str(tmp_path_factory.mktemp("ray")),
-        )
+            "_temp_dir": str(tmp_path_factory.mktemp("ray")),
+        }
+        try:
+            ray.init(**options)
+        except Exception:
+            # It waits for itself for half a minute, which a busy machine may take.
+            ray.shutdown()
+            ray.init(**options)
         ray.data.DataContext.get_current().enable_progress_bars = False
         yield ray
         ray.shutdown()
