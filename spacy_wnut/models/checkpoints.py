@@ -3,6 +3,7 @@
 import inspect
 from collections import Counter
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +98,12 @@ def accepts(model: Any, argument: str) -> bool:
     """Whether a model of transformers takes an input of this name. Tokenizers say
     what they make, and models don't always want it.
     """
-    return argument in inspect.signature(model.forward).parameters
+    return argument in _arguments(type(model))
+
+
+@lru_cache
+def _arguments(model_class: Any) -> frozenset[str]:
+    return frozenset(inspect.signature(model_class.forward).parameters)
 
 
 def read_vocabulary(tokenizer: Any) -> bytes | None:
