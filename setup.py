@@ -16,6 +16,8 @@ TORCH = [
 ]
 # 1.23 has the operator Attention of ONNX on CPUs.
 ONNX = ["onnxruntime>=1.23", "tokenizers>=0.20"]
+ANNOTATE = ["pyarrow>=17"]
+RAY = [*ANNOTATE, "ray[data]>=2.50"]
 TRAIN = [
     *TORCH,
     *ONNX,
@@ -25,13 +27,19 @@ TRAIN = [
     "onnx>=1.18",
     "seqeval>=1.2.2",
 ]
+DOCS = ["mkdocs-material>=9.5", "mkdocstrings[python]>=0.29"]
 DEV = [
     *TRAIN,
+    *DOCS,
+    *RAY,
     "accelerate>=1.0",
     "hypothesis>=6.100",
     "mypy>=1.11",
+    "pip-audit>=2.7",
     "pytest>=8.0",
+    "pytest-cov>=5.0",
     "ruff>=0.6",
+    "selenium>=4.20",
 ]
 
 setup(
@@ -42,15 +50,23 @@ setup(
     long_description_content_type="text/markdown",
     license="MIT",
     packages=find_packages(include=["spacy_wnut", "spacy_wnut.*"]),
-    package_data={"spacy_wnut": ["py.typed"]},
+    package_data={"spacy_wnut": ["py.typed", "display/assets/*"]},
     python_requires=">=3.10,<3.14",
     # spaCy brings typer, thinc, wasabi, srsly and numpy.
     install_requires=["spacy>=3.8.7,<3.9"],
-    extras_require={"torch": TORCH, "onnx": ONNX, "train": TRAIN, "dev": DEV},
+    extras_require={
+        "torch": TORCH,
+        "onnx": ONNX,
+        "annotate": ANNOTATE,
+        "ray": RAY,
+        "train": TRAIN,
+        "docs": DOCS,
+        "dev": DEV,
+    },
     entry_points={
         "console_scripts": ["spacy-wnut = spacy_wnut.cli:main"],
         "spacy_factories": [
-            "entity_tagger = spacy_wnut.entity_tagger:make_entity_tagger",
+            "entity_tagger = spacy_wnut.factory:make_entity_tagger",
         ],
         "spacy_architectures": [
             "spacy-wnut.TransformerModel.v1 = spacy_wnut.models.transformer_model:create_transformer_model",
@@ -58,8 +74,14 @@ setup(
             "spacy-wnut.OnnxTagger.v1 = spacy_wnut.models.onnx_tagger:create_onnx_tagger",
             "spacy-wnut.TransformerTagger.v1 = spacy_wnut.models.transformer_tagger:create_transformer_tagger",
         ],
+        "spacy_readers": [
+            "spacy-wnut.MixedCorpus.v1 = spacy_wnut.corpus.mixed:create_mixed_reader",
+        ],
         "spacy_scorers": [
             "spacy-wnut.scorer.v1 = spacy_wnut.scoring.scorer:make_scorer",
+        ],
+        "spacy_displacy_colors": [
+            "spacy-wnut.colors.v1 = spacy_wnut.display.colors:make_colors",
         ],
         "thinc_layers": [
             "spacy-wnut.reduce_first.v1 = spacy_wnut.models.reduce_first:reduce_first",

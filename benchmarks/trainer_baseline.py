@@ -5,16 +5,19 @@ The yardstick for `configs/tutorial.cfg`: same encoder, data, seed and recipe
 the same measures as `spacy-wnut evaluate`.
 
     python -m spacy init nlp configs/tutorial.cfg training/start --system.seed 0 \\
-        --paths.train corpus/wnut17/gold/train.spacy --paths.encoder training/wnut17/encoder
+        --paths.train corpus/wnut17/gold/train.spacy --paths.dev corpus/wnut17/gold/dev.spacy \\
+        --paths.encoder training/wnut17/encoder
     python benchmarks/trainer_baseline.py training/wnut17/encoder wnut_17 --seed 0 \\
-        --start training/start
+        --start training/start --out training/wnut17/sweep
+
+It leaves what `spacy-wnut sweep` leaves of a training: OUT/trainer/seed-SEED with
+metrics.json, for `benchmarks/accuracy.py collect`.
 
 With --start the head starts from the very weights that `spacy train` starts from
 with this seed. The tutorial's 426 short steps end before a small encoder has converged,
 so single runs differ widely: compare means over seeds.
 """
 
-import json
 import tempfile
 import time
 from pathlib import Path
@@ -34,9 +37,25 @@ from transformers import (
 
 from spacy_wnut.corpus.sources import load_rows
 from spacy_wnut.files import replacing
-from spacy_wnut.scoring.measures import ScoredPost, all_scores
+from spacy_wnut.scoring.measures import ScoredPost, seqeval_scores
+from spacy_wnut.sweep.metrics import measure, write_metrics
 
 IGNORED = -100
+TUTORIAL = {
+    "learning_rate": 2e-5,
+    "per_device_train_batch_size": 16,
+    "per_device_eval_batch_size": 16,
+    "num_train_epochs": 2,
+    "weight_decay": 0.01,
+    "eval_strategy": "epoch",
+    "save_strategy": "epoch",
+    "save_total_limit": 1,
+    "load_best_model_at_end": True,
+    "metric_for_best_model": "f1",
+    "logging_steps": 50,
+    "report_to": [],
+    "dataloader_pin_memory": False,
+}
 
 
 def main(
@@ -46,15 +65,60 @@ def main(
     start: Annotated[
         Path | None, typer.Option(help="Untrained pipeline to take the head from")
     ] = None,
-    out: Path = Path("metrics"),
+    out: Path = Path("training/sweep"),
 ) -> None:
     """Train the tutorial's recipe and write its scores on dev and test."""
-    with tempfile.TemporaryDirectory() as checkpoints:
-        train(encoder, source, seed, start, out / f"trainer-{seed}", checkpoints)
-
-
-def train(encoder, source, seed, start, folder, checkpoints):
     rows = load_rows(source)
+    name = "trainer" if start else "trainer (head of its own)"
+    folder = out / ("trainer" if start else "trainer-own-head") / f"seed-{seed}"
+    with tempfile.TemporaryDirectory() as checkpoints:
+        trainer, encoded, posts_of = make_trainer(
+            encoder, rows, seed, start, checkpoints
+        )
+        began = time.perf_counter()
+        trainer.train()
+        seconds = time.perf_counter() - began
+        trainer.compute_metrics = None
+        metrics = {
+            "config": name,
+            "encoder": Path(encoder).name,
+            "seed": seed,
+            "device": str(trainer.model.device),
+            "seconds": seconds,
+            "made_of": {},
+            "calibration": None,
+            "rows": [],
+            "posts": {},
+        }
+        splits = {"dev": "validation", "test": "test"}
+
+        def predict(protocol, split):
+            logits = trainer.predict(encoded[splits[split]]).predictions
+            return posts_of(splits[split], logits)
+
+        measure(metrics, predict, surface_forms(rows["train"]), protocols=("gold",))
+        with replacing(folder) as beside:
+            beside.mkdir()
+            write_metrics(beside, metrics)
+    for row in metrics["rows"]:
+        print(row["split"], row["entity"])
+
+
+def surface_forms(rows):
+    """Of the entities of rows, casefolded."""
+    tags = rows.features["ner_tags"].feature.names
+    forms = set()
+    for row in rows:
+        gold = [tags[i] for i in row["ner_tags"]]
+        post = ScoredPost([f"{token} " for token in row["tokens"]], gold, gold)
+        forms |= {post.form(entity).casefold() for entity in post.gold}
+    return forms
+
+
+def make_trainer(encoder, rows, seed, start, checkpoints, **settings):
+    """The tutorial's Trainer on rows, the encoded rows, and what makes scored posts of
+    a split and logits. Settings are those of TrainingArguments to replace.
+    """
     tags = rows["train"].features["ner_tags"].feature.names
     tokenizer = AutoTokenizer.from_pretrained(encoder)
 
@@ -88,57 +152,27 @@ def train(encoder, source, seed, start, folder, checkpoints):
             model.classifier.weight.copy_(torch.from_numpy(head.get_param("W")))
             model.classifier.bias.copy_(torch.from_numpy(head.get_param("b")))
 
-    def score(split, logits):
-        posts = [
+    def posts_of(split, logits):
+        return [
             to_post(row, words, piece_logits, tags)
             for row, words, piece_logits in zip(
                 rows[split], encoded[split]["words"], logits, strict=True
             )
         ]
-        return all_scores(posts)
 
     trainer = Trainer(
         model=model,
         args=TrainingArguments(
-            output_dir=checkpoints,
-            learning_rate=2e-5,
-            per_device_train_batch_size=16,
-            per_device_eval_batch_size=16,
-            num_train_epochs=2,
-            weight_decay=0.01,
-            eval_strategy="epoch",
-            save_strategy="epoch",
-            save_total_limit=1,
-            load_best_model_at_end=True,
-            metric_for_best_model="f1",
-            logging_steps=50,
-            seed=seed,
-            report_to=[],
-            dataloader_pin_memory=False,
+            output_dir=checkpoints, seed=seed, **{**TUTORIAL, **settings}
         ),
         train_dataset=encoded["train"],
         eval_dataset=encoded["validation"],
         processing_class=tokenizer,
         data_collator=DataCollatorForTokenClassification(tokenizer=tokenizer),
         # The tutorial's four numbers.
-        compute_metrics=lambda p: score("validation", p.predictions)["seqeval"],
+        compute_metrics=lambda p: seqeval_scores(posts_of("validation", p.predictions)),
     )
-    began = time.perf_counter()
-    trainer.train()
-    seconds = time.perf_counter() - began
-    trainer.compute_metrics = None
-    with replacing(folder) as beside:
-        beside.mkdir()
-        for name, split in {"dev": "validation", "test": "test"}.items():
-            scores = score(split, trainer.predict(encoded[split]).predictions)
-            print(name, scores["seqeval"])
-            write_json(beside / f"{name}_gold.json", scores)
-        device = str(model.device)
-        write_json(beside / "training.json", {"device": device, "seconds": seconds})
-
-
-def write_json(path, data):
-    path.write_text(json.dumps(data, indent=2) + "\n", encoding="utf8")
+    return trainer, encoded, posts_of
 
 
 def mask_later_pieces(word_ids):

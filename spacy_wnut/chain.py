@@ -147,6 +147,33 @@ def negative_log_likelihood(
     )
 
 
+def soft_negative_log_likelihood(
+    emissions: Floats, lengths: Ints, chain: Chain, targets: Floats
+) -> tuple[Floats, Floats]:
+    """The loss of a batch by what another model expects, and its gradient.
+
+    It is the cross-entropy of the other's distribution over paths q and this one
+    (Hinton et al. 2015, with paths in the place of classes) but for the chain's own
+    scores under q, which q's marginals don't tell and which the emissions have no
+    part in: by the emissions the gradient is exact, marginals less targets.
+
+    targets (Floats3d): Shape (B, L, T), q's probability of each tag at each
+        position. A position of zeros carries no loss.
+    RETURNS (Tuple[Floats1d, Floats3d]): The loss of each sequence in nats, shape
+        (B,), and the gradient of its sum by the emissions, (B, L, T).
+
+    Raises FloatingPointError if no path of a sequence has a finite score.
+    """
+    free = expectations(emissions, lengths, chain)
+    is_known = targets.any(axis=2, keepdims=True)
+    inside = _is_inside(emissions, lengths)[:, :, None]
+    expected = numpy.where(is_known & inside, targets, free.marginals)
+    return (
+        free.log_z - (expected * emissions).sum(axis=(1, 2)),
+        free.marginals - expected,
+    )
+
+
 def viterbi(emissions: Floats, lengths: Ints, chain: Chain) -> Ints:
     """The path with the highest score (Viterbi 1967).
 
@@ -198,7 +225,8 @@ def span_probabilities(
     ends_here = end == lengths[row]
     rest = numpy.where(ends_here, chain.end[last_tag], _log_sum_exp(moves, axis=1))
     # Rounding may end a hair above 1.
-    return numpy.minimum(numpy.exp(scores + rest - log_z[row]), 1.0)
+    probabilities: Floats = numpy.minimum(numpy.exp(scores + rest - log_z[row]), 1.0)
+    return probabilities
 
 
 def _is_inside(emissions: Floats, lengths: Ints) -> Bools:
@@ -211,4 +239,5 @@ def _log_sum_exp(scores: Floats, axis: int) -> Floats:
     highest = numpy.where(numpy.isfinite(highest), highest, 0.0)
     with numpy.errstate(divide="ignore"):
         total = numpy.log(numpy.exp(scores - highest).sum(axis=axis))
-    return total + numpy.squeeze(highest, axis=axis)
+    sums: Floats = total + numpy.squeeze(highest, axis=axis)
+    return sums

@@ -6,12 +6,24 @@ from typing import NamedTuple
 import numpy
 
 from .batching import batch_by_length
-from .chain import Bools, Chain, Floats, Ints, span_probabilities, viterbi
+from .chain import (
+    Bools,
+    Chain,
+    Floats,
+    Ints,
+    expectations,
+    span_probabilities,
+    viterbi,
+)
 from .labels import LabelScheme
 
 # Cells of (words x tags x tags) that are in memory at a time stay under some
 # 100 MB with this many padded words, whatever a batch of docs holds.
 MAX_PADDED_WORDS = 32_768
+
+# What stands on the best path is possible, though the probability of a span of
+# hundreds of words may be smaller than any number.
+SMALLEST = float(numpy.finfo(numpy.float64).tiny)
 
 
 class Emitted(NamedTuple):
@@ -135,19 +147,45 @@ def decode(emitted: Emitted, bias: float = 0.0, temperature: float = 1.0) -> Dec
                     layout.words[rows[row, start]],
                     layout.words[rows[row, end - 1]] + 1,
                     (begin - 1) // 2,
-                    span_probabilities(
-                        scores / temperature, doc_lengths, cooled, spans
+                    numpy.maximum(
+                        span_probabilities(
+                            scores / temperature, doc_lengths, cooled, spans
+                        ),
+                        SMALLEST,
                     ),
                 )
             )
     if not found:
         none = numpy.zeros(0, dtype=numpy.int64)
         return Decoded(none, none, none, none, numpy.zeros(0))
-    together = Decoded(
-        *(numpy.concatenate(field) for field in zip(*found, strict=True))
+    together = Decoded._make(
+        numpy.concatenate(field) for field in zip(*found, strict=True)
     )
     order = numpy.lexsort((together.starts, together.docs))
-    return Decoded(*(field[order] for field in together))
+    return Decoded._make(field[order] for field in together)
+
+
+def tag_probabilities(
+    emitted: Emitted, bias: float = 0.0, temperature: float = 1.0
+) -> Floats:
+    """The probability of each tag at each word, over all paths of the chain.
+
+    emitted (Emitted): The emissions and what belongs to them. What is barred plays
+        no part.
+    bias, temperature (float): As for `decode`.
+    RETURNS (Floats2d): A row a word, shape (sum of lengths, T); zeros where the word
+        has no piece of its own.
+    """
+    emissions = emitted.emissions.astype(numpy.float64)
+    layout = Layout.of(emissions, emitted.lengths)
+    emissions[:, 1:] += bias
+    cooled = Chain(*(scores / temperature for scores in emitted.chain))
+    probabilities = numpy.zeros_like(emissions)
+    for _, lengths, rows in layout.batches():
+        marginals = expectations(emissions[rows] / temperature, lengths, cooled)[1]
+        inside = numpy.arange(rows.shape[1]) < lengths[:, None]
+        probabilities[rows[inside]] = marginals[inside]
+    return probabilities
 
 
 def _find_spans(tags: Ints) -> Ints:

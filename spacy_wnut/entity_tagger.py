@@ -1,123 +1,34 @@
 """The component: entities with their probabilities, from any model of emissions."""
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any, cast
 
 import numpy
-from spacy.attrs import ENT_IOB, ENT_TYPE
+from spacy.attrs import (  # type: ignore[import-not-found]
+    ENT_IOB,
+    ENT_TYPE,
+)
 from spacy.errors import Errors
 from spacy.language import Language
-from spacy.pipeline.trainable_pipe import TrainablePipe
+from spacy.pipeline.trainable_pipe import (  # type: ignore[import-not-found]
+    TrainablePipe,
+)
 from spacy.tokens import Doc, Span, SpanGroup
 from spacy.training import Example, validate_examples
 from spacy.vocab import Vocab
-from thinc.api import Config, Model, Optimizer, set_dropout_rate
+from thinc.api import Model, Optimizer, set_dropout_rate
 from thinc.types import Floats2d
 
-from .chain import Bools, Chain, Floats, negative_log_likelihood
-from .decoding import Decoded, Emitted, Layout, decode, legal_chain
+from .chain import Bools, Chain
+from .decoding import Decoded, Emitted, decode, legal_chain
 from .errors import WnutError
-from .gold import allowed_tags
 from .labels import LabelScheme
+from .loss import batch_loss
 from .models.linear_chain import add_gradient, get_chain, with_linear_chain
 
 CONFIDENCE = "confidence"
-
-DEFAULT_CONFIG_STR = """
-[entity_tagger]
-transitions = "learned"
-threshold = 0.0
-temperature = 1.0
-bias = 0.0
-overwrite = false
-spans_key = "wnut"
-
-[entity_tagger.model]
-@architectures = "spacy-wnut.TransformerTagger.v1"
-nO = null
-
-[entity_tagger.model.tok2vec]
-@architectures = "spacy-transformers.TransformerListener.v1"
-grad_factor = 1.0
-upstream = "*"
-
-[entity_tagger.model.tok2vec.pooling]
-@layers = "spacy-wnut.reduce_first.v1"
-
-[entity_tagger.scorer]
-@scorers = "spacy-wnut.scorer.v1"
-"""
-
-DEFAULT_CONFIG = Config().from_str(DEFAULT_CONFIG_STR)
-
-
-@Language.factory(
-    "entity_tagger",
-    assigns=[
-        "doc.ents",
-        "doc.spans",
-        "token.ent_iob",
-        "token.ent_type",
-        f"span._.{CONFIDENCE}",
-    ],
-    default_config=DEFAULT_CONFIG["entity_tagger"],
-    default_score_weights={
-        "ents_f": 1.0,
-        "ents_p": 0.0,
-        "ents_r": 0.0,
-        "ents_acc": 0.0,
-        "ents_surface_f": 0.0,
-        "ents_per_type": None,
-    },
-)
-def make_entity_tagger(
-    nlp: Language,
-    name: str,
-    model: Model[list[Doc], list[Floats2d]],
-    transitions: str,
-    threshold: float,
-    temperature: float,
-    bias: float,
-    overwrite: bool,
-    spans_key: str,
-    scorer: Callable[..., dict[str, Any]] | None,
-) -> "EntityTagger":
-    """Construct an EntityTagger.
-
-    model (Model[List[Doc], List[Floats2d]]): The emissions: for each doc a row
-        a word and a column a BIO tag. A row of zeros says that the word has
-        nothing to be seen (white space); it never starts or ends an entity.
-    transitions (str): "learned" trains a linear-chain CRF, "constrained" trains
-        cross-entropy a word. Both decode legal BIO sequences only.
-    threshold (float): Entities with a lower confidence are left out.
-    temperature (float): What the scores of the chain are divided by before they
-        become confidences, from 0.001 to 1000; 1 leaves them as trained. Above 1 they are
-        less sure, below surer. The entities found stay the same. Training
-        doesn't know it: `spacy-wnut calibrate` fits it afterwards.
-    bias (float): What is added to the scores of all tags but O in decoding, in
-        nats. Above 0 it finds more entities, below fewer. Training doesn't know
-        it either.
-    overwrite (bool): Whether to replace entities that an earlier pipe set. If
-        not, they stay, and new ones are found around them.
-    spans_key (str): The key of `doc.spans` to save the entities under, with
-        their confidences in `attrs["scores"]`.
-    scorer (Optional[Callable]): The scoring method.
-    """
-    return EntityTagger(
-        nlp.vocab,
-        model,
-        name,
-        transitions=transitions,
-        threshold=threshold,
-        temperature=temperature,
-        bias=bias,
-        overwrite=overwrite,
-        spans_key=spans_key,
-        scorer=scorer,
-    )
 
 
 def install_extensions() -> None:
@@ -126,10 +37,11 @@ def install_extensions() -> None:
         Span.set_extension(CONFIDENCE, default=None)
 
 
-class EntityTagger(TrainablePipe):
+# Cython without a stub: what it is made from is unknown to mypy.
+class EntityTagger(TrainablePipe):  # type: ignore[misc]
     """Named entities with exact confidences, decoded by a linear chain.
 
-    The settings are described at `make_entity_tagger`.
+    The settings are described at `spacy_wnut.factory.make_entity_tagger`.
 
     Example:
         >>> nlp = spacy.load("en_wnut_ner")
@@ -151,10 +63,10 @@ class EntityTagger(TrainablePipe):
         spans_key: str = "wnut",
         scorer: Callable[..., dict[str, Any]] | None = None,
     ) -> None:
-        if transitions not in ("learned", "constrained"):
-            raise ValueError(
-                f'transitions has to be "learned" or "constrained", got {transitions!r}'
-            )
+        _check_transitions(transitions)
+        # It is the name of a folder, in a pipeline's.
+        if name in ("", ".", "..") or {"/", "\\"} & set(name):
+            raise ValueError(f"{name!r} can't be the name of a component: it is a path")
         self.vocab = vocab
         self.model = with_linear_chain(model)
         self.name = name
@@ -318,7 +230,8 @@ class EntityTagger(TrainablePipe):
             group = SpanGroup(doc, name=self.cfg["spans_key"], spans=ents)
             group.attrs["scores"] = numpy.asarray(confidences)
             doc.spans[self.cfg["spans_key"]] = group
-            if self.cfg["overwrite"] or not (preset := _preset(doc)).any():
+            preset: Any = _preset(doc)
+            if self.cfg["overwrite"] or not preset.any():
                 doc.set_ents(ents)
             else:
                 types = doc.to_array([ENT_TYPE]).reshape(-1)
@@ -369,7 +282,9 @@ class EntityTagger(TrainablePipe):
         """The loss of a batch in nats a word, and its gradient.
 
         With learned transitions it is the negative log-likelihood of the linear
-        chain, with constrained ones the cross-entropy a word.
+        chain, with constrained ones the cross-entropy a word. Examples with soft
+        labels (`pseudo-label` makes them) give it by what their teachers expect, and
+        leave the chain's scores to the others.
 
         examples (Iterable[Example]): The examples.
         scores (List[Floats2d]): Their emissions.
@@ -380,102 +295,93 @@ class EntityTagger(TrainablePipe):
         ops = self.model.ops
         lengths = numpy.asarray([len(eg.predicted) for eg in examples])
         flat = ops.to_numpy(ops.xp.concatenate(scores)).astype(numpy.float64)
-        layout = Layout.of(flat, lengths)
         # The legal moves are part of the model only if it is a chain: summing
         # over legal paths alone is what makes the CRF's likelihood one.
         chain = Chain.zeros(flat.shape[1])
         if self.cfg["transitions"] == "learned":
             chain = legal_chain(self.scheme) + self._chain
-        allowed = self._allowed(examples, flat, lengths)
-        total, d_flat = 0.0, numpy.zeros_like(flat)
-        d_chain = Chain.zeros(flat.shape[1])
-        for _, doc_lengths, rows in layout.batches():
-            loss, d_scores, d_moves = negative_log_likelihood(
-                flat[rows], doc_lengths, chain, allowed[rows]
-            )
-            total += float(loss.sum())
-            numpy.add.at(d_flat, rows, d_scores)
-            d_chain = d_chain + d_moves
-        n_words = max(len(layout.rows), 1)
-        d_chain = Chain(*(d / n_words for d in d_chain))
-        d_emissions = ops.asarray(d_flat / n_words, dtype="f")
+        loss, d_flat, d_chain = batch_loss(examples, self.scheme, flat, lengths, chain)
         ends = numpy.cumsum(lengths)[:-1].tolist()
-        return total / n_words, (ops.xp.split(d_emissions, ends), d_chain)
-
-    def from_bytes(
-        self, bytes_data: bytes, *, exclude: Iterable[str] = ()
-    ) -> "EntityTagger":
-        """Load the pipe from a bytestring.
-
-        bytes_data (bytes): What `to_bytes` gave.
-        exclude (Iterable[str]): Names of fields to leave out.
-
-        Raises ValueError if it is damaged, or its model has other tags.
-        """
-        with self._loading("what was given"):
-            super().from_bytes(bytes_data, exclude=exclude)
-        self._check_tags()
-        return self
+        d_emissions = cast(Any, ops).asarray(d_flat, dtype="f")
+        return loss, (ops.xp.split(d_emissions, ends), d_chain)
 
     def from_disk(
         self, path: str | Path, *, exclude: Iterable[str] = ()
     ) -> "EntityTagger":
-        """Load the pipe from disk.
+        """Load the pipe from a folder.
 
-        path (Union[str, Path]): Its folder.
-        exclude (Iterable[str]): Names of fields to leave out.
+        path (Union[str, Path]): What `to_disk` wrote.
+        exclude (Iterable[str]): What to leave out of "cfg", "model" and "vocab".
+        RETURNS (EntityTagger): The pipe itself.
 
-        Raises ValueError if it is damaged, or its model has other tags.
+        Raises ValueError, with the file, for one that is damaged or of another pipe.
         """
-        with self._loading(str(path)):
-            super().from_disk(path, exclude=exclude)
-        self._check_tags()
+        return self._load(super().from_disk, path, exclude, f"{path}/")
+
+    def from_bytes(
+        self, bytes_data: bytes, *, exclude: Iterable[str] = ()
+    ) -> "EntityTagger":
+        """Load the pipe from what `to_bytes` gave.
+
+        bytes_data (bytes): The stored pipe.
+        exclude (Iterable[str]): What to leave out of "cfg", "model" and "vocab".
+        RETURNS (EntityTagger): The pipe itself.
+
+        Raises ValueError, with the part, for one that is damaged or of another pipe.
+        """
+        return self._load(super().from_bytes, bytes_data, exclude, "")
+
+    def _load(
+        self,
+        load: Callable[..., Any],
+        source: Any,
+        exclude: Iterable[str],
+        folder: str,
+    ) -> "EntityTagger":
+        skipped = set(exclude)
+        for part in ("cfg", "vocab", "model"):
+            if part in skipped:
+                continue
+            try:
+                load(source, exclude=[*skipped, *({"cfg", "vocab", "model"} - {part})])
+                self._check_loaded(part)
+            except FileNotFoundError:
+                raise
+            # A type of its own for all that msgpack, JSON and thinc find wrong.
+            except Exception as err:
+                raise WnutError(
+                    f"{folder}{part} of the component {self.name!r} is damaged or of "
+                    f"another pipeline: {str(err).strip() or type(err).__name__}"
+                ) from err
         return self
 
-    @contextmanager
-    def _loading(self, source: str) -> Iterator[None]:
-        try:
-            yield
-        except WnutError:
-            raise
-        # What msgpack raises is of many types, and its messages name no file.
-        except (ValueError, TypeError, KeyError, IndexError) as err:
-            raise WnutError(
-                f"{source} can't be loaded as {self.name!r}: {err}. If it was made for "
-                "this pipeline it is damaged: install or train it again"
-            ) from err
-
-    def _check_tags(self) -> None:
-        """Raises WnutError if the model's tags aren't those of the entity types."""
+    def _check_loaded(self, part: str) -> None:
+        if part == "cfg":
+            # Values go the way that settings go.
+            LabelScheme(tuple(self.cfg["labels"]))
+            for name in ("threshold", "temperature", "bias"):
+                setattr(self, name, self.cfg[name])
+            _check_transitions(self.cfg["transitions"])
         emissions, tags = self.model.layers[0], self.scheme.tags
-        if not emissions.has_dim("nO") or not self.labels:
-            return
-        found = tags
-        if "get_tags" in emissions.attrs:
+        if part == "model" and "get_tags" in emissions.attrs:
             found = emissions.attrs["get_tags"](emissions)
-        elif emissions.get_dim("nO") != len(tags):
-            found = (f"{emissions.get_dim('nO')} of them",)
-        if found != tags:
-            raise WnutError(
-                f"the model of {self.name!r} is for other entity types: its tags are "
-                f"{', '.join(found)}, and those of the types are {', '.join(tags)}. "
-                "Both have to come from one pipeline"
-            )
+            if found != tags:
+                raise ValueError(
+                    f"its tags are {', '.join(found)}, and those of the labels are "
+                    f"{', '.join(tags)}"
+                )
+        if part == "model" and self.model.has_dim("nO"):
+            n_tags, given = len(tags), self.model.get_dim("nO")
+            chain = [scores.shape for scores in self._chain]
+            if given != n_tags or chain != [(n_tags, n_tags), (n_tags,), (n_tags,)]:
+                raise ValueError(
+                    f"it is a model of {given} tags, and the labels have {n_tags}: "
+                    f"{', '.join(self.labels)}"
+                )
 
     @property
     def _chain(self) -> Chain:
         return get_chain(self.model)
-
-    def _allowed(self, examples: list[Example], flat: Floats, lengths: Any) -> Bools:
-        allowed = numpy.ones(flat.shape, dtype=bool)
-        has_pieces = flat.any(axis=1)
-        scheme, start = self.scheme, 0
-        for example, length in zip(examples, lengths, strict=True):
-            rows = numpy.arange(start, start + length)
-            seen = has_pieces[rows]
-            allowed[rows[seen]] = allowed_tags(example, scheme, seen)
-            start += length
-        return allowed
 
     def _check_labels(self, examples: list[Example]) -> None:
         unknown = set(_entity_types(examples)) - set(self.labels)
@@ -485,6 +391,13 @@ class EntityTagger(TrainablePipe):
                 f"was initialized with {', '.join(self.labels)}. Add them to the "
                 "labels of [initialize.components] or initialize with all the data"
             )
+
+
+def _check_transitions(transitions: Any) -> None:
+    if transitions not in ("learned", "constrained"):
+        raise ValueError(
+            f'transitions has to be "learned" or "constrained", got {transitions!r}'
+        )
 
 
 def _entity_types(examples: Iterable[Example]) -> Iterator[str]:

@@ -1,12 +1,64 @@
-"""From annotated examples to the tags that training admits at each word."""
+"""From annotated examples to the tags that training admits at each word, and from
+softly labelled ones to how probable each tag is.
+"""
+
+from typing import Any
 
 import numpy
+from spacy.tokens import Doc
 from spacy.training import Example
 
-from .chain import Bools
+from .chain import Bools, Floats
 from .labels import OUTSIDE, LabelScheme, split_tag
 
 MISSING = None
+
+# Where a doc holds the soft labels that other models gave it, in `doc.user_data`.
+SOFT_LABELS = "spacy_wnut_soft_labels"
+
+
+def set_soft_labels(doc: Doc, scheme: LabelScheme, probabilities: Floats) -> None:
+    """Store how probable each tag is at each word of a doc. A `DocBin` keeps it with
+    `store_user_data=True`, in half precision.
+
+    probabilities (Floats2d): Shape (words, tags). A row of zeros tells nothing.
+    """
+    doc.user_data[SOFT_LABELS] = {
+        "types": list(scheme.types),
+        "probabilities": probabilities.astype(numpy.float16),
+    }
+
+
+def soft_targets(example: Example, scheme: LabelScheme) -> Floats | None:
+    """The soft labels of an example's reference, for each word of the predicted doc.
+
+    RETURNS (Optional[Floats2d]): Shape (words, tags), each row a distribution, or
+        zeros where a word stands for none or several of the reference. None if the
+        reference has no soft labels.
+
+    Raises ValueError if they are of other entity types.
+    """
+    stored: dict[str, Any] | None = example.reference.user_data.get(SOFT_LABELS)
+    if stored is None:
+        return None
+    if tuple(stored["types"]) != scheme.types:
+        raise ValueError(
+            f"the soft labels are of the types {', '.join(stored['types'])}, but the "
+            f"component has {', '.join(scheme.types)}. Label the posts with teachers "
+            "of the same types in the same order"
+        )
+    given = stored["probabilities"].astype(numpy.float64)
+    sums = given.sum(axis=1, keepdims=True)
+    given = numpy.divide(given, sums, out=numpy.zeros_like(given), where=sums > 0)
+    targets = numpy.zeros((len(example.predicted), len(scheme.tags)))
+    words = example.alignment.y2x
+    is_own = numpy.asarray(example.alignment.x2y.lengths) == 1
+    for row, (first, count) in enumerate(
+        zip(numpy.cumsum(words.lengths) - words.lengths, words.lengths, strict=True)
+    ):
+        if count == 1 and is_own[words.data[first]]:
+            targets[words.data[first]] = given[row]
+    return targets
 
 
 def allowed_tags(example: Example, scheme: LabelScheme, has_pieces: Bools) -> Bools:

@@ -1,6 +1,7 @@
 """From a trained pipeline to wheels, and the proof that they install."""
 
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -9,11 +10,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import srsly
+import srsly  # type: ignore[import-untyped]
 from spacy.cli.package import package as build_package
 from thinc.api import Config
 
 from .about import __version__
+from .card import pipeline_card
 from .errors import WnutError
 from .files import replacing
 
@@ -32,14 +34,16 @@ META: dict[str, Any] = {
         "Named entities in posts, comments and chat, with the exact probability of "
         "each as `span._.confidence`."
     ),
-    "sources": [
-        {
-            "name": "WNUT 17: novel and emerging entities",
-            "url": "https://github.com/leondz/emerging_entities_17",
-            "author": "Derczynski, Nichols, van Erp, Limsopatham",
-            "license": "CC BY 4.0",
-        }
-    ],
+}
+
+# What the figures of a card are of, if the pipeline was trained on it.
+WNUT_17 = {
+    "name": "WNUT 17: novel and emerging entities",
+    "url": "https://github.com/leondz/emerging_entities_17",
+    "author": "Derczynski, Nichols, van Erp, Limsopatham",
+    "license": "CC BY 4.0",
+    # Its id on the hub.
+    "dataset": "wnut_17",
 }
 
 TRY_IT = """
@@ -65,6 +69,7 @@ def package_pipeline(
     encoder: str,
     license_file: Path,
     metrics: Sequence[Path],
+    data: str = "wnut_17",
 ) -> Path:
     """Build the wheel of a trained pipeline.
 
@@ -75,7 +80,10 @@ def package_pipeline(
     encoder (str): The encoder it was trained from, for the sources.
     license_file (Path): The licence to put in.
     metrics (Sequence[Path]): What `spacy-wnut evaluate --json` measured. A file
-        goes by its name without suffix in the performance of meta.json.
+        goes by its name without suffix in the performance of meta.json. They make
+        the figures of the model card, README.md, too.
+    data (str): The data it was trained on, for the sources: WNUT 17 by one of its
+        names, or other data's folder or id.
     RETURNS (Path): The wheel.
 
     Raises WnutError if the pipeline or one of the files isn't there, or the wheel
@@ -91,13 +99,16 @@ def package_pipeline(
             raise WnutError(f"there is no file {path} to put into the package")
     meta = {**srsly.read_json(model_dir / "meta.json"), **META}
     meta.update(name=name, version=version, requirements=requirements(model_dir))
-    meta["sources"] = [*META["sources"], {"name": f"encoder {Path(encoder).name}"}]
+    meta["sources"] = [_source(data), {"name": f"encoder {Path(encoder).name}"}]
     meta["performance"] = _performance(metrics)
     with tempfile.TemporaryDirectory() as scratch:
         source = Path(scratch) / "model"
         shutil.copytree(model_dir, source)
         shutil.copy(license_file, source / "LICENSE")
         srsly.write_json(source / "meta.json", meta)
+        # spaCy would write one of its own.
+        if not (source / "README.md").exists():
+            (source / "README.md").write_text(pipeline_card(meta), encoding="utf8")
         build_package(source, Path(scratch), create_sdist=False, create_wheel=True)
         built = list(Path(scratch).glob("*/dist/*.whl"))
         if len(built) != 1:
@@ -169,6 +180,12 @@ def _run(command: list[str], cwd: str | None = None) -> str:
     if result.returncode != 0:
         raise WnutError(f"{' '.join(command[1:4])} failed: {result.stderr.strip()}")
     return result.stdout
+
+
+def _source(data: str) -> dict[str, str]:
+    name = Path(data).name
+    is_wnut_17 = re.sub("[^a-z0-9]", "", name.lower()) == "wnut17"
+    return WNUT_17 if is_wnut_17 else {"name": name}
 
 
 def _performance(metrics: Sequence[Path]) -> dict[str, Any]:

@@ -1,7 +1,10 @@
 """A tiny random encoder, and pipelines on it that know a few posts by heart."""
 
 import os
-from collections.abc import Callable
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,7 @@ from spacy.training import Example
 from spacy.util import fix_random_seed
 
 from spacy_wnut.corpus.conll import read_conll
+from spacy_wnut.packaging import SENTENCE, TRY_IT
 
 # Threads only get in each other's way on tensors this small. Set before torch
 # is imported, so that processes started by tests have it too.
@@ -177,6 +181,52 @@ def int8_folder(
 def nlp(trained_folder: Path) -> Language:
     """A pipeline that knows the posts, for one test alone."""
     return spacy.load(trained_folder)
+
+
+@pytest.fixture
+def hub_cache(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Path]]:
+    """The hub's cache, empty, and no way to the hub. Adds a model by its id, with one
+    commit of zeros: the folder to fill.
+    """
+    import huggingface_hub
+
+    # It may be large, and pytest's tmp_path is kept for three runs.
+    with tempfile.TemporaryDirectory() as cache:
+        monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", cache)
+        monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+
+        def add(name: str) -> Path:
+            repository = Path(cache) / f"models--{name.replace('/', '--')}"
+            (repository / "refs").mkdir(parents=True)
+            (repository / "refs" / "main").write_text("0" * 40)
+            folder = repository / "snapshots" / ("0" * 40)
+            folder.mkdir(parents=True)
+            return folder
+
+        yield add
+
+
+@pytest.fixture(scope="session")
+def try_wheel() -> Callable[[Path, str, Path], list[list[str]]]:
+    """Installs a pipeline's wheel under a folder and loads it by its name, without the
+    hub: text, type and confidence of the entities it finds.
+    """
+
+    def run(wheel: Path, name: str, folder: Path) -> list[list[str]]:
+        site = folder / "site"
+        install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
+        subprocess.run([*install, "--target", site, wheel], check=True)
+        done = subprocess.run(
+            [sys.executable, "-c", TRY_IT, name, SENTENCE],
+            env={**os.environ, "PYTHONPATH": str(site), "HF_HUB_OFFLINE": "1"},
+            capture_output=True,
+            text=True,
+            cwd=folder,
+        )
+        assert done.returncode == 0, done.stderr
+        return [line.split("\t") for line in done.stdout.splitlines()]
+
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ from spacy_wnut.chain import (
     Chain,
     expectations,
     negative_log_likelihood,
+    soft_negative_log_likelihood,
     span_probabilities,
     viterbi,
 )
@@ -158,6 +159,54 @@ def test_gradients_are_finite_differences(batch):
             values[at] = value
             # A move at minus infinity stays there: no gradient.
             assert_allclose(gradient[at], (above - below) / (2 * step), atol=1e-8)
+
+
+@pytest.fixture
+def targets():
+    targets = numpy.random.default_rng(5).dirichlet(numpy.ones(N_TAGS), size=(5, 4))
+    # Nothing is known of the fourth sequence's second position.
+    targets[3, 1] = 0
+    return targets
+
+
+def test_soft_gradients_are_finite_differences(batch, targets):
+    emissions, chain, _ = batch
+    _, gradient = soft_negative_log_likelihood(emissions, LENGTHS, chain, targets)
+    known = targets[:3]
+
+    def loss():
+        return soft_negative_log_likelihood(emissions[:3], LENGTHS[:3], chain, known)[
+            0
+        ].sum()
+
+    step = 1e-5
+    for at in numpy.ndindex(known.shape):
+        value = emissions[at]
+        emissions[at] = value + step
+        above = loss()
+        emissions[at] = value - step
+        below = loss()
+        emissions[at] = value
+        inside = at[1] < LENGTHS[at[0]]
+        expected = (above - below) / (2 * step)
+        assert_allclose(gradient[at], expected if inside else 0, atol=1e-8)
+    assert not gradient[3, 1].any() and gradient[3, 0].any()
+
+
+def test_certain_soft_labels_are_hard_ones_but_for_the_chain(batch):
+    emissions, chain, _ = batch
+    tags = viterbi(emissions, LENGTHS, chain)
+    one_hot = numpy.eye(N_TAGS)[tags]
+    losses, gradient = soft_negative_log_likelihood(emissions, LENGTHS, chain, one_hot)
+    hard, d_hard, _ = negative_log_likelihood(
+        emissions, LENGTHS, chain, one_hot.astype(bool)
+    )
+    for row, length in enumerate(LENGTHS):
+        path = tags[row, :length]
+        moves = chain.transitions[path[:-1], path[1:]].sum()
+        of_chain = chain.start[path[0]] + moves + chain.end[path[-1]]
+        assert_allclose(losses[row], hard[row] + of_chain)
+        assert_allclose(gradient[row, :length], d_hard[row, :length], atol=1e-12)
 
 
 def test_independent_positions_give_cross_entropy():

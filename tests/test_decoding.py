@@ -8,7 +8,13 @@ from numpy.testing import assert_allclose
 
 from spacy_wnut import decoding
 from spacy_wnut.chain import Chain
-from spacy_wnut.decoding import Emitted, Layout, decode, legal_chain
+from spacy_wnut.decoding import (
+    Emitted,
+    Layout,
+    decode,
+    legal_chain,
+    tag_probabilities,
+)
 from spacy_wnut.labels import LabelScheme, entities_to_tags, tags_to_entities
 
 SCHEME = LabelScheme(("a", "b"))
@@ -276,3 +282,40 @@ def test_legal_chain_bars_illegal_moves_and_nothing_else():
     assert [TAGS[i] for i in numpy.flatnonzero(chain.start == 0)] == ["O", "B-a", "B-b"]
     assert (chain.start[chain.start != 0] == -numpy.inf).all()
     assert not chain.end.any()
+
+
+@settings(deadline=None, max_examples=40)
+@given(small, seeds, st.floats(-3, 3), st.floats(0.3, 5))
+def test_tag_probabilities_are_sums_over_all_paths(kinds, seed, bias, temperature):
+    kinds = [kind.replace("x", "w").replace("-", "_") for kind in kinds]
+    chain, emissions = make_chain(seed), make_docs(kinds, seed)
+    flat = numpy.concatenate([numpy.zeros((0, N_TAGS)), *emissions])
+    lengths = numpy.asarray([len(kind) for kind in kinds], dtype=numpy.int64)
+    found = tag_probabilities(Emitted(flat, lengths, chain), bias, temperature)
+    expected = numpy.zeros_like(flat)
+    for kind, values, end in zip(kinds, emissions, lengths.cumsum(), strict=True):
+        words = [i for i, char in enumerate(kind) if char != "_"]
+        paths = [p for p in product(range(N_TAGS), repeat=len(words)) if is_legal(p)]
+        scores = []
+        for path in paths if words else []:
+            score = chain.start[path[0]] + chain.end[path[-1]]
+            score += sum(values[i, tag] for i, tag in zip(words, path, strict=True))
+            score += sum(chain.transitions[a, b] for a, b in pairwise(path))
+            scores.append((score + bias * sum(t != 0 for t in path)) / temperature)
+        log_z = numpy.logaddexp.reduce(scores) if scores else 0.0
+        for path, score in zip(paths, scores, strict=bool(words)):
+            for i, tag in zip(words, path, strict=True):
+                expected[end - len(kind) + i, tag] += numpy.exp(score - log_z)
+    assert_allclose(found, expected, atol=1e-9)
+
+
+def test_confidence_of_what_is_found_is_never_zero():
+    words = 1000
+    emissions = numpy.zeros((words, N_TAGS))
+    emissions[:, 0] = -0.01
+    emissions[0, 1], emissions[1:, 2] = 0.01, 0.01
+    lengths = numpy.asarray([words])
+    found = decode(Emitted(emissions, lengths, legal_chain(SCHEME)), temperature=1000)
+    assert (found.starts.tolist(), found.ends.tolist()) == ([0], [words])
+    # One of more than 3 ** 1000 paths, none of which is much more probable.
+    assert 0 < found.confidences[0] < 1e-300

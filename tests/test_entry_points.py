@@ -32,6 +32,7 @@ REGISTRIES = {
     "spacy_callbacks": spacy.registry.callbacks,
     "spacy_augmenters": spacy.registry.augmenters,
     "spacy_loggers": spacy.registry.loggers,
+    "spacy_displacy_colors": spacy.registry.displacy_colors,
     "spacy_misc": spacy.registry.misc,
     "spacy_readers": spacy.registry.readers,
     "thinc_layers": spacy.registry.layers,

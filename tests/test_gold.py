@@ -1,10 +1,10 @@
 import numpy
 import pytest
 import spacy
-from spacy.tokens import Doc
+from spacy.tokens import Doc, DocBin
 from spacy.training import Example
 
-from spacy_wnut.gold import allowed_tags
+from spacy_wnut.gold import allowed_tags, set_soft_labels, soft_targets
 from spacy_wnut.labels import LabelScheme
 
 NLP = spacy.blank("en")
@@ -115,3 +115,48 @@ def test_words_that_cross_the_end_of_an_entity_admit_every_tag():
 def test_an_entity_of_another_scheme_is_an_error():
     with pytest.raises(KeyError, match="B-c"):
         admitted(make_example(["s"], ["B-c"]))
+
+
+def softly_labelled(words, predicted):
+    """Row i has all its probability but a tenth on tag i."""
+    example = retokenized(words, None, predicted)
+    probabilities = numpy.full((len(words), len(SCHEME.tags)), 0.1 / 4)
+    probabilities[numpy.arange(len(words)), numpy.arange(len(words))] = 0.9
+    set_soft_labels(example.reference, SCHEME, probabilities)
+    return example, probabilities
+
+
+def test_soft_labels_survive_a_docbin():
+    example, probabilities = softly_labelled(["s ", "t ", "u"], ["s ", "t ", "u"])
+    docbin = DocBin(store_user_data=True, docs=[example.reference])
+    [doc] = DocBin().from_bytes(docbin.to_bytes()).get_docs(NLP.vocab)
+    targets = soft_targets(Example(example.predicted, doc), SCHEME)
+    numpy.testing.assert_allclose(targets, probabilities, atol=1e-3)
+    numpy.testing.assert_allclose(targets.sum(axis=1), 1, atol=1e-12)
+
+
+def test_soft_labels_go_to_words_that_are_the_same_and_to_no_others():
+    example, probabilities = softly_labelled(
+        ["s ", "tu ", "v", "w"], ["s ", "t", "u ", "vw"]
+    )
+    targets = soft_targets(example, SCHEME)
+    numpy.testing.assert_allclose(targets[0], probabilities[0], atol=1e-3)
+    assert not targets[1:].any()
+
+
+def test_words_of_which_nothing_is_known_stay_so():
+    example, probabilities = softly_labelled(["s ", "t"], ["s ", "t"])
+    probabilities[0] = 0
+    set_soft_labels(example.reference, SCHEME, probabilities)
+    targets = soft_targets(example, SCHEME)
+    assert not targets[0].any() and targets[1].any()
+
+
+def test_without_soft_labels_there_are_none():
+    assert soft_targets(make_example(["s"], ["B-a"]), SCHEME) is None
+
+
+def test_soft_labels_of_other_types_are_refused():
+    example, _ = softly_labelled(["s ", "t"], ["s ", "t"])
+    with pytest.raises(ValueError, match="soft labels are of the types a, b, but"):
+        soft_targets(example, LabelScheme(("b", "a")))

@@ -19,9 +19,15 @@ HEAVY = {
     "tokenizers",
     "spacy_transformers",
     "seqeval",
+    "pyarrow",
+    "ray",
 }
 HEAVY_AT_HOME = {
+    "annotation/ray_engine.py": {"pyarrow", "ray"},
+    "annotation/ray_files.py": {"pyarrow"},
+    "annotation/tables.py": {"pyarrow"},
     "models/encoder_shim.py": {"torch", "spacy_transformers", "transformers"},
+    "models/stored_encoder.py": {"torch", "spacy_transformers", "transformers"},
     "models/transformer_model.py": {"torch", "spacy_transformers", "transformers"},
 }
 
@@ -39,8 +45,11 @@ ROOMS = {
     "gold": {"chain", "labels"},
     "corpus": {"labels", "errors", "files"},
     "models": {"batching", "chain", "errors", "files"},
-    "scoring": {"labels", "errors", "files", "corpus"},
-    "entity_tagger": {"chain", "decoding", "errors", "gold", "labels", "models"},
+    "integrity": {"errors"},
+    "scoring": {"labels", "errors", "files", "corpus", "integrity"},
+    "loss": {"chain", "decoding", "gold", "labels"},
+    "entity_tagger": {"chain", "decoding", "errors", "labels", "loss", "models"},
+    "factory": {"entity_tagger"},
     "calibration": {
         "chain",
         "decoding",
@@ -49,9 +58,11 @@ ROOMS = {
         "files",
         "scoring",
     },
+    "display": {"about", "errors", "files", "labels", "scoring"},
     "bridge": {
         "about",
         "calibration",
+        "card",
         "chain",
         "decoding",
         "entity_tagger",
@@ -61,7 +72,21 @@ ROOMS = {
         "models",
         "scoring",
     },
-    "packaging": {"about", "errors", "files"},
+    "sweep": {"calibration", "errors", "files", "scoring"},
+    "annotation": {"about", "entity_tagger", "errors", "labels", "scoring"},
+    "unlabelled": {
+        "chain",
+        "decoding",
+        "entity_tagger",
+        "errors",
+        "files",
+        "gold",
+        "labels",
+        "models",
+        "scoring",
+    },
+    "card": set(),
+    "packaging": {"about", "card", "errors", "files"},
     "__main__": {"cli"},
 }
 

@@ -1,7 +1,7 @@
 """The wheel of a pipeline, and what is said where none can be built."""
 
 import json
-import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -84,11 +84,42 @@ def test_meta_says_what_it_is(read, trained_folder):
     assert stored["name"] == "pipeline" and "performance" not in stored
 
 
-def test_readme_shows_scores_and_labels(read):
-    readme = read("README.md")
-    assert "`DEV_GOLD_ENTITY_F1` | 12.50" in readme
-    assert "`location`, `person`" in readme
-    assert "WNUT 17" in readme
+def test_readme_is_the_model_card(read):
+    card = read("en_posts/en_posts-1.2.3/README.md")
+    assert card.startswith("---\nlanguage: en\nlibrary_name: spacy\n")
+    assert "| dev, gold tokens | 50.0 | 25.0 | 12.5 | 20.0 |" in card
+    assert "| entity types | `location`, `person` |" in card
+    assert "[WNUT 17: novel and emerging entities](https://github.com/" in card
+    # pip and package indexes show it.
+    metadata = Parser().parsestr(read(".dist-info/METADATA"))
+    assert metadata.get_payload().strip() == card.strip()
+
+
+def test_readme_of_ones_own_stays(pack, trained_folder, tmp_path, monkeypatch):
+    seen = {}
+
+    def build(source, out, **options):
+        seen["text"] = (source / "README.md").read_text()
+
+    monkeypatch.setattr(packaging, "build_package", build)
+    own = tmp_path / "own"
+    shutil.copytree(trained_folder, own)
+    for text in (None, "# Mine"):
+        if text is not None:
+            (own / "README.md").write_text(text)
+        with pytest.raises(WnutError):
+            pack(tmp_path / "out", model_dir=own)
+        assert (seen["text"] == text) is (text is not None)
+
+
+@pytest.mark.parametrize("data", ["wnut_17", "leondz/wnut_17", "some/where/WNUT17"])
+def test_wnut_17_has_several_names(data):
+    assert packaging._source(data)["dataset"] == "wnut_17"
+
+
+@pytest.mark.parametrize("data", ["corpus/sample", "ada/wnut_18"])
+def test_other_data_is_not_called_wnut_17(data):
+    assert packaging._source(data) == {"name": data.partition("/")[2]}
 
 
 def test_later_releases_of_what_it_needs_are_not_shut_out(read):
@@ -110,19 +141,8 @@ def test_licence_is_in_the_wheel(read, root):
     assert Parser().parsestr(read(".dist-info/METADATA"))["License"] == "MIT"
 
 
-def test_wheel_loads_by_name_without_the_hub(wheel, tmp_path):
-    site = tmp_path / "site"
-    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
-    subprocess.run([*install, "--target", site, wheel], check=True)
-    done = subprocess.run(
-        [sys.executable, "-c", TRY_IT, "en_posts", SENTENCE],
-        env={**os.environ, "PYTHONPATH": str(site), "HF_HUB_OFFLINE": "1"},
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-    )
-    assert done.returncode == 0, done.stderr
-    found = [line.split("\t") for line in done.stdout.splitlines()]
+def test_wheel_loads_by_name_without_the_hub(wheel, tmp_path, try_wheel):
+    found = try_wheel(wheel, "en_posts", tmp_path)
     assert ["New York", "location"] in [columns[:2] for columns in found]
     assert all(0 < float(confidence) < 1 for _, _, confidence in found)
 

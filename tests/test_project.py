@@ -111,7 +111,7 @@ def test_scripts_of_spacy(scripts, root):
             assert (root / context.params["config_path"]).is_file()
             # The rest goes into the config.
             keys = {word for word in context.args if word.startswith("--")}
-            assert keys == {
+            assert keys - {"--paths.pseudo_labelled"} == {
                 *("--paths.train", "--paths.dev", "--paths.encoder", "--system.seed")
             }
         else:
@@ -160,3 +160,18 @@ def test_quickstart_keeps_apart_from_the_real_thing(root):
     ]
     assert outputs[0] and not outputs[0] & outputs[1]
     assert "nothing" in command["help"]
+
+
+def test_what_is_scored_and_packaged_is_calibrated(project):
+    commands = {command["name"]: command for command in project["commands"]}
+    [calibrated, _] = commands["calibrate"]["outputs"]
+    assert commands["train"]["outputs"][0] in commands["calibrate"]["deps"]
+    for name in ("evaluate", "package"):
+        assert calibrated in commands[name]["deps"]
+        scripts = [line for line in commands[name]["script"] if "spacy_wnut" in line]
+        assert scripts and all(f" {calibrated} " in line for line in scripts)
+    steps = project["workflows"]["all"]
+    assert steps.index("train") + 1 == steps.index("calibrate")
+    assert steps.index("calibrate") + 1 == steps.index("evaluate")
+    # spaCy's own component has nothing to calibrate.
+    assert "--or-copy" in commands["calibrate"]["script"][0]

@@ -3,7 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import srsly
+import srsly  # type: ignore[import-untyped]
+
+from ..card import format_figures, front_matter
 
 TEMPLATE = """\
 ---
@@ -27,6 +29,8 @@ The tag of a word is that of its first piece.
 
 {differences}
 ## Figures
+
+Of the spaCy pipeline.
 
 {figures}
 """
@@ -65,14 +69,7 @@ def model_card(
             f"\nThe best tag is the same for {same:,} of the {words:,} words "
             "it was measured on.\n"
         )
-    front = {
-        "language": meta.get("lang", "en"),
-        "library_name": "transformers",
-        "pipeline_tag": "token-classification",
-        "tags": ["token-classification", "ner", "spacy-wnut"],
-    }
-    if meta.get("license"):
-        front["license"] = str(meta["license"]).lower()
+    front = front_matter(meta, "transformers", ["token-classification", "ner"])
     return TEMPLATE.format(
         front=srsly.yaml_dumps(front),
         name=name,
@@ -80,19 +77,5 @@ def model_card(
         pipeline=f"{meta.get('lang', 'en')}_{meta.get('name', 'pipeline')} "
         f"{meta.get('version', '')}".rstrip(),
         differences=differences.strip() + "\n",
-        figures=_figures(meta.get("performance") or {}),
+        figures=format_figures(meta.get("performance") or {}),
     )
-
-
-def _figures(performance: Mapping[str, Any]) -> str:
-    # What is nested is per type, or all of it once more.
-    rows = [
-        f"| {key} | {100 * value:.1f} |"
-        for key, value in performance.items()
-        # Losses are no fractions.
-        if isinstance(value, float) and "loss" not in key
-    ]
-    if not rows:
-        return "None were measured."
-    head = "Of the spaCy pipeline, in percent.\n\n| measure | % |\n| --- | ---: |\n"
-    return head + "\n".join(rows)

@@ -4,7 +4,7 @@ import io
 import json
 import warnings
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, cast
 
 import numpy
 
@@ -192,14 +192,15 @@ def _trace_encoder(graph: Graph, encoder: Any) -> str:
                     settings[name] = fill(input_ids)
             return encoder(input_ids=input_ids, **settings).last_hidden_state
 
-    written = io.BytesIO()
+    # Any: its types don't know of files that aren't on a disk.
+    written: Any = io.BytesIO()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             torch.onnx.export(
                 Traced().eval(),
                 (torch.full((2, 9), encoder.config.pad_token_id or 0) + 1,),
-                written,
+                cast(Any, written),
                 input_names=["input_ids"],
                 output_names=["hidden"],
                 dynamic_axes={"input_ids": {0: "texts", 1: "pieces"}},

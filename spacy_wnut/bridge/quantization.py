@@ -209,7 +209,8 @@ def fit_layer(layer: Dense, inputs: Floats) -> Fit:
 def quantize(rows: Floats, scale: Scale) -> NDArray[numpy.uint8]:
     """As ONNX's QuantizeLinear has it; factors are already in the rows."""
     rounded = numpy.rint(rows / numpy.float32(scale.scale)) + scale.zero
-    return numpy.clip(rounded, 0, 255).astype(numpy.uint8)
+    clipped: NDArray[numpy.uint8] = numpy.clip(rounded, 0, 255).astype(numpy.uint8)
+    return clipped
 
 
 def dequantize(values: NDArray[numpy.uint8], scale: Scale) -> Floats:

@@ -30,6 +30,10 @@ FOLDS = 5
 THRESHOLDS = tuple(step / 100 for step in range(101))
 
 
+class NothingToCalibrate(WnutError):
+    """The pipeline has no confidences, or predicts nothing."""
+
+
 class Settings(NamedTuple):
     """A bias and the temperature that was fitted with it on."""
 
@@ -64,8 +68,13 @@ class Calibration(TypedDict):
 
 
 def calibrate_pipeline(
-    model: str, corpus: Path, out_dir: Path | None, has_bias: bool, gpu_id: int
-) -> Calibration:
+    model: str,
+    corpus: Path,
+    out_dir: Path | None,
+    has_bias: bool,
+    gpu_id: int,
+    or_copy: bool = False,
+) -> Calibration | None:
     """Calibrate a pipeline on a corpus, and write it with the settings.
 
     model (str): The folder of a pipeline, or the name of an installed one.
@@ -75,22 +84,34 @@ def calibrate_pipeline(
         the place of `model`, which has to be a folder then.
     has_bias (bool): Whether to tune the bias. If not, it stays as it is.
     gpu_id (int): The GPU to run on, or -1 for the CPU.
-    RETURNS (Calibration): The settings, and the figures before and after.
+    or_copy (bool): Whether a pipeline with nothing to calibrate is copied as it is.
+        One with spaCy's own `ner` has no confidences, and one that learned nothing
+        predicts no entities.
+    RETURNS (Optional[Calibration]): The settings, and the figures before and after.
+        None if the pipeline was copied.
 
     Raises WnutError if the GPU, the pipeline, the corpus or the folder can't be
-    used, the pipeline has no EntityTagger or several, the corpus has no entities,
-    or none are predicted, right or wrong.
+    used, the pipeline has several EntityTaggers or the corpus no entities; and
+    NothingToCalibrate unless the pipeline is copied.
     """
     target = _target(model, out_dir)
     nlp = load_pipeline(model, gpu_id)
-    name, tagger = _find_component(nlp, model)
-    sample = read_sample(nlp, name, read_corpus(corpus, nlp))
-    if not sample.n_gold.any():
-        raise WnutError(
-            f"{corpus} has no entities, so nothing tells which confidences are right: "
-            "give annotated posts that the pipeline wasn't trained on"
-        )
-    calibration = calibrate(sample, None if has_bias else tagger.bias)
+    try:
+        name, tagger = find_component(nlp, model)
+        sample = read_sample(nlp, name, read_corpus(corpus, nlp))
+        if not sample.n_gold.any():
+            raise WnutError(
+                f"{corpus} has no entities, so nothing tells which confidences are "
+                "right: give annotated posts that the pipeline wasn't trained on"
+            )
+        calibration = calibrate(sample, None if has_bias else tagger.bias)
+    except NothingToCalibrate:
+        if not or_copy:
+            raise
+        if out_dir is not None:
+            with replacing(target) as beside:
+                shutil.copytree(nlp.path, beside)
+        return None
     tagger.temperature = calibration["temperature"]
     tagger.bias = calibration["bias"]
     # What is loaded is the component's own file; the config is what people read.
@@ -111,7 +132,7 @@ def calibrate(sample: Sample, bias: float | None = None) -> Calibration:
     bias (Optional[float]): The bias to calibrate with. If None it is tuned.
     RETURNS (Calibration): The settings, and the figures before and after.
 
-    Raises WnutError if nothing is predicted.
+    Raises NothingToCalibrate if nothing is predicted.
     """
 
     @cache
@@ -122,7 +143,7 @@ def calibrate(sample: Sample, bias: float | None = None) -> Calibration:
     start = find(0.0 if bias is None else bias, 1.0)
     fitted = _fit(find, n_gold, numpy.ones(len(n_gold), dtype=bool), bias)
     if not len(find(*fitted).posts):
-        raise WnutError(
+        raise NothingToCalibrate(
             "the pipeline predicts no entities, neither right nor wrong ones, so there "
             "are no confidences to calibrate: train it longer, or on more"
         )
@@ -195,10 +216,15 @@ def _target(model: str, out_dir: Path | None) -> Path:
     return out_dir
 
 
-def _find_component(nlp: Language, model: str) -> tuple[str, EntityTagger]:
+def find_component(nlp: Language, model: str) -> tuple[str, EntityTagger]:
+    """The one EntityTagger of a pipeline, with its name.
+
+    Raises NothingToCalibrate if it has none, and WnutError if it has several.
+    """
     found = [(n, pipe) for n, pipe in nlp.pipeline if isinstance(pipe, EntityTagger)]
     if len(found) != 1:
-        raise WnutError(
+        kind = WnutError if found else NothingToCalibrate
+        raise kind(
             f"the pipeline {model} has {len(found) or 'no'} components of the factory "
             f"entity_tagger (it has: {', '.join(nlp.pipe_names) or 'none'}), and "
             "calibrating needs exactly one"

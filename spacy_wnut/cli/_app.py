@@ -3,6 +3,8 @@
 import sys
 from collections.abc import Sequence
 from contextlib import redirect_stdout
+from pathlib import Path
+from typing import Annotated
 
 import typer
 from wasabi import msg
@@ -17,6 +19,29 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+# Options that several commands have.
+JsonTo = Annotated[
+    Path | None,
+    typer.Option(
+        "--json",
+        help="File to write the figures to, as fractions; - for standard output",
+        dir_okay=False,
+        allow_dash=True,
+    ),
+]
+GpuId = Annotated[int, typer.Option("--gpu-id", help="GPU to run on; -1 for the CPU")]
+PerFile = Annotated[
+    int | None,
+    typer.Option(help="The greatest number of posts to draw from each file"),
+]
+HasBias = Annotated[
+    bool,
+    typer.Option(
+        "--bias/--no-bias",
+        help="Tune the bias for the best entity F1, or leave it as it is",
+    ),
+]
 
 
 @app.callback()

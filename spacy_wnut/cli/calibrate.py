@@ -3,7 +3,7 @@ from typing import Annotated
 
 import typer
 
-from ._app import app
+from ._app import GpuId, HasBias, JsonTo, app
 
 
 @app.command("calibrate")
@@ -30,25 +30,17 @@ def calibrate_cli(
             file_okay=False,
         ),
     ] = None,
-    has_bias: Annotated[
+    has_bias: HasBias = True,
+    or_copy: Annotated[
         bool,
         typer.Option(
-            "--bias/--no-bias",
-            help="Tune the bias for the best entity F1, or leave it as it is",
+            "--or-copy",
+            help="Copy a pipeline with nothing to calibrate, as spaCy's own ner has no "
+            "confidences, instead of refusing it",
         ),
-    ] = True,
-    json_to: Annotated[
-        Path | None,
-        typer.Option(
-            "--json",
-            help="File to write the figures to, as fractions; - for standard output",
-            dir_okay=False,
-            allow_dash=True,
-        ),
-    ] = None,
-    gpu_id: Annotated[
-        int, typer.Option("--gpu-id", help="GPU to run on; -1 for the CPU")
-    ] = -1,
+    ] = False,
+    json_to: JsonTo = None,
+    gpu_id: GpuId = -1,
 ) -> None:
     """Fit the temperature and the bias of a pipeline, and store them with it.
 
@@ -58,6 +50,10 @@ def calibrate_cli(
     from ..calibration.report import format_calibration
     from ..scoring.report import hand_over
 
-    figures = calibrate_pipeline(model, corpus, out_dir, has_bias, gpu_id)
+    figures = calibrate_pipeline(model, corpus, out_dir, has_bias, gpu_id, or_copy)
+    if figures is None:
+        text = "has nothing to calibrate (no entity_tagger, or it finds no entities)"
+        hand_over(f"{model} {text}: {out_dir or model} is the same", None, json_to)
+        return
     title = f"{out_dir or model} calibrated on {corpus}: {figures['posts']} posts"
     hand_over(f"{title}\n{format_calibration(figures)}", figures, json_to)

@@ -3,10 +3,10 @@ from typing import Annotated
 
 import typer
 
-from ..scoring.evaluation import evaluate_pipeline
+from ..scoring.evaluation import evaluate_pipeline, surface_forms
 from ..scoring.measures import all_scores
 from ..scoring.report import report_scores
-from ._app import app
+from ._app import GpuId, JsonTo, app
 
 
 @app.command("evaluate")
@@ -24,23 +24,22 @@ def evaluate_cli(
             show_default=False,
         ),
     ],
-    json_to: Annotated[
+    train: Annotated[
         Path | None,
         typer.Option(
-            "--json",
-            help="File to write the scores to, as fractions; - for standard output",
+            "--train",
+            help="DocBin it was trained on, to score seen and unseen names apart",
             dir_okay=False,
-            allow_dash=True,
         ),
     ] = None,
-    gpu_id: Annotated[
-        int, typer.Option("--gpu-id", help="GPU to run on; -1 for the CPU")
-    ] = -1,
+    json_to: JsonTo = None,
+    gpu_id: GpuId = -1,
 ) -> None:
     """Score a pipeline's entities on a corpus.
 
     The corpus says by which protocol: on its tokens, or on the pipeline's own.
     """
+    forms = None if train is None else surface_forms(train)
     posts, protocol = evaluate_pipeline(model, corpus, gpu_id)
     title = f"{model} on {corpus}: {protocol}, {len(posts)} posts"
-    report_scores(title, all_scores(posts), json_to)
+    report_scores(title, all_scores(posts, forms), json_to)

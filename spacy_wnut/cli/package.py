@@ -20,11 +20,15 @@ def package_cli(
             help="Encoder it was trained from. The first that isn't empty is used"
         ),
     ],
+    data: Annotated[
+        list[str],
+        typer.Option(help="Data it was trained on. The first that isn't empty is used"),
+    ] = ["wnut_17"],  # noqa: B006
     metrics: Annotated[
         list[Path], typer.Option(help="What evaluate --json measured, for meta.json")
     ] = [],  # noqa: B006
 ) -> None:
-    """Build the wheel of a pipeline, with its measured performance."""
+    """Build the wheel of a pipeline, with its measured performance and a model card."""
     from ..packaging import package_pipeline
 
     wheel = package_pipeline(
@@ -35,5 +39,6 @@ def package_cli(
         encoder=first_set(encoder, "an encoder"),
         license_file=license_file,
         metrics=metrics,
+        data=first_set(data, "the data"),
     )
     msg.good(f"Built {wheel}")

@@ -6,7 +6,7 @@ import typer
 from ..scoring.matching import read_posts
 from ..scoring.measures import all_scores
 from ..scoring.report import report_scores
-from ._app import app
+from ._app import JsonTo, app
 
 
 @app.command("score")
@@ -21,15 +21,7 @@ def score_cli(
             show_default=False,
         ),
     ],
-    json_to: Annotated[
-        Path | None,
-        typer.Option(
-            "--json",
-            help="File to write the scores to, as fractions; - for standard output",
-            dir_okay=False,
-            allow_dash=True,
-        ),
-    ] = None,
+    json_to: JsonTo = None,
 ) -> None:
     """Score a system's CoNLL file against the right one.
 

@@ -2,10 +2,10 @@
 
 import inspect
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from ..errors import WnutError
 from ..files import replacing
@@ -62,14 +62,19 @@ def load_checkpoint(
     """
     import torch
     from safetensors import SafetensorError
-    from transformers import AutoTokenizer
+    from transformers import AutoConfig, AutoTokenizer
 
+    # Explicitly: if it is left open, transformers asks on the terminal.
+    no_code = {"trust_remote_code": False}
     folder = Path(source)
     if not folder.is_dir():
         folder = _download(source, revision, what)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, use_fast=True)
-        model = auto_class.from_pretrained(folder, torch_dtype=torch.float32, **options)
+        refuse_code(vars(AutoConfig.from_pretrained(folder, **no_code)))
+        tokenizer = AutoTokenizer.from_pretrained(folder, use_fast=True, **no_code)
+        model = auto_class.from_pretrained(
+            folder, torch_dtype=torch.float32, **no_code, **options
+        )
     except (
         # What transformers raises for a file that isn't there or is damaged, for
         # weights of another shape, and for an architecture it doesn't know.
@@ -98,12 +103,31 @@ def accepts(model: Any, argument: str) -> bool:
     """Whether a model of transformers takes an input of this name. Tokenizers say
     what they make, and models don't always want it.
     """
-    return argument in _arguments(type(model))
+    return argument in _arguments(cast(Any, type(model)))
 
 
 @lru_cache
 def _arguments(model_class: Any) -> frozenset[str]:
     return frozenset(inspect.signature(model_class.forward).parameters)
+
+
+def refuse_code(settings: Mapping[str, Any]) -> None:
+    """See that an encoder's settings name no code on the hub. transformers before 5.3
+    runs what the setting for attention names, whatever else it is told
+    (CVE-2026-4372).
+
+    settings (Mapping[str, Any]): What is in config.json, or a config's attributes.
+
+    Raises WnutError if they do.
+    """
+    for name, value in settings.items():
+        if "attn_implementation" in name and "/" in str(value):
+            raise WnutError(
+                f"the setting {name} of the encoder's config names code on the hub "
+                f"({value}), which isn't run: take it out"
+            )
+        inner = value if isinstance(value, Mapping) else getattr(value, "__dict__", {})
+        refuse_code({str(key): part for key, part in inner.items()})
 
 
 def read_vocabulary(tokenizer: Any) -> bytes | None:
@@ -127,7 +151,7 @@ def make_tiny_encoder(texts: Iterable[str], out: Path, seed: int = 0) -> Any:
     RETURNS (PretrainedConfig): The encoder's configuration.
     """
     import torch
-    from tokenizers import BertWordPieceTokenizer
+    from tokenizers import BertWordPieceTokenizer  # type: ignore[import-untyped]
     from transformers import DistilBertConfig, DistilBertModel, DistilBertTokenizerFast
 
     wordpiece = BertWordPieceTokenizer(_make_vocabulary(texts), lowercase=True)
@@ -154,8 +178,12 @@ def _make_vocabulary(texts: Iterable[str]) -> dict[str, int]:
 
     The trainer of the tokenizers library gives another vocabulary each time.
     """
-    from tokenizers.normalizers import BertNormalizer
-    from tokenizers.pre_tokenizers import BertPreTokenizer
+    from tokenizers.normalizers import (  # type: ignore[import-untyped]
+        BertNormalizer,
+    )
+    from tokenizers.pre_tokenizers import (  # type: ignore[import-untyped]
+        BertPreTokenizer,
+    )
 
     normalize, split = BertNormalizer().normalize_str, BertPreTokenizer()
     words = Counter(

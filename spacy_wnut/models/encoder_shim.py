@@ -1,9 +1,7 @@
-import json
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, cast
 
-import srsly
 import torch
 from spacy_transformers.data_classes import HFObjects, WordpieceBatch
 from spacy_transformers.layers.hf_shim import HFShim
@@ -12,23 +10,30 @@ from thinc.api import Model, Optimizer, get_torch_default_device, torch2xp, xp2t
 from thinc.types import ArgsKwargs, FloatsXd
 from transformers import AutoConfig, AutoModel, AutoTokenizer
 
-from .checkpoints import accepts, read_vocabulary
+from .checkpoints import accepts, read_vocabulary, refuse_code
+from .stored_encoder import read_encoder
 
 
 class EncoderShim(HFShim):
-    """The bridge between thinc and the encoder, with the two things that
-    fine-tuning needs of an update and thinc's optimizers can't know.
+    """The bridge between thinc and the encoder, with what fine-tuning needs and
+    thinc's optimizers and its bridge don't know.
 
     They clip the gradient of each parameter by itself. What counts in
     fine-tuning is the norm of all of them together (Pascanu et al. 2013; 1.0 is
     the default of transformers' `Trainer`): without it the large gradients of
     the first steps stay in Adam's second moment, and the steps after them are
     too short. And they know one learning rate, where a head that starts at
-    random needs a higher one than a pre-trained encoder.
+    random needs a higher one than a pre-trained encoder. Averages of the weights
+    (`use_averages`) are looked for under names that they aren't stored under. And
+    mixed precision means CUDA alone, where many CPUs multiply bfloat16 faster too.
 
     max_grad_norm (float): The norm that the encoder's gradient is clipped to.
         0 switches it off.
     learn_rate_factor (float): Factor on the optimizer's learning rate.
+    freeze_embeddings (bool): Leave the vectors of the vocabulary's pieces as they are.
+    mixed_precision (bool): As `half_precision_dtype` says for the device.
+    grad_scaler_config (Dict[str, Any]): Settings for `PyTorchGradScaler`. It is only
+        on where float16 is used: bfloat16 has the range of single precision.
     """
 
     def __init__(
@@ -37,23 +42,72 @@ class EncoderShim(HFShim):
         *,
         max_grad_norm: float,
         learn_rate_factor: float,
-        **settings: Any,
+        freeze_embeddings: bool,
+        mixed_precision: bool,
+        grad_scaler_config: dict[str, Any],
     ) -> None:
-        super().__init__(hf_model, **settings)
+        self.half = half_precision_dtype() if mixed_precision else None
+        scaling = {"enabled": self.half == torch.float16, **grad_scaler_config}
+        if "init_scale" in scaling:
+            # thinc makes a tensor of it: of an integer it would hold integers.
+            scaling["init_scale"] = float(scaling["init_scale"])
+        super().__init__(
+            hf_model,
+            # thinc knows CUDA's alone, and warns where there is none.
+            mixed_precision=self.half is not None and _device_type() != "cpu",
+            grad_scaler_config=scaling,
+        )
         self.max_grad_norm = max_grad_norm
         self.learn_rate_factor = learn_rate_factor
+        self.freeze_embeddings = freeze_embeddings
+
+    def predict(self, inputs: ArgsKwargs) -> Any:
+        """Run the encoder without dropout and without a record for gradients."""
+        self._model.eval()
+        with torch.inference_mode(), self._autocast():
+            output = self._model(*inputs.args, **inputs.kwargs)
+        self._model.train()
+        return output
+
+    def begin_update(
+        self, inputs: ArgsKwargs
+    ) -> tuple[Any, Callable[[ArgsKwargs], ArgsKwargs]]:
+        """Run the encoder for training. RETURNS: Its output, and the callback that
+        collects the gradients.
+        """
+        embeddings = self._model.get_input_embeddings()
+        embeddings.requires_grad_(not self.freeze_embeddings)
+        # On CUDA thinc switches autocast on once more, without saying to what: what
+        # is set here holds.
+        with self._autocast():
+            output, backprop = super().begin_update(inputs)
+        return output, backprop
+
+    @contextmanager
+    def use_params(self, params: dict[Any, Any]) -> Iterator[None]:
+        """Put other weights in the place of the encoder's for a while: the averages
+        that the optimizer keeps, under the keys that `finish_update` gives it.
+        """
+        weights = dict(self._model.named_parameters())
+        backup = {}
+        for name, parameter in weights.items():
+            if (self.id, name) in params:
+                backup[name] = parameter.data
+                average = params[(self.id, name)]
+                parameter.data = xp2torch(average, device=parameter.device)
+        try:
+            yield
+        finally:
+            for name, data in backup.items():
+                weights[name].data = data
 
     def from_bytes(self, bytes_data: bytes) -> "EncoderShim":
-        """Load what `to_bytes` gave, with the settings of the encoder to the last digit.
+        """Load what `to_bytes` gave. Nothing in it is run.
 
-        On its way spacy-transformers writes them as JSON by srsly, which makes 0.0 of
-        1e-12: BERT's layer norm would divide by zero where a vector is constant.
+        Raises WnutError if it can't be read.
         """
-        self.config_cls = _ExactConfig(srsly.msgpack_loads(bytes_data)["config"])
-        try:
-            super().from_bytes(bytes_data)
-        finally:
-            self.config_cls = AutoConfig
+        self._hfmodel = read_encoder(bytes_data)
+        self._model = self._hfmodel.transformer
         return self
 
     def finish_update(self, optimizer: Optimizer) -> None:
@@ -80,16 +134,25 @@ class EncoderShim(HFShim):
             cast(Any, parameter.grad).zero_()
         self._grad_scaler.update()
 
+    def _autocast(self) -> Any:
+        return torch.autocast(
+            _device_type(), dtype=self.half, enabled=self.half is not None
+        )
 
-class _ExactConfig:
-    """Takes the place of `AutoConfig` for one loading."""
 
-    def __init__(self, settings: dict[str, Any]) -> None:
-        self.settings = settings
+def half_precision_dtype() -> Any:
+    """What mixed precision computes in, on the device that runs: bfloat16 where it
+    has instructions for it, float16 on other GPUs, and None on other CPUs, where
+    either is slower than full precision.
+    """
+    if _device_type() != "cpu":
+        is_bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
+        return torch.bfloat16 if is_bf16 else torch.float16
+    return torch.bfloat16 if torch.cpu._is_avx512_bf16_supported() else None
 
-    def from_pretrained(self, path: Path) -> Any:
-        path.write_text(json.dumps(self.settings), encoding="utf8")
-        return AutoConfig.from_pretrained(path)
+
+def _device_type() -> str:
+    return str(get_torch_default_device().type)
 
 
 def load_encoder(
@@ -109,6 +172,7 @@ def load_encoder(
     tokenizer = AutoTokenizer.from_pretrained(name, **tokenizer_config)
     settings = {**transformer_config, "return_dict": True}
     config = AutoConfig.from_pretrained(name, **settings)
+    refuse_code(vars(config))
     transformer = AutoModel.from_pretrained(name, config=config)
     transformer.to(get_torch_default_device())
     return HFObjects(tokenizer, transformer, read_vocabulary(tokenizer))

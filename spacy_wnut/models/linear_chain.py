@@ -1,9 +1,10 @@
 from collections.abc import Callable
+from typing import cast
 
 import numpy
 from spacy.tokens import Doc
 from thinc.api import Model
-from thinc.types import Floats2d
+from thinc.types import Floats2d, FloatsXd
 
 from ..chain import Chain
 
@@ -64,4 +65,5 @@ def get_chain(model: Model[list[Doc], list[Floats2d]]) -> Chain:
 def add_gradient(model: Model[list[Doc], list[Floats2d]], gradient: Chain) -> None:
     """Add to the gradient of the chain's scores."""
     for name, values in zip(PARAMS, gradient, strict=True):
-        model.inc_grad(name, model.ops.asarray(values, dtype="f"))
+        given = model.ops.asarray(cast(FloatsXd, values), dtype="f")
+        model.inc_grad(name, cast(FloatsXd, given))

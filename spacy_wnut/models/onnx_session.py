@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 import numpy
-import srsly
+import srsly  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 from thinc.shims.shim import Shim
 
 from ..errors import WnutError
 
 if TYPE_CHECKING:
-    from onnxruntime import InferenceSession
-    from tokenizers import Tokenizer
+    from onnxruntime import InferenceSession  # type: ignore[import-untyped]
+    from tokenizers import Tokenizer  # type: ignore[import-untyped]
 
 # The form of the models that this version writes and reads.
 FORMAT = 1

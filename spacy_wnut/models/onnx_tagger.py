@@ -105,7 +105,9 @@ def forward(
     run = _run_means if shim.is_mean else _run_firsts
     run(model, pieces, windows, specials, shapes, emissions)
     ends = numpy.cumsum(pieces.n_words)[:-1]
-    found = numpy.split(model.ops.asarray(emissions), ends) if docs else []
+    # An array of whichever library, as thinc's ops make it.
+    on_device: Any = cast(Any, model.ops).asarray(emissions)
+    found = model.ops.xp.split(on_device, ends.tolist()) if docs else []
 
     def backprop(d_emissions: list[Floats2d]) -> list[Doc]:
         return docs

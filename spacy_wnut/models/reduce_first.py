@@ -2,7 +2,7 @@ from collections.abc import Callable
 from typing import cast
 
 from thinc.api import Model
-from thinc.types import Floats2d, Ints1d, Ragged
+from thinc.types import Floats2d, Ragged
 
 
 def reduce_first() -> Model[Ragged, Floats2d]:
@@ -16,7 +16,7 @@ def reduce_first() -> Model[Ragged, Floats2d]:
 def forward(
     model: Model[Ragged, Floats2d], ragged: Ragged, is_train: bool
 ) -> tuple[Floats2d, Callable[[Floats2d], Ragged]]:
-    lengths = cast(Ints1d, ragged.lengths)
+    lengths = ragged.lengths
     pieces = cast(Floats2d, ragged.dataXd)
     has_piece = lengths > 0
     firsts = (lengths.cumsum() - lengths)[has_piece]

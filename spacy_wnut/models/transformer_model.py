@@ -10,26 +10,26 @@ that little time goes into padding, in training as in use.
 import copy
 import os
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import numpy
 import torch
 from spacy.tokens import Doc
-from spacy_transformers.architectures import split_trf_batch, trfs2arrays
 from spacy_transformers.data_classes import (
     FullTransformerBatch,
     HFObjects,
     TransformerData,
     WordpieceBatch,
 )
-from spacy_transformers.layers import TransformerModel
+from spacy_transformers.layers import TransformerModel, split_trf_batch, trfs2arrays
 from spacy_transformers.span_getters import get_doc_spans
 from thinc.api import Model, chain, torch2xp, xp2torch
-from thinc.types import Floats2d, Ragged
+from thinc.types import Floats2d, Ints2d, Ragged
 from transformers.modeling_outputs import BaseModelOutput
 
 from ..batching import batch_by_length
 from .encoder_shim import EncoderShim, convert_inputs, load_encoder
+from .stored_encoder import naming_file
 from .wordpieces import (
     Pieces,
     Specials,
@@ -53,6 +53,7 @@ def create_transformer_model(
     batch_pieces: int = 512,
     max_grad_norm: float = 1.0,
     learn_rate_factor: float = 1.0,
+    freeze_embeddings: bool = False,
     tokenizer_config: dict[str, Any] = {},  # noqa: B006
     transformer_config: dict[str, Any] = {},  # noqa: B006
     mixed_precision: bool = False,
@@ -76,9 +77,13 @@ def create_transformer_model(
         together, is clipped to in an update. 0 switches it off.
     learn_rate_factor (float): Factor on the optimizer's learning rate for the
         encoder, so that the pipes that listen can have a higher one.
+    freeze_embeddings (bool): Leave the vectors of the vocabulary's pieces as they
+        are. They are half of a small encoder: a step is faster without them, and
+        those of words that training doesn't see stay in line with the others.
     tokenizer_config (Dict[str, Any]): Settings for `AutoTokenizer`.
     transformer_config (Dict[str, Any]): Settings for `AutoConfig`.
-    mixed_precision (bool): Run whitelisted operations in half precision (GPU).
+    mixed_precision (bool): Multiply matrices in half precision where the device has
+        instructions for it: bfloat16 on newer GPUs and CPUs, float16 on older GPUs.
     grad_scaler_config (Dict[str, Any]): Settings for gradient scaling.
 
     Raises ValueError if window, stride and batch_pieces don't fit together.
@@ -93,6 +98,7 @@ def create_transformer_model(
         HFObjects(None, None, None, dict(tokenizer_config), dict(transformer_config)),
         max_grad_norm=max_grad_norm,
         learn_rate_factor=learn_rate_factor,
+        freeze_embeddings=freeze_embeddings,
         mixed_precision=mixed_precision,
         grad_scaler_config=dict(grad_scaler_config),
     )
@@ -113,7 +119,8 @@ def create_tok2vec_transformer(
     pooling (Model[Ragged, Floats2d]): From a word's pieces to the word.
     grad_factor (float): Factor on the gradient that goes into the encoder.
     """
-    return chain(_replace_listener(transformer), trfs2arrays(pooling, grad_factor))
+    encoder = cast(WordPieceTransformer, transformer)
+    return chain(_replace_listener(encoder), trfs2arrays(pooling, grad_factor))
 
 
 class WordPieceTransformer(TransformerModel):
@@ -143,12 +150,18 @@ class WordPieceTransformer(TransformerModel):
     def copy(self) -> "WordPieceTransformer":
         """A copy with a model id of its own; layers are copied deeply."""
         sizes = {key: self.attrs[key] for key in ("window", "stride", "batch_pieces")}
-        shim = copy.deepcopy(self.layers[0].shims[0])
+        shim = cast(EncoderShim, copy.deepcopy(self.layers[0].shims[0]))
         copied = WordPieceTransformer(self.attrs["name"], shim, **sizes)
         copied.attrs["has_transformer"] = self.attrs["has_transformer"]
         copied._dims = dict(self._dims)
         copied.layers[0]._dims = dict(self.layers[0]._dims)
         return copied
+
+    def from_bytes(self, bytes_data: bytes) -> "WordPieceTransformer":
+        """Load what `to_bytes` gave. Raises WnutError if it can't be read."""
+        with naming_file():
+            super().from_bytes(bytes_data)
+        return self
 
 
 def init(
@@ -211,11 +224,12 @@ def forward(
         stitched[targets] = flat[sources]
         runs.append((hidden.shape, sources, targets, backprop_run))
     data = _split(model, pieces.by_doc(), specials, stitched, offsets, n_rows)
+    no_numbers: Any = numpy.zeros(0, dtype="i")
     output = StitchedBatch(
         spans=[[doc[:]] if len(doc) else [] for doc in docs],
         wordpieces=WordpieceBatch.empty(),
         model_output=BaseModelOutput(),
-        align=Ragged(numpy.zeros(0, dtype="i"), numpy.zeros(0, dtype="i")),
+        align=Ragged(no_numbers, no_numbers),
         cached_doc_data=[
             part if len(doc) else TransformerData.empty()
             for doc, part in zip(docs, data, strict=True)
@@ -229,9 +243,9 @@ def forward(
         for offset, d_part in zip(filled, d_parts, strict=True):
             d_stitched[offset : offset + d_part.shape[1]] = d_part[0]
         for shape, sources, targets, backprop_run in runs:
-            d_flat = model.ops.alloc2f(shape[0] * shape[1], shape[2])
+            d_flat: Any = model.ops.alloc2f(shape[0] * shape[1], shape[2])
             d_flat[sources] = d_stitched[targets]
-            d_hidden = xp2torch(d_flat.reshape(shape))
+            d_hidden: Any = xp2torch(d_flat.reshape(shape))
             backprop_run(BaseModelOutput(last_hidden_state=d_hidden))
         return docs
 
@@ -243,10 +257,11 @@ class StitchedBatch(FullTransformerBatch):
 
     def unsplit_by_doc(self, arrays: list[list[Any]]) -> FullTransformerBatch:
         """Collect the gradients by the docs' vectors, one (1, n, width) a doc."""
+        gradients: Any = {"last_hidden_state": [tensors[0] for tensors in arrays]}
         return FullTransformerBatch(
             spans=self.spans,
             wordpieces=self.wordpieces,
-            model_output={"last_hidden_state": [tensors[0] for tensors in arrays]},
+            model_output=gradients,
             align=self.align,
         )
 
@@ -259,15 +274,16 @@ def _as_wordpieces(
     specials: Specials,
 ) -> WordpieceBatch:
     pad = model.tokenizer.pad_token_id or 0
+    ids: Any
     ids, lengths = pad_windows(pieces, windows, batch, specials, pad)
-    mask = numpy.arange(ids.shape[1]) < lengths[:, None]
+    mask: Any = numpy.arange(ids.shape[1]) < lengths[:, None]
     has_types = "token_type_ids" in model.tokenizer.model_input_names
     return WordpieceBatch(
         strings=[],
         input_ids=ids,
         attention_mask=mask.astype("f"),
         lengths=lengths.tolist(),
-        token_type_ids=numpy.zeros_like(ids) if has_types else None,
+        token_type_ids=cast(Ints2d, numpy.zeros_like(ids)) if has_types else None,
     )
 
 
@@ -309,21 +325,23 @@ def _split(
         within = numpy.arange(total) - numpy.repeat(
             part.counts.cumsum() - part.counts, part.counts
         )
-        align = numpy.repeat(part.firsts, part.counts) + within + len(specials.before)
-        ids = numpy.concatenate([specials.before, part.ids, specials.after])
+        firsts: Any = numpy.repeat(part.firsts, part.counts)
+        align = firsts + within + len(specials.before)
+        counts: Any = part.counts.astype("i")
+        ids: Any = numpy.concatenate([specials.before, part.ids, specials.after])
         data.append(
             TransformerData(
                 wordpieces=WordpieceBatch(
                     strings=[before + part.strings + after],
                     input_ids=ids[None].astype("int64"),
-                    attention_mask=numpy.ones((1, len(ids)), dtype="f"),
+                    attention_mask=cast(Floats2d, numpy.ones((1, len(ids)), dtype="f")),
                     lengths=[len(ids)],
                     token_type_ids=None,
                 ),
                 model_output=BaseModelOutput(
                     last_hidden_state=stitched[offset : offset + length][None]
                 ),
-                align=Ragged(align.astype("i"), part.counts.astype("i")),
+                align=Ragged(align.astype("i"), counts),
             )
         )
     return data

@@ -1,5 +1,5 @@
 from collections.abc import Callable
-from typing import cast
+from typing import Any, cast
 
 import numpy
 from spacy.tokens import Doc
@@ -31,10 +31,10 @@ def create_transformer_tagger(
         data if it is None.
     """
     output_layer = Linear(nO=nO, init_W=_init_normal)
-    head = chain(Dropout(), output_layer)
+    head: Model[Floats2d, Floats2d] = chain(_dropout(), output_layer)
     if hidden_width:
-        head = chain(Dropout(), Gelu(nO=hidden_width), head)
-    layers = [tok2vec, head]
+        head = chain(_dropout(), Gelu(nO=hidden_width), head)
+    layers: list[Model[Any, Any]] = [tok2vec, head]
     if shape_width:
         layers.append(word_shapes(shape_width))
     return Model(
@@ -62,10 +62,17 @@ def forward(
         )
     flat = cast(Floats2d, xp.concatenate(filled))
     width = flat.shape[1]
-    has_pieces = flat.any(axis=1, keepdims=True)
+    has_pieces: Any = flat.any(axis=1, keepdims=True)
     if shapes:
         of_shapes, backprop_shapes = shapes[0](docs, is_train)
         flat = xp.concatenate([flat, xp.concatenate(of_shapes)], axis=1)
+    expected = _width(head)
+    if expected not in (None, flat.shape[1]):
+        raise ValueError(
+            f"the words have vectors of {flat.shape[1]} numbers, and the layer on them "
+            f"was trained with {expected}: ner/model and transformer/model are of "
+            "different pipelines"
+        )
     emissions, backprop_head = head(flat, is_train)
     emissions = emissions * has_pieces
     ends = numpy.cumsum(lengths)[:-1].tolist()
@@ -96,6 +103,17 @@ def init(
     model.set_dim("nO", model.get_ref("output_layer").get_dim("nO"))
 
 
+def _width(head: Model[Floats2d, Floats2d]) -> int | None:
+    """The width of the vectors that a head takes, where it is known."""
+    widths = (node.get_dim("nI") for node in head.walk() if node.has_dim("nI"))
+    return next(widths, None)
+
+
+def _dropout() -> Model[Floats2d, Floats2d]:
+    return Dropout()
+
+
 def _init_normal(ops: Ops, shape: tuple[int, ...]) -> Floats2d:
     # The initialisation of transformers' classification heads.
-    return cast(Floats2d, ops.asarray(numpy.random.normal(0, 0.02, shape), dtype="f"))
+    drawn = cast(Floats2d, numpy.random.normal(0, 0.02, shape))
+    return cast(Floats2d, ops.asarray(drawn, dtype="f"))

@@ -99,9 +99,8 @@ def forward(
     model: Model[list[Doc], list[Floats2d]], docs: list[Doc], is_train: bool
 ) -> tuple[list[Floats2d], Callable[[list[Floats2d]], list[Doc]]]:
     lengths = [len(doc) for doc in docs]
-    features = model.ops.asarray(
-        numpy.concatenate([shape_features(doc) for doc in docs])
-    )
+    together = numpy.concatenate([shape_features(doc) for doc in docs])
+    features = cast(Ints2d, model.ops.asarray(cast(Ints2d, together)))
     table = cast(Floats2d, model.get_param("E"))
     vectors = table[features].sum(axis=1)
     ends = numpy.cumsum(lengths)[:-1].tolist()
@@ -120,7 +119,7 @@ def forward(
 def init(
     model: Model[list[Doc], list[Floats2d]], X: object = None, Y: object = None
 ) -> None:
-    shape = (N_ROWS, cast(int, model.get_dim("nO")))
+    shape = (N_ROWS, model.get_dim("nO"))
     model.set_param("E", glorot_uniform_init(model.ops, shape))
 
 

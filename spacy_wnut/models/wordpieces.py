@@ -10,11 +10,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy
 from numpy.typing import NDArray
-from spacy.attrs import IDX, IS_SPACE, LENGTH
+from spacy.attrs import (  # type: ignore[import-not-found]
+    IDX,
+    IS_SPACE,
+    LENGTH,
+)
 from spacy.tokens import Doc
 
 if TYPE_CHECKING:
-    from tokenizers import Tokenizer
+    from tokenizers import Tokenizer  # type: ignore[import-untyped]
 
 Ints = NDArray[numpy.int64]
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from spacy import blank
 from spacy.language import Language
 from spacy.training import Corpus, Example
 from spacy.util import load_model
@@ -11,6 +12,7 @@ from thinc.api import require_gpu
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 from ..errors import WnutError
+from ..integrity import find_fault, refuse_paths
 from .examples import examples_to_posts
 from .measures import ScoredPost
 
@@ -43,18 +45,15 @@ def evaluate_pipeline(model: str, corpus: Path, gpu_id: int) -> Evaluation:
     for example, doc in zip(examples, progress, strict=True):
         example.predicted = doc
     if not any(example.predicted.has_annotation("ENT_IOB") for example in examples):
-        raise WnutError(
-            f"no component of the pipeline {model} sets entities (it has: "
-            f"{', '.join(nlp.pipe_names) or 'none'}): give one with a component like "
-            "ner or entity_ruler"
-        )
+        raise no_entities(nlp, model)
     return Evaluation(list(examples_to_posts(examples)), protocol)
 
 
 def load_pipeline(model: str, gpu_id: int = -1) -> Language:
     """Load a pipeline by its name or folder, onto a GPU or the CPU (-1).
 
-    Raises WnutError if the GPU or the pipeline can't be used.
+    Raises WnutError if the GPU or the pipeline can't be used, with the file that is
+    damaged if one is.
     """
     # Before loading: weights are put where the pipeline runs.
     if gpu_id >= 0:
@@ -64,13 +63,31 @@ def load_pipeline(model: str, gpu_id: int = -1) -> Language:
             raise WnutError(
                 f"GPU {gpu_id} can't be used: {err}. Leave --gpu-id out to run on the CPU"
             ) from err
+    refuse_paths(Path(model))
     try:
         return load_model(model)
-    except (ImportError, OSError, ValueError) as err:
+    # A damaged file has its reader raise anything.
+    except Exception as err:
+        if fault := find_fault(Path(model)):
+            raise WnutError(f"the pipeline {model} can't be loaded: {fault}") from err
         raise WnutError(
             f"the pipeline {model} can't be loaded: give the name of an installed one "
             f"or the folder of one. spaCy says: {err}"
         ) from err
+
+
+def no_entities(nlp: Language, model: str | None = None) -> WnutError:
+    """What to raise for a pipeline of which no component sets entities.
+
+    nlp (Language): The pipeline.
+    model (Optional[str]): What the user calls it.
+    """
+    name = model or f"{nlp.lang}_{nlp.meta['name']}"
+    return WnutError(
+        f"no component of the pipeline {name} sets entities (it has: "
+        f"{', '.join(nlp.pipe_names) or 'none'}): give one with a component like "
+        "ner or entity_ruler"
+    )
 
 
 def read_corpus(corpus: Path, nlp: Language) -> list[Example]:
@@ -99,6 +116,20 @@ def read_corpus(corpus: Path, nlp: Language) -> list[Example]:
             "make it with `spacy-wnut convert` from a file with tags"
         )
     return examples
+
+
+def surface_forms(corpus: Path) -> frozenset[str]:
+    """The surface forms of a corpus's entities, casefolded: what training on it has
+    seen, for `measures.seen_scores`.
+
+    Raises WnutError as `read_corpus` does.
+    """
+    # The language is of no matter: entities are read from the references.
+    return frozenset(
+        ent.text.casefold()
+        for example in read_corpus(corpus, blank("xx"))
+        for ent in example.reference.ents
+    )
 
 
 def _protocol(corpus: Path, examples: Sequence[Example]) -> str:

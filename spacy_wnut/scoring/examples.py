@@ -11,13 +11,14 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
-from spacy.tokens import Doc
+from spacy.tokens import Doc, Span
 from spacy.training import Example
 
 from ..errors import WnutError
 from ..labels import Entity, entities_to_tags
 from .measures import ScoredPost
 
+CONFIDENCE = "confidence"  # span._.confidence, as the component sets it
 MISSING = 0  # token.ent_iob of a token for which nothing was annotated
 
 
@@ -37,6 +38,14 @@ def examples_to_posts(examples: Iterable[Example]) -> Iterator[ScoredPost]:
     for example in examples:
         if example.reference.has_annotation("ENT_IOB"):
             yield _to_post(example.predicted, example.reference)
+
+
+def confidence_of(ent: Span) -> float | None:
+    """An entity's confidence, None if it has none or what it has is no probability."""
+    value = ent._.get(CONFIDENCE) if Span.has_extension(CONFIDENCE) else None
+    if isinstance(value, float) and 0.0 <= value <= 1.0:
+        return float(value)
+    return None
 
 
 def _to_post(predicted: Doc, reference: Doc) -> ScoredPost:
@@ -64,18 +73,21 @@ def _to_post(predicted: Doc, reference: Doc) -> ScoredPost:
         for unit in _units(span, starts)
     }
     gold = _entities(reference, gold_tokens, starts)
-    judged = (
-        entity
-        for entity in _entities(predicted, predicted_tokens, starts)
+    found = _entities(predicted, predicted_tokens, starts)
+    judged = {
+        entity: confidence_of(ent)
+        for entity, ent in zip(found, predicted.ents, strict=True)
         if missing.isdisjoint(range(entity.start, entity.end))
-    )
+    }
     gold_tags = entities_to_tags(gold, len(words))
     predicted_tags = entities_to_tags(judged, len(words))
+    confidences = list(judged.values())
     kept = [unit for unit in range(len(words)) if unit not in missing]
     return ScoredPost(
         words=[words[unit] for unit in kept],
         gold_tags=[gold_tags[unit] for unit in kept],
         predicted_tags=[predicted_tags[unit] for unit in kept],
+        confidences=confidences if any(c is not None for c in confidences) else (),
     )
 
 

@@ -5,7 +5,7 @@ predicted, nothing to find) the measure is 0.0, as in CoNLL's script and seqeval
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from types import ModuleType
@@ -39,6 +39,28 @@ class Scores(TypedDict):
     seqeval_strict: PRF
 
 
+class SeenScores(TypedDict):
+    """Scores of names that occur in the training data, and of those that don't."""
+
+    seen: PRF
+    unseen: PRF
+
+
+class AllScores(Scores, total=False):
+    """Scores, and where the training data is known those of SeenScores."""
+
+    seen: PRF
+    unseen: PRF
+
+
+class Counts(TypedDict):
+    """How many entities of each post are right, were predicted, and are in gold."""
+
+    right: list[int]
+    predicted: list[int]
+    gold: list[int]
+
+
 @dataclass(frozen=True)
 class ScoredPost:
     """A post with its right tags and those that a system gave it.
@@ -47,13 +69,16 @@ class ScoredPost:
         it, if there is any.
     gold_tags (Sequence[str]): The right BIO tag of each position.
     predicted_tags (Sequence[str]): The system's BIO tag of each position.
+    confidences (Sequence[Optional[float]]): The confidence of each of the system's
+        entities, in order, None for one without. Empty if the system gives none.
 
-    Raises ValueError if the three differ in length.
+    Raises ValueError if the first three differ in length.
     """
 
     words: Sequence[str]
     gold_tags: Sequence[str]
     predicted_tags: Sequence[str]
+    confidences: Sequence[float | None] = ()
 
     def __post_init__(self) -> None:
         lengths = len(self.words), len(self.gold_tags), len(self.predicted_tags)
@@ -75,10 +100,11 @@ class ScoredPost:
 
     def surface(self, entities: Iterable[Entity]) -> set[tuple[str, str]]:
         """The surface forms of entities of this post, each with its type."""
-        return {
-            ("".join(self.words[start:end]).strip(), label)
-            for start, end, label in entities
-        }
+        return {(self.form(entity), entity.label) for entity in entities}
+
+    def form(self, entity: Entity) -> str:
+        """The surface form of an entity of this post: its words as they stand."""
+        return "".join(self.words[entity.start : entity.end]).strip()
 
 
 def prf_of_counts(right: int, predicted: int, gold: int) -> PRF:
@@ -129,6 +155,44 @@ def surface_scores(posts: Iterable[ScoredPost]) -> PRF:
     return prf_of_counts(len(right), len(predicted), len(gold))
 
 
+def seen_scores(posts: Iterable[ScoredPost], forms: Container[str]) -> SeenScores:
+    """`entity_scores` of names that were seen in training, and of all others.
+
+    An entity is seen if its surface form, lower case and upper case alike
+    (`str.casefold`) and whatever its type, is among the forms. Gold entities count
+    where their own form belongs, and so do predicted ones: every entity of either
+    side counts once, so the counts of both halves add up to those of all.
+
+    posts (Iterable[ScoredPost]): The posts.
+    forms (Container[str]): The surface forms of the training data's entities,
+        casefolded.
+    RETURNS (SeenScores): Both halves.
+    """
+    counts = {True: [0, 0, 0], False: [0, 0, 0]}
+    for post in posts:
+        for i, entities in enumerate(
+            (post.gold & post.predicted, post.predicted, post.gold)
+        ):
+            for entity in entities:
+                counts[post.form(entity).casefold() in forms][i] += 1
+    return {
+        "seen": prf_of_counts(*counts[True]),
+        "unseen": prf_of_counts(*counts[False]),
+    }
+
+
+def post_counts(posts: Iterable[ScoredPost]) -> Counts:
+    """How many entities of each post are right, predicted and in gold: all that
+    resampling posts needs.
+    """
+    counts: Counts = {"right": [], "predicted": [], "gold": []}
+    for post in posts:
+        counts["right"].append(len(post.gold & post.predicted))
+        counts["predicted"].append(len(post.predicted))
+        counts["gold"].append(len(post.gold))
+    return counts
+
+
 def tag_accuracy(posts: Iterable[ScoredPost]) -> float:
     """The share of positions whose tag is right, prefix and type."""
     right = total = 0
@@ -164,18 +228,29 @@ def seqeval_strict_scores(posts: Sequence[ScoredPost]) -> PRF:
     return _seqeval_prf(posts, mode="strict", scheme=scheme.IOB2)
 
 
-def all_scores(posts: Sequence[ScoredPost]) -> Scores:
+def all_scores(
+    posts: Sequence[ScoredPost], seen_forms: Container[str] | None = None
+) -> AllScores:
     """All measures, in the structure that `evaluate` and `score` write as JSON.
+
+    posts (Sequence[ScoredPost]): The posts.
+    seen_forms (Optional[Container[str]]): As `seen_scores` takes them. If None its
+        scores are left out.
+    RETURNS (AllScores): The scores.
 
     Raises WnutError if seqeval is not installed.
     """
-    return {
+    scores: AllScores = {
         "entity": entity_scores(posts),
         "surface": surface_scores(posts),
         "per_type": type_scores(posts),
         "seqeval": seqeval_scores(posts),
         "seqeval_strict": seqeval_strict_scores(posts),
     }
+    if seen_forms is not None:
+        halves = seen_scores(posts, seen_forms)
+        scores["seen"], scores["unseen"] = halves["seen"], halves["unseen"]
+    return scores
 
 
 def _count_by_type(

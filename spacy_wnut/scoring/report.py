@@ -7,17 +7,17 @@ from typing import Any
 
 from ..errors import WnutError
 from ..files import replacing
-from .measures import Scores
+from .measures import AllScores
 from .tables import format_scores
 
 STDOUT = Path("-")
 
 
-def report_scores(title: str, scores: Scores, json_to: Path | None) -> None:
+def report_scores(title: str, scores: AllScores, json_to: Path | None) -> None:
     """Print scores as tables, and write them as JSON if asked to.
 
     title (str): A line to print above the tables.
-    scores (Scores): Fractions, as `measures.all_scores` returns them.
+    scores (AllScores): Fractions, as `measures.all_scores` returns them.
     json_to (Path | None): The file to write. With `-` JSON alone goes to standard
         output, and the tables to standard error.
 

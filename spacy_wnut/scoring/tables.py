@@ -2,15 +2,21 @@
 
 from wasabi.tables import table
 
-from .measures import PRF, Scores
+from .measures import PRF, AllScores
 
 
-def format_scores(scores: Scores) -> str:
+def format_scores(scores: AllScores) -> str:
     """The scores as two tables, measures and types, in percent with two decimals.
 
-    scores (Scores): As `measures.all_scores` returns them.
+    scores (AllScores): As `measures.all_scores` returns them.
     RETURNS (str): Lines to print.
     """
+    halves = []
+    if "seen" in scores and "unseen" in scores:
+        halves = [
+            ("Seen names", *_columns(scores["seen"]), ""),
+            ("Unseen names", *_columns(scores["unseen"]), ""),
+        ]
     accuracy = _percent(scores["seqeval"]["accuracy"])
     measures = table(
         [
@@ -18,6 +24,7 @@ def format_scores(scores: Scores) -> str:
             ("Surface", *_columns(scores["surface"]), ""),
             ("seqeval", *_columns(scores["seqeval"]), accuracy),
             ("seqeval strict", *_columns(scores["seqeval_strict"]), ""),
+            *halves,
         ],
         header=("Measure", "P", "R", "F1", "Accuracy"),
         aligns=("l", "r", "r", "r", "r"),

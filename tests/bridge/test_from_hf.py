@@ -194,12 +194,10 @@ def test_weights_that_are_not_there(make_checkpoint, out):
     assert_refused(folder, out, "it has no weights distilbert.transformer.layer.1")
 
 
-def test_folder_and_hub_that_have_nothing(tmp_path, out, monkeypatch):
+def test_folder_and_hub_that_have_nothing(tmp_path, out, hub_cache):
     (tmp_path / "empty").mkdir()
     message = r"The checkpoint .* can't be loaded: .*\. It takes a folder with config"
     assert_refused(tmp_path / "empty", out, message)
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "c"))
     message = "checkpoint 'a/b' can't be had: .* the hub can't be .* Give a folder with"
     assert_refused("a/b", out, message)
 

@@ -58,3 +58,37 @@ def test_no_bias(nlp, corpus, tmp_path):
     assert "predicts no entities" in str(done.exception)
     assert run(tmp_path / "model", corpus).exit_code == 0
     assert spacy.load(tmp_path / "model").get_pipe("ner").bias == 0.0
+
+
+@pytest.mark.parametrize("has_out", [True, False])
+def test_pipeline_without_confidences_is_copied_if_asked_to(corpus, tmp_path, has_out):
+    model, out = tmp_path / "model", tmp_path / "out"
+    nlp = spacy.blank("en")
+    nlp.add_pipe("entity_ruler", name="ner")
+    nlp.to_disk(model)
+    args = [model, corpus, *(["--out", out] if has_out else [])]
+    done = CliRunner().invoke(app, ["calibrate", *map(str, args)])
+    assert "no components of the factory entity_tagger" in str(done.exception)
+    assert not out.exists()
+
+    done = run(*args, "--or-copy", "--json", tmp_path / "figures.json")
+    assert done.exit_code == 0 and "nothing to calibrate" in done.stdout
+    assert json.loads((tmp_path / "figures.json").read_text()) is None
+    assert out.exists() == has_out
+    assert spacy.load(out if has_out else model).pipe_names == ["ner"]
+
+
+def test_pipeline_that_finds_nothing_is_copied_if_asked_to(nlp, corpus, tmp_path):
+    nlp.get_pipe("ner").bias = -1000.0
+    nlp.to_disk(tmp_path / "model")
+    out = tmp_path / "out"
+    done = run(tmp_path / "model", corpus, "--no-bias", "--or-copy", "--out", out)
+    assert done.exit_code == 0
+    assert spacy.load(out).get_pipe("ner").bias == -1000.0
+
+
+def test_what_is_wrong_is_not_copied(model, tmp_path):
+    done = CliRunner().invoke(
+        app, ["calibrate", str(model), str(tmp_path / "no.spacy"), "--or-copy"]
+    )
+    assert "there is no file" in str(done.exception)

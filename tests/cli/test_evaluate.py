@@ -84,3 +84,17 @@ def test_gpu_that_is_not_there(model, corpora):
 def test_pipeline_that_is_not_there(corpora):
     with pytest.raises(WnutError, match="en_nowhere can't be loaded"):
         run("en_nowhere", corpora["gold"])
+
+
+def test_seen_and_unseen_names(model, corpora, tmp_path):
+    train = tmp_path / "train.spacy"
+    vocab = spacy.blank("en").vocab
+    # Whatever the type and the case.
+    docs = [Doc(vocab, words=["PARIS!"], ents=["B-person"])]
+    DocBin(docs=docs).to_disk(train)
+    args = (model, corpora["gold"], "--train", train)
+    rows = [line.split() for line in run(*args).stdout.splitlines()]
+    assert ["Seen", "names", "0.00", "0.00", "0.00"] in rows
+    assert ["Unseen", "names", "100.00", "50.00", "66.67"] in rows
+    scores = json.loads(run(*args, "--json", "-").stdout)
+    assert scores["unseen"]["recall"] == 0.5

@@ -24,7 +24,8 @@ def test_options_go_to_the_packaging(monkeypatch):
     monkeypatch.setattr(packaging, "package_pipeline", build)
     encoders = ("--encoder", "", "--encoder", "somebody/tiny", "--encoder", "default")
     metrics = ("--metrics", "dev.json", "--metrics", "test.json")
-    done = run("model", "out", *OPTIONS, *encoders, *metrics)
+    data = ("--data", "", "--data", "my/posts", "--data", "wnut_17")
+    done = run("model", "out", *OPTIONS, *encoders, *metrics, *data)
     assert done.exit_code == 0
     assert "Built out/posts.whl" in done.stdout.replace("\\", "/")
     options = {
@@ -33,6 +34,7 @@ def test_options_go_to_the_packaging(monkeypatch):
         "encoder": "somebody/tiny",
         "license_file": Path("LICENSE"),
         "metrics": [Path("dev.json"), Path("test.json")],
+        "data": "my/posts",
     }
     assert asked == [((Path("model"), Path("out")), options)]
 

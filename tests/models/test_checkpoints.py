@@ -249,16 +249,10 @@ def test_hub_that_has_nothing(hub, out, error, message):
 
 
 @pytest.fixture
-def cache(monkeypatch, tmp_path, tiny_encoder):
+def cache(hub_cache, tiny_encoder):
     """The hub's cache with somebody/encoder in it, and no way to the hub."""
-    commit = "0" * 40
-    folder = tmp_path / "cache" / "models--somebody--encoder"
-    shutil.copytree(tiny_encoder, folder / "snapshots" / commit)
-    (folder / "refs").mkdir()
-    (folder / "refs" / "main").write_text(commit)
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(folder.parent))
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
-    return folder
+    folder = hub_cache("somebody/encoder")
+    shutil.copytree(tiny_encoder, folder, dirs_exist_ok=True)
 
 
 @pytest.mark.parametrize("revision", [None, "0" * 40])
@@ -324,3 +318,22 @@ def test_tiny_encoder_is_a_distilbert_that_knows_the_characters(tmp_path):
     model.initialize()
     [data] = model.predict([Doc(Vocab(), words=TEXTS[2].split())]).doc_data
     assert numpy.isfinite(data.model_output["last_hidden_state"]).all()
+
+
+@pytest.mark.parametrize(
+    "settings, says",
+    [
+        ({"_attn_implementation_internal": "a/kernel:run"}, "names code on the hub"),
+        ({"auto_map": {"AutoConfig": "evil.Config"}, "model_type": "x"}, "custom code"),
+    ],
+)
+def test_an_encoder_brings_no_code(copy, out, settings, says):
+    config = json.loads((copy / "config.json").read_text())
+    (copy / "config.json").write_text(json.dumps({**config, **settings}))
+    marker = copy / "it-has-run"
+    (copy / "evil.py").write_text(
+        f"import pathlib\npathlib.Path({str(marker)!r}).touch()\n"
+        "from transformers import DistilBertConfig as Config\n"
+    )
+    assert_refused(out, copy, says)
+    assert not marker.exists()

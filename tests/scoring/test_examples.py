@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from spacy.tokens import Doc, Span
 from spacy.training import Example
 
+from spacy_wnut.entity_tagger import install_extensions
 from spacy_wnut.errors import WnutError
 from spacy_wnut.labels import Entity
 from spacy_wnut.scoring.examples import examples_to_posts
@@ -196,3 +197,38 @@ def test_different_texts_are_refused():
     example = Example(make_doc(["Ann", "Lee"]), make_doc(["Ann", "Leigh"]))
     with pytest.raises(WnutError, match=r"texts differ: 'Ann Lee ' and 'Ann Leigh '"):
         list(examples_to_posts([example]))
+
+
+@pytest.fixture
+def confident():
+    """Sets entities with confidences: None for what has none."""
+    install_extensions()
+
+    def set_ents(words, ents):
+        doc = Doc(NLP.vocab, words=words)
+        spans = [Span(doc, *ent) for *ent, _ in ents]
+        for span, (*_, confidence) in zip(spans, ents, strict=True):
+            if confidence is not None:
+                span._.confidence = confidence
+        doc.set_ents(spans)
+        return doc
+
+    return set_ents
+
+
+def test_confidences_go_with_the_entities_that_are_judged(confident):
+    words = ["Ann", "and", "Bob", "in", "Paris", "or", "Rome"]
+    reference = make_doc(words, [(0, 1, "person")], missing=[2])
+    ents = [(0, 1, "person", 0.5), (2, 3, "person", 0.25), (4, 5, "place", 0.75)]
+    post = to_post(confident(words, [*ents, (6, 7, "place", None)]), reference)
+    assert post.confidences == [0.5, 0.75, None]
+    assert [start for start, _, _ in sorted(post.predicted)] == [0, 3, 5]
+
+
+@pytest.mark.parametrize("value", [None, "high", 1.5, float("nan"), 1])
+def test_what_is_no_probability_is_no_confidence(confident, value):
+    post = to_post(
+        confident(["Ann"], [(0, 1, "person", value)]),
+        make_doc(["Ann"], [(0, 1, "person")]),
+    )
+    assert post.confidences == ()

@@ -14,6 +14,9 @@ from spacy_wnut.scoring.measures import (
     ScoredPost,
     all_scores,
     entity_scores,
+    post_counts,
+    prf_of_counts,
+    seen_scores,
     seqeval_scores,
     seqeval_strict_scores,
     surface_scores,
@@ -221,3 +224,40 @@ def test_missing_seqeval_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "seqeval", None)
     with pytest.raises(WnutError, match=r'pip install "spacy-wnut\[train\]"'):
         all_scores(EXAMPLE)
+
+
+def test_seen_and_unseen_names():
+    # Each side counts where its own form belongs: DUNE is seen, "and Dune" is not.
+    scored = [
+        post(
+            "Ann Lee likes DUNE and Dune",
+            "B-person I-person O B-creative-work O B-creative-work",
+            "B-person I-person O B-person B-person I-person",
+        )
+    ]
+    scores = seen_scores(scored, {"dune", "oslo"})
+    assert scores["seen"] == prf_of_counts(right=0, predicted=1, gold=2)
+    assert scores["unseen"] == prf_of_counts(right=1, predicted=2, gold=1)
+
+
+@given(posts())
+def test_seen_and_unseen_are_everything(scored):
+    assert seen_scores(scored, ())["unseen"] == entity_scores(scored)
+    forms = {p.form(e).casefold() for p in scored for e in p.gold | p.predicted}
+    assert seen_scores(scored, forms)["seen"] == entity_scores(scored)
+
+
+@given(posts())
+def test_counts_of_posts_add_up_to_the_scores(scored):
+    counts = post_counts(scored)
+    assert {len(column) for column in counts.values()} == {len(scored)}
+    sums = (sum(counts[key]) for key in ("right", "predicted", "gold"))
+    assert prf_of_counts(*sums) == entity_scores(scored)
+
+
+def test_seen_names_are_among_all_scores_where_they_are_known():
+    assert "seen" not in all_scores(EXAMPLE)
+    scores = all_scores(EXAMPLE, {"dune"})
+    assert {key: scores[key] for key in ("seen", "unseen")} == seen_scores(
+        EXAMPLE, {"dune"}
+    )

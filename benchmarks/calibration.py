@@ -1,0 +1,184 @@
+"""Whether confidences are what they say: on test, calibrated on dev.
+
+    python benchmarks/calibration.py measure training/wnut17/sweep/distilbert corpus/wnut17
+    python benchmarks/calibration.py table
+
+`measure` takes all trainings of a recipe that a sweep left and writes
+benchmarks/results/calibration.json. It fits anew: what the pipelines' own temperature
+and bias are makes no difference. `table` draws the figures in docs/ and writes README's
+table.
+"""
+
+import json
+from pathlib import Path
+from statistics import mean
+from typing import Annotated, Any
+
+import typer
+from readme import format_table, write_block
+from svg import line_chart
+
+from spacy_wnut.calibration.pipeline import calibrate, find_component, measure
+from spacy_wnut.calibration.sample import Sample, find_entities, read_sample
+from spacy_wnut.files import replacing
+from spacy_wnut.scoring.evaluation import load_pipeline, read_corpus
+from spacy_wnut.sweep.metrics import read_metrics
+from spacy_wnut.sweep.plan import corpus_file
+
+ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "benchmarks" / "results" / "calibration.json"
+RELIABILITY = ROOT / "docs" / "calibration_reliability.svg"
+THRESHOLD = ROOT / "docs" / "calibration_threshold.svg"
+BLOCK = "calibration: benchmarks/calibration.py table"
+MEASURES = ("precision", "recall", "f1")
+
+app = typer.Typer(pretty_exceptions_enable=False)
+
+
+@app.command("measure")
+def measure_cli(
+    recipe: Annotated[Path, typer.Argument(help="OUTPUT/CONFIG of a sweep")],
+    corpus: Annotated[Path, typer.Argument(help="Folder with gold/dev and gold/test")],
+    bias: Annotated[bool, typer.Option(help="Whether to tune the bias")] = True,
+    gpu_id: int = -1,
+) -> None:
+    """Calibrate each training on dev, and measure it on test."""
+    trainings = []
+    for folder in sorted(recipe.glob("seed-*")):
+        metrics = read_metrics(folder)
+        if metrics is None:
+            continue
+        nlp = load_pipeline(str(folder / "model"), gpu_id)
+        name, tagger = find_component(nlp, str(folder))
+        dev, test = (
+            read_sample(nlp, name, read_corpus(corpus_file(corpus, "gold", split), nlp))
+            for split in ("dev", "test")
+        )
+        trainings.append(
+            {
+                **{key: metrics[key] for key in ("config", "encoder", "seed")},
+                **measure_training(dev, test, None if bias else tagger.bias),
+            }
+        )
+        print(folder, trainings[-1]["test"]["after"]["ece"])
+    if not trainings:
+        raise typer.BadParameter(f"{recipe} has no finished trainings (seed-*)")
+    with replacing(RESULTS) as beside:
+        text = json.dumps(summarise(trainings), indent=1)
+        beside.write_text(text + "\n", encoding="utf8")
+
+
+def measure_training(dev: Sample, test: Sample, bias: float | None) -> dict[str, Any]:
+    """Fit on dev, and measure on test before and after."""
+    fitted = calibrate(dev, bias)
+    gold = int(test.n_gold.sum())
+    start = find_entities(test, bias or 0.0, 1.0)
+    found = find_entities(test, fitted["bias"], fitted["temperature"])
+    return {
+        "temperature": fitted["temperature"],
+        "bias": fitted["bias"],
+        "dev": {
+            "before": fitted["before"],
+            "after": fitted["cross_validated"],
+        },
+        "test": {"before": measure(start, gold), "after": measure(found, gold)},
+    }
+
+
+def summarise(trainings: list[dict[str, Any]]) -> dict[str, Any]:
+    """Each training's numbers, and the mean of all."""
+    summary: dict[str, Any] = {
+        "config": trainings[0]["config"],
+        "encoder": trainings[0]["encoder"],
+        "trainings": [
+            {
+                **{key: training[key] for key in ("seed", "temperature", "bias")},
+                **{
+                    f"{split}_ece_{when}": training[split][when]["ece"]
+                    for split in ("dev", "test")
+                    for when in ("before", "after")
+                },
+            }
+            for training in trainings
+        ],
+    }
+    for split in ("dev", "test"):
+        summary[split] = {}
+        for when in ("before", "after"):
+            figures = [training[split][when] for training in trainings]
+            summary[split][when] = {
+                "ece": mean(f["ece"] for f in figures),
+                "entity": {m: mean(f["entity"][m] for f in figures) for m in MEASURES},
+                "reliability": mean_rows([f["reliability"] for f in figures]),
+                "thresholds": mean_rows([f["thresholds"] for f in figures]),
+            }
+    return summary
+
+
+def mean_rows(tables: list[list[dict[str, float]]]) -> list[dict[str, float]]:
+    """Row by row: bins by their rank, thresholds by their value."""
+    return [
+        {key: round(mean(row[key] for row in rows), 6) for key in rows[0]}
+        for rows in zip(*tables, strict=False)
+    ]
+
+
+@app.command()
+def table() -> None:
+    """Draw the figures and write README's table."""
+    summary = json.loads(RESULTS.read_text(encoding="utf8"))
+    for path, chart in make_charts(summary).items():
+        with replacing(path) as beside:
+            beside.write_text(chart, encoding="utf8")
+    write_block(BLOCK, make_block(summary))
+
+
+def make_charts(summary: dict[str, Any]) -> dict[Path, str]:
+    test = summary["test"]
+    reliability = {
+        when: [(r["confidence"], r["right"]) for r in test[when]["reliability"]]
+        for when in ("before", "after")
+    }
+    curve = test["after"]["thresholds"]
+    thresholds = {
+        name: [(row["threshold"], row[name]) for row in curve] for name in MEASURES
+    }
+    return {
+        RELIABILITY: line_chart(
+            "Confidence and share right, WNUT 17 test",
+            *("confidence", "share right"),
+            reliability,
+            has_dots=True,
+            has_diagonal=True,
+        ),
+        THRESHOLD: line_chart(
+            "Along the threshold, WNUT 17 test, calibrated",
+            *("threshold", "score"),
+            {{"f1": "F1"}.get(name, name): line for name, line in thresholds.items()},
+        ),
+    }
+
+
+def make_block(summary: dict[str, Any]) -> str:
+    rows = []
+    for split in ("dev", "test"):
+        for when in ("before", "after"):
+            figures = summary[split][when]
+            entity = (f"{100 * figures['entity'][m]:.1f}" for m in MEASURES)
+            rows.append([f"{split}, {when}", f"{figures['ece']:.3f}", *entity])
+    trainings = summary["trainings"]
+    seeds = ", ".join(str(training["seed"]) for training in trainings)
+    fitted = [
+        f"{name} {mean(training[name] for training in trainings):.2f}"
+        for name in ("temperature", "bias")
+    ]
+    return (
+        f"{format_table(['', 'ECE', 'P', 'R', 'F1'], rows, left=1)}\n"
+        f"`{summary['config']}` on {summary['encoder']}, mean of seeds {seeds}: "
+        f"{' and '.join(fitted)}.\n\n"
+        f"![Reliability](docs/{RELIABILITY.name}) ![Threshold](docs/{THRESHOLD.name})\n"
+    )
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,290 @@
+"""The journal: what makes a run go on where it was, however it ended.
+
+Beside OUTPUT stands a folder OUTPUT.partial with three files: `segments` and
+`rejected.jsonl`, which only ever grow, and `journal.jsonl`. Its first line tells the
+settings, and each further line the state after a chunk: how many records were read,
+annotated and rejected, how long both files are, and a hash of the input until there. A
+chunk counts once its line is on the disk. What is in the files beyond the last line is
+of a chunk that wasn't finished; it is cut off, and the chunk is done again.
+"""
+
+import json
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+from ..errors import WnutError
+from .writers import Writer
+
+try:
+    import fcntl
+except ImportError:
+    # Windows has no such locks: there nobody watches that one run goes on at a time.
+    fcntl = None  # type: ignore[assignment]
+
+JOURNAL, SEGMENTS, REJECTED = "journal.jsonl", "segments", "rejected.jsonl"
+
+
+class Done(NamedTuple):
+    """What became of a chunk: its segment, the lines of its rejected records, and
+    how many records were annotated, with how many words.
+    """
+
+    segment: bytes
+    rejected: list[str]
+    annotated: int
+    words: int
+
+
+class State(NamedTuple):
+    """Where a run is: records read, annotated and rejected, words, the length of the
+    files in bytes, and the hash of the records read.
+    """
+
+    read: int = 0
+    annotated: int = 0
+    rejected: int = 0
+    words: int = 0
+    segments_size: int = 0
+    rejected_size: int = 0
+    digest: str = ""
+
+
+def rejected_path(output: Path) -> Path:
+    """Where the rejected records of an output belong."""
+    return output.with_name(output.name + ".rejected.jsonl")
+
+
+def partial_path(output: Path) -> Path:
+    """The folder of what isn't finished of an output."""
+    return output.with_name(output.name + ".partial")
+
+
+def check_output(output: Path, resume: bool, overwrite: bool) -> None:
+    """Raises WnutError if an output can't be written for what is there already."""
+    if output.is_dir():
+        raise WnutError(f"{output} is a folder: give a file to write to")
+    if overwrite:
+        return
+    if (partial_path(output) / JOURNAL).exists():
+        if not resume:
+            raise WnutError(
+                f"{output} was begun and isn't finished: go on with --resume, or begin "
+                "anew with --overwrite"
+            )
+    elif output.exists() and not resume:
+        raise WnutError(
+            f"{output} is there already: give another name, or replace it with "
+            "--overwrite"
+        )
+
+
+def is_finished(output: Path) -> bool:
+    """Whether an output is there and nothing of it is left to do."""
+    if not output.exists() or (partial_path(output) / JOURNAL).exists():
+        return False
+    # The last thing that a run does, if it isn't killed before.
+    with suppress(OSError):
+        partial_path(output).rmdir()
+    return True
+
+
+class Journal:
+    """The journal of an output. Use it as a context manager.
+
+    output (Path): The file to write in the end.
+    settings (Dict[str, Any]): What has to be the same to go on.
+    resume (bool): Whether to go on with what is there, if anything is.
+
+    Raises WnutError if that has other settings or is damaged, or if another process
+    is at it.
+    """
+
+    def __init__(self, output: Path, settings: dict[str, Any], resume: bool) -> None:
+        self.output = output
+        self.folder = partial_path(output)
+        self.state = State()
+        self.is_committed = False
+        self._files = ExitStack()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._journal = self._files.enter_context(_open(self.folder / JOURNAL))
+        try:
+            self._lock()
+            self._begin(settings, resume)
+        except BaseException:
+            self._close()
+            raise
+
+    def __enter__(self) -> "Journal":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._close()
+        # Nothing to go on with: something was wrong from the start.
+        if not self.state.read and not self.is_committed:
+            with suppress(OSError):
+                for name in (SEGMENTS, REJECTED, JOURNAL):
+                    (self.folder / name).unlink(missing_ok=True)
+                self.folder.rmdir()
+
+    def append(self, done: Done, read: int, digest: str) -> None:
+        """Store a chunk.
+
+        done (Done): What became of it.
+        read (int): How many records were read with it and before it.
+        digest (str): Their hash.
+        """
+        rejected = "".join(line + "\n" for line in done.rejected).encode("utf8")
+        _store(self._segments, done.segment)
+        _store(self._rejected, rejected)
+        old = self.state
+        state = State(
+            read,
+            old.annotated + done.annotated,
+            old.rejected + len(done.rejected),
+            old.words + done.words,
+            old.segments_size + len(done.segment),
+            old.rejected_size + len(rejected),
+            digest,
+        )
+        self._note(state._asdict())
+        self.state = state
+
+    def finish(self, writer: Writer) -> None:
+        """Make the output of the segments, check that no record is missing, and put
+        it in its place.
+
+        Raises WnutError if one is missing.
+        """
+        whole = self.folder / SEGMENTS
+        if not writer.is_plain:
+            whole = self.folder / f"whole{self.output.suffix}"
+            writer.assemble(self._read_segments(), whole)
+            with whole.open("rb+") as file:
+                os.fsync(file.fileno())
+        with (self.folder / REJECTED).open("rb") as file:
+            counts = writer.count(whole), sum(1 for _ in file)
+        state = self.state
+        if counts != (state.annotated, state.rejected) or sum(counts) != state.read:
+            raise WnutError(
+                f"{state.read} records were read, {state.annotated} annotated and "
+                f"{state.rejected} rejected, but there are {counts[0]} and {counts[1]} "
+                f"in {self.folder}. This is a fault: please report it"
+            )
+        self._note({"finished": whole.name})
+        self._commit(whole.name)
+
+    def _begin(self, settings: dict[str, Any], resume: bool) -> None:
+        lines, size = _whole_lines(self._journal)
+        if not resume:
+            lines, size = [], 0
+        if lines:
+            _check_same(self.output, json.loads(lines[0])["settings"], settings)
+            last = json.loads(lines[-1])
+            if "finished" in last:
+                self._commit(last["finished"])
+                return
+            if len(lines) > 1:
+                self.state = State(**last)
+        _cut(self._journal, size)
+        # Not opened before: they may be in their places already.
+        self._segments = self._files.enter_context(_open(self.folder / SEGMENTS))
+        self._rejected = self._files.enter_context(_open(self.folder / REJECTED))
+        for file, kept in (
+            (self._segments, self.state.segments_size),
+            (self._rejected, self.state.rejected_size),
+        ):
+            if file.seek(0, os.SEEK_END) < kept:
+                raise WnutError(
+                    f"{self.folder} is damaged: a file in it is shorter than its journal "
+                    "says. Begin anew with --overwrite"
+                )
+            _cut(file, kept)
+        if not lines:
+            self._note({"settings": settings})
+
+    def _commit(self, whole: str) -> None:
+        """Put the finished files in their places. Every step can be done again."""
+        self._close()
+        rejected, target = self.folder / REJECTED, rejected_path(self.output)
+        if rejected.exists() and rejected.stat().st_size:
+            rejected.replace(target)
+        elif rejected.exists():
+            target.unlink(missing_ok=True)
+            rejected.unlink()
+        if (self.folder / whole).exists():
+            (self.folder / whole).replace(self.output)
+        (self.folder / SEGMENTS).unlink(missing_ok=True)
+        # Last, since it is what tells that something isn't finished.
+        (self.folder / JOURNAL).unlink(missing_ok=True)
+        with suppress(OSError):
+            self.folder.rmdir()
+        self.is_committed = True
+
+    def _read_segments(self) -> Iterator[bytes]:
+        with (self.folder / JOURNAL).open("rb") as journal:
+            next(journal)
+            with (self.folder / SEGMENTS).open("rb") as segments:
+                for line in journal:
+                    size = json.loads(line)["segments_size"] - segments.tell()
+                    yield segments.read(size)
+
+    def _close(self) -> None:
+        # A full disk fails a second time on closing.
+        with suppress(OSError):
+            self._files.close()
+
+    def _lock(self) -> None:
+        if fcntl is None:
+            return
+        try:
+            fcntl.flock(self._journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise WnutError(
+                f"another process is writing {self.output}: wait for it, or end it first"
+            ) from None
+
+    def _note(self, entry: dict[str, Any]) -> None:
+        _store(self._journal, json.dumps(entry).encode("utf8") + b"\n")
+
+
+def _open(path: Path) -> BinaryIO:
+    path.touch()
+    return path.open("rb+")
+
+
+def _cut(file: BinaryIO, size: int) -> None:
+    file.seek(size)
+    file.truncate()
+
+
+def _store(file: BinaryIO, data: bytes) -> None:
+    file.write(data)
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _whole_lines(file: Iterable[bytes]) -> tuple[list[bytes], int]:
+    """The first and the last whole line, and how many bytes all of them have."""
+    ends: list[bytes] = []
+    size = 0
+    for line in file:
+        if line.endswith(b"\n"):
+            ends = [*ends[:1], line]
+            size += len(line)
+    return ends, size
+
+
+def _check_same(output: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
+    changed = [
+        f"{name} was {old.get(name)!r} and is {new.get(name)!r}"
+        for name in sorted({*old, *new})
+        if old.get(name) != new.get(name)
+    ]
+    if changed:
+        raise WnutError(
+            f"{output} was begun with other settings ({'; '.join(changed)}): go on with "
+            "the same, or begin anew with --overwrite"
+        )

@@ -1,0 +1,127 @@
+"""The files of a job for Ray, in any place that pyarrow knows: this machine, s3://,
+gs://, hdfs://.
+"""
+
+import json
+import posixpath
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa  # type: ignore[import-untyped]
+import pyarrow.dataset as pa_dataset  # type: ignore[import-untyped]
+import pyarrow.fs as pa_fs  # type: ignore[import-untyped]
+
+from ..errors import WnutError
+
+LINES = (".jsonl", ".ndjson")
+SUCCESS = "_SUCCESS"
+
+
+@dataclass(frozen=True)
+class File:
+    """A file: where it is, its path there, and how Ray finds it."""
+
+    filesystem: Any
+    path: str
+    uri: str
+
+
+def list_files(place: str) -> list[File]:
+    """The files of an input, all of one kind, in the order of their names."""
+    filesystem, path = _filesystem(place)
+    info = filesystem.get_file_info(path)
+    if info.type == pa_fs.FileType.NotFound:
+        raise WnutError(f"{place} isn't there: give a file or a folder of posts")
+    found = [path]
+    if info.type == pa_fs.FileType.Directory:
+        inside = filesystem.get_file_info(pa_fs.FileSelector(path, recursive=True))
+        found = sorted(one.path for one in inside if one.is_file)
+    # Names that begin like this are no data, by custom.
+    found = [p for p in found if not posixpath.basename(p).startswith(("_", "."))]
+    tables = [p for p in found if p.endswith(".parquet")]
+    lines = [p for p in found if p.removesuffix(".gz").endswith(LINES)]
+    if bool(tables) == bool(lines):
+        raise WnutError(
+            f"{place} holds {len(tables)} files of .parquet and {len(lines)} of .jsonl: "
+            "--engine ray needs files of one of them"
+        )
+    scheme = place.partition("://")[0] + "://" if "://" in place else ""
+    return [File(filesystem, path, scheme + path) for path in tables or lines]
+
+
+def _filesystem(place: str) -> tuple[Any, str]:
+    if "://" not in place:
+        return pa_fs.LocalFileSystem(), str(Path(place).resolve())
+    try:
+        filesystem, path = pa_fs.FileSystem.from_uri(place)
+    except (OSError, pa.ArrowException) as err:
+        raise WnutError(f"{place} can't be reached: {err}") from err
+    return filesystem, str(path)
+
+
+def clear_output(output: str, overwrite: bool) -> None:
+    """Take away what an earlier run wrote, if that was asked for.
+
+    Raises WnutError if there is something that stays.
+    """
+    filesystem, path = _filesystem(output)
+    if filesystem.get_file_info(path).type == pa_fs.FileType.File:
+        raise WnutError(f"{output} is a file: --engine ray writes to a folder")
+    selector = pa_fs.FileSelector(path, recursive=True, allow_not_found=True)
+    inside = filesystem.get_file_info(selector)
+    if inside and not overwrite:
+        raise WnutError(
+            f"{output} isn't empty: give another folder, or replace what is in it "
+            "with --overwrite"
+        )
+    others = [
+        one.base_name
+        for one in inside
+        if one.base_name != SUCCESS and not one.base_name.endswith(".parquet")
+    ]
+    if others:
+        raise WnutError(
+            f"{output} holds more than an earlier run wrote ({others[0]}), so it "
+            "isn't replaced: give another folder"
+        )
+    if inside:
+        filesystem.delete_dir_contents(path)
+
+
+def finish_output(output: str, rejected: Sequence[str], read: int) -> int:
+    """Check that no record is missing, write those that were rejected, and say in the
+    output that it is whole.
+
+    output (str): The folder.
+    rejected (Sequence[str]): Lines of JSON.
+    read (int): How many records the input has.
+    RETURNS (int): How many were annotated.
+
+    Raises WnutError if records are missing.
+    """
+    filesystem, path = _filesystem(output)
+    filesystem.create_dir(path, recursive=True)
+    written = pa_dataset.dataset(path, filesystem=filesystem, format="parquet")
+    annotated = int(written.count_rows())
+    if annotated + len(rejected) != read:
+        raise WnutError(
+            f"{read} records were read, but {annotated} are in {output} and "
+            f"{len(rejected)} were rejected. This is a fault: please report it"
+        )
+    beside = f"{path}.rejected.jsonl"
+    if rejected:
+        with filesystem.open_output_stream(beside) as stream:
+            for line in sorted(rejected, key=_place):
+                stream.write(line.encode("utf8") + b"\n")
+    elif filesystem.get_file_info(beside).type != pa_fs.FileType.NotFound:
+        filesystem.delete_file(beside)
+    with filesystem.open_output_stream(posixpath.join(path, SUCCESS)):
+        pass
+    return annotated
+
+
+def _place(line: str) -> tuple[str, int]:
+    where = json.loads(line)
+    return where.get("file", ""), where.get("line", 0)

@@ -1,0 +1,184 @@
+import os
+import sys
+from contextlib import redirect_stdout
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from wasabi import msg
+
+from ._app import app
+
+# What the exit status says if all went well, but for records that were rejected.
+SOME_REJECTED = 3
+
+
+class Engine(str, Enum):
+    local = "local"
+    ray = "ray"
+
+
+@app.command("annotate")
+def annotate_cli(
+    model: Annotated[
+        str, typer.Argument(help="Name of an installed pipeline, or its folder")
+    ],
+    input_: Annotated[
+        str,
+        typer.Argument(
+            metavar="INPUT",
+            help="File of posts: .jsonl, .csv, .parquet, .txt (a post a line), .conll; "
+            "may be gzipped. - for standard input",
+        ),
+    ],
+    output: Annotated[
+        str,
+        typer.Argument(
+            metavar="OUTPUT",
+            help="File to write: .jsonl, .parquet, .spacy (DocBin), .conll. "
+            "- for standard output",
+        ),
+    ],
+    text_field: Annotated[
+        str, typer.Option("--text-field", help="Field or column of the text")
+    ] = "text",
+    entities_field: Annotated[
+        str, typer.Option("--entities-field", help="Field or column for the entities")
+    ] = "entities",
+    labels: Annotated[
+        str | None,
+        typer.Option("--labels", help="Entity types to keep, separated by commas"),
+    ] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            "--threshold",
+            help="Leave out entities with a lower confidence. The pipeline's own "
+            "threshold if not set",
+        ),
+    ] = None,
+    n_process: Annotated[
+        int | None,
+        typer.Option(
+            "--n-process",
+            help="Processes (local: 1) or actors (ray: as many as there are CPUs)",
+        ),
+    ] = None,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(
+            "--batch-size", help="Posts in a batch. The pipeline's own if not set"
+        ),
+    ] = None,
+    chunk_size: Annotated[
+        int,
+        typer.Option(
+            "--chunk-size", help="Posts between two points that --resume can go on from"
+        ),
+    ] = 1000,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on where an earlier run was ended")
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace what is there of OUTPUT")
+    ] = False,
+    input_format: Annotated[
+        str | None,
+        typer.Option("--input-format", help="Instead of the one by INPUT's suffix"),
+    ] = None,
+    output_format: Annotated[
+        str | None,
+        typer.Option("--output-format", help="Instead of the one by OUTPUT's suffix"),
+    ] = None,
+    engine: Annotated[
+        Engine,
+        typer.Option(
+            "--engine",
+            help="This machine, or a cluster of Ray: from a file or folder of .jsonl or "
+            ".parquet to a folder of .parquet",
+        ),
+    ] = Engine.local,
+    gpu_id: Annotated[
+        int, typer.Option("--gpu-id", help="GPU to run on; -1 for the CPU")
+    ] = -1,
+) -> None:
+    """Find the entities of any number of posts.
+
+    Posts that can't be read or processed go to OUTPUT.rejected.jsonl with the reason,
+    and the exit status is 3. If it is interrupted, the same command with --resume goes
+    on where it was.
+    """
+    from ..annotation.local import Job, Summary, annotate_file
+    from ..annotation.work import Settings
+    from ..errors import WnutError
+
+    if resume and overwrite:
+        raise WnutError(
+            "--resume keeps what is there and --overwrite doesn't: give one"
+        )
+    settings = Settings(
+        model,
+        text_field,
+        entities_field,
+        threshold,
+        None if labels is None else tuple(labels.split(",")),
+        batch_size,
+        gpu_id,
+    )
+    summary: Summary | None
+    if engine is Engine.ray:
+        from ..annotation.ray_engine import RayJob, annotate_with_ray
+
+        if resume:
+            raise WnutError("--engine ray has no --resume: begin anew with --overwrite")
+        summary = annotate_with_ray(
+            RayJob(settings, input_, output, n_process, chunk_size, overwrite)
+        )
+    else:
+        job = Job(
+            settings,
+            input_,
+            output,
+            input_format,
+            output_format,
+            1 if n_process is None else n_process,
+            chunk_size,
+            resume,
+            overwrite,
+        )
+        try:
+            summary = annotate_file(job)
+        except (KeyboardInterrupt, OSError) as err:
+            _end(output, err)
+    rejected = Path(f"{output}.rejected.jsonl")
+    # Standard output is for the posts.
+    with redirect_stdout(sys.stderr):
+        if summary is None:
+            msg.info(f"{output} is there already and whole: nothing to go on with")
+            if rejected.exists():
+                msg.warn(f"Some posts were rejected: {rejected}")
+                raise typer.Exit(SOME_REJECTED)
+            return
+        done = summary.read - summary.resumed
+        rate = f" ({done / summary.seconds:,.1f} a second)" if done else ""
+        msg.good(f"{summary.annotated:,} posts annotated{rate}: {output}")
+        if summary.rejected:
+            where = "above" if output == "-" else rejected
+            msg.warn(f"{summary.rejected:,} posts rejected: {where}")
+            raise typer.Exit(SOME_REJECTED)
+
+
+def _end(output: str, err: BaseException) -> None:
+    if isinstance(err, BrokenPipeError):
+        # Whoever read standard output has enough. Python would say so once more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(1)
+    kept = Path(f"{output}.partial").exists()
+    hint = ". The same command with --resume goes on from there" if kept else ""
+    with redirect_stdout(sys.stderr):
+        if isinstance(err, KeyboardInterrupt):
+            msg.fail(f"Interrupted{hint}")
+            raise typer.Exit(130)
+        msg.fail(f"{err}{hint}")
+    raise typer.Exit(1)

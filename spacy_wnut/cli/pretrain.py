@@ -1,0 +1,44 @@
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from wasabi import msg
+
+from ._app import PerFile, app
+
+
+@app.command("pretrain")
+def pretrain_cli(
+    encoder: Annotated[str, typer.Argument(help="A folder, or a model on the hub")],
+    out_dir: Annotated[Path, typer.Argument(help="Folder to write the encoder to")],
+    texts: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="TEXTS...",
+            help="Files with a post a line (.txt, .gz), or folders of them. Empty "
+            "names are passed over",
+        ),
+    ],
+    epochs: Annotated[float, typer.Option(help="How often each post is seen")] = 1.0,
+    learn_rate: Annotated[float, typer.Option(help="Highest learning rate")] = 1e-4,
+    batch_size: Annotated[int, typer.Option(help="Posts in a step")] = 32,
+    per_file: PerFile = None,
+    seed: Annotated[int, typer.Option(help="Seed of the masks and the order")] = 0,
+) -> None:
+    """Train an encoder further on unlabelled posts, as a masked language model.
+
+    Started again after an interruption, it goes on from its last checkpoint.
+    """
+    from ..unlabelled.masked_lm import pretrain_encoder
+    from ..unlabelled.texts import sample_texts
+
+    posts, loss = pretrain_encoder(
+        encoder,
+        sample_texts(texts, per_file, seed),
+        out_dir,
+        epochs=epochs,
+        learn_rate=learn_rate,
+        batch_size=batch_size,
+        seed=seed,
+    )
+    msg.good(f"Wrote the encoder to {out_dir}: {posts} posts, last loss {loss:.3f}")

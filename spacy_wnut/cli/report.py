@@ -1,0 +1,48 @@
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from wasabi import msg
+
+from ._app import app
+
+
+@app.command("report")
+def report_cli(
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="Name of an installed pipeline, or its folder", show_default=False
+        ),
+    ],
+    corpus: Annotated[
+        Path,
+        typer.Argument(
+            help="DocBin (.spacy) with the right entities, as convert writes it",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[
+        Path, typer.Option(help="Page to write", dir_okay=False, show_default=False)
+    ],
+    against: Annotated[
+        str | None,
+        typer.Option(metavar="MODEL", help="Another pipeline to compare with"),
+    ] = None,
+    train: Annotated[
+        Path | None,
+        typer.Option(
+            help="DocBin of the training data, to tell seen names from new ones"
+        ),
+    ] = None,
+    gpu_id: Annotated[
+        int, typer.Option("--gpu-id", help="GPU to run on; -1 for the CPU")
+    ] = -1,
+) -> None:
+    """Write a page that shows what a pipeline gets right and wrong, post by post."""
+    from ..display.report import report
+
+    data = report(model, corpus, out, against, train, gpu_id)
+    for run in data["runs"]:
+        msg.info(f"{run['name']}: entity F1 {100 * run['entity']['f1']:.2f}")
+    msg.good(f"Wrote {out}: {len(data['posts'])} posts, {data['protocol']}")

@@ -1,0 +1,91 @@
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..errors import WnutError
+from ._app import GpuId, HasBias, JsonTo, app
+
+
+@app.command(
+    "sweep", context_settings={"allow_extra_args": True, "ignore_unknown_options": True}
+)
+def sweep_cli(
+    arguments: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="CONFIG... [--SECTION.NAME VALUE]...",
+            help="Recipes, and after them settings to replace, as for spacy train. "
+            "The first recipe is compared with each of the others",
+            show_default=False,
+        ),
+    ],
+    corpus: Annotated[
+        Path,
+        typer.Option(
+            "--corpus",
+            help="Folder of both protocols: gold and spacy, as convert makes them",
+            file_okay=False,
+            show_default=False,
+        ),
+    ],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            help="Folder for OUTPUT/CONFIG/seed-SEED: the model and metrics.json",
+            file_okay=False,
+        ),
+    ] = Path("training/sweep"),
+    seeds: Annotated[
+        str, typer.Option(help="Seeds, separated by commas. All are trained")
+    ] = "0,1,2",
+    has_bias: HasBias = True,
+    retrain: Annotated[
+        bool, typer.Option("--retrain", help="Train what is finished again")
+    ] = False,
+    json_to: JsonTo = None,
+    gpu_id: GpuId = -1,
+) -> None:
+    """Train recipes over seeds, calibrate on dev, and score dev and test.
+
+    What is finished isn't trained again: after an interruption run it once more.
+    """
+    from spacy.cli._util import parse_config_overrides
+
+    from ..scoring.report import hand_over
+    from ..sweep.plan import plan_runs
+    from ..sweep.report import format_summary
+    from ..sweep.running import run_all
+    from ..sweep.summary import summarise
+
+    configs, rest = _split(arguments)
+    overrides = parse_config_overrides(rest)
+    runs = plan_runs(configs, _parse_seeds(seeds), corpus, output, overrides, has_bias)
+    summary = summarise(run_all(runs, corpus, gpu_id, has_bias, retrain))
+    hand_over(f"\n{format_summary(summary)}", summary, json_to)
+
+
+def _split(arguments: list[str]) -> tuple[list[Path], list[str]]:
+    """The configs, and the settings: from the first word with dashes on."""
+    options = [i for i, word in enumerate(arguments) if word.startswith("-")]
+    first = options[0] if options else len(arguments)
+    if not first:
+        raise WnutError("Name at least one config before the settings to replace")
+    for word in arguments[first:]:
+        if word.startswith("--") and "." not in word:
+            raise WnutError(
+                f"There is no option {word}, and settings to replace have a dot, as in "
+                "--training.dropout 0.2. See spacy-wnut sweep --help"
+            )
+    return [Path(word) for word in arguments[:first]], arguments[first:]
+
+
+def _parse_seeds(text: str) -> list[int]:
+    try:
+        return list(dict.fromkeys(int(seed) for seed in text.split(",")))
+    except ValueError as err:
+        raise WnutError(
+            f"--seeds {text} is no list of whole numbers: give something like 0,1,2"
+        ) from err

@@ -1,0 +1,56 @@
+import pytest
+
+from spacy_wnut.annotation.formats import (
+    Format,
+    check_names,
+    input_format,
+    output_format,
+)
+from spacy_wnut.errors import WnutError
+
+
+@pytest.mark.parametrize(
+    "path, given, expected",
+    [
+        ("a.jsonl", None, ("jsonl", False)),
+        ("b/a.v2.JSONL.GZ", None, ("jsonl", True)),
+        ("a.ndjson", None, ("jsonl", False)),
+        ("a.csv", None, ("csv", False)),
+        ("a.txt.gz", None, ("txt", True)),
+        ("a.conll", None, ("conll", False)),
+        ("a.parquet", None, ("parquet", False)),
+        ("-", None, ("jsonl", False)),
+        ("-", "txt", ("txt", False)),
+        ("a.dat", "csv", ("csv", False)),
+        ("a.jsonl.gz", "txt", ("txt", True)),
+    ],
+)
+def test_the_format_of_an_input(path, given, expected):
+    assert input_format(path, given) == expected
+
+
+def test_the_format_of_an_output():
+    assert output_format("a.spacy", None) == ("docbin", False)
+    assert output_format("a.jsonl.gz", None) == ("jsonl", True)
+
+
+@pytest.mark.parametrize("path", ["a", "a.xml", "a.gz", "jsonl", "a.spacy"])
+def test_a_name_that_tells_no_format_is_refused(path):
+    with pytest.raises(WnutError, match=r"\.jsonl, \.ndjson, \.csv.*--input-format"):
+        input_format(path, None)
+
+
+def test_an_unknown_format_is_refused():
+    with pytest.raises(WnutError, match=r"--output-format 'csv' is unknown: .* docbin"):
+        output_format("a.csv", "csv")
+
+
+@pytest.mark.parametrize(
+    "format_, taken", [("txt", "text"), ("conll", "tags"), ("csv", "body")]
+)
+def test_entities_take_no_place_of_something_else(format_, taken):
+    format_ = Format(format_, False)
+    check_names(format_, "body", "entities")
+    for name in (taken, "other_fields"):
+        with pytest.raises(WnutError, match="--entities-field"):
+            check_names(format_, "body", name)

@@ -1,0 +1,173 @@
+import csv
+import gzip
+import io
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from spacy_wnut.annotation import readers
+from spacy_wnut.annotation.readers import open_source, plain, read_lines, read_text
+from spacy_wnut.errors import WnutError
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
+
+
+def read(path, format_, size=2, text_field="text"):
+    with open_source(str(path), format_, text_field, "entities") as source:
+        return [record for chunk in source.chunks(size) for record in chunk.records]
+
+
+def write(path, content):
+    path.write_bytes(content)
+    return path
+
+
+def buffered(content):
+    return io.BufferedReader(io.BytesIO(content))
+
+
+@settings(deadline=None)
+@given(st.lists(TEXT.filter(lambda t: "\n" not in t and not t.endswith("\r"))))
+def test_a_text_a_line_comes_back_with_its_number(texts):
+    file = buffered("".join(f"{text}\n" for text in texts).encode("utf8"))
+    records = list(read_text(file))
+    if texts:
+        texts[0] = texts[0].removeprefix("\ufeff")
+    assert [record.text for record in records] == texts
+    assert [record.line for record in records] == list(range(1, len(texts) + 1))
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(TEXT, TEXT), min_size=1))
+def test_any_csv_comes_back(rows):
+    buffer = io.StringIO(newline="")
+    out = csv.writer(buffer)
+    out.writerow(["id", "text"])
+    out.writerows(rows)
+    file = buffered(buffer.getvalue().encode("utf8"))
+    records = list(readers.read_csv(file, "x.csv", "text", "entities"))
+    assert [record.fields for record in records] == [
+        {"id": id_, "text": text} for id_, text in rows
+    ]
+    assert not any(record.problem for record in records)
+
+
+def test_lines_of_csv_are_counted_and_bad_rows_say_why(tmp_path):
+    content = (
+        b'id,text\r\n1,"two\r\nlines"\r\n\r\n2\r\n3,\xff\r\n\xff,fine\r\n'
+        b'4,ok\r\n5,"a"b\r\n6,ok\r\n7,"open'
+    )
+    records = read(write(tmp_path / "a.csv", content), "csv")
+    assert [(r.line, r.text if not r.problem else r.problem) for r in records] == [
+        (2, "two\r\nlines"),
+        (5, "has 1 columns, and the first row 2"),
+        (6, "the text isn't UTF-8"),
+        (7, "isn't UTF-8"),
+        (8, "ok"),
+        (9, "isn't CSV: ',' expected after '\"'"),
+        (10, "ok"),
+        (11, "isn't CSV: unexpected end of data"),
+    ]
+    assert [record.raw for record in records if record.raw] == [
+        "2\r\n",
+        '5,"a"b\r\n',
+        '7,"open',
+    ]
+
+
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        (b"", "no row that names the columns"),
+        (b"id,body\n", r"no column 'text' \(it has id, body\): .* --text-field"),
+        (b"text,entities\n", "a column 'entities' already"),
+        (b"text,id,id\n", "two columns of one name"),
+    ],
+)
+def test_a_csv_without_the_right_columns_is_refused(tmp_path, content, message):
+    with pytest.raises(WnutError, match=message):
+        read(write(tmp_path / "a.csv", content), "csv")
+
+
+def test_posts_of_conll_are_separated_by_blank_lines(tmp_path):
+    content = b"\n\nAda\tB-person\nran\tO\n  \n\nOslo\tB-location\r\n\n\ta\n\nlast"
+    records = read(write(tmp_path / "a.conll", content), "conll")
+    assert [(r.line, r.words) for r in records] == [
+        (3, ["Ada", "ran"]),
+        (7, ["Oslo"]),
+        (9, None),
+        (11, ["last"]),
+    ]
+    assert [bool(r.problem) for r in records] == [False, False, True, False]
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.txt.gz"])
+def test_gzip_is_known_by_its_content(tmp_path, name):
+    path = write(tmp_path / name, gzip.compress(b"one\ntwo\n"))
+    assert [record.text for record in read(path, "txt")] == ["one", "two"]
+
+
+def test_a_mark_of_order_at_the_start_is_no_text(tmp_path):
+    path = write(tmp_path / "a.txt", "\ufeffone\n\ufefftwo".encode())
+    assert [record.text for record in read(path, "txt")] == ["one", "\ufefftwo"]
+    path = write(tmp_path / "a.csv", "\ufefftext\none\n".encode())
+    assert [record.text for record in read(path, "csv")] == ["one"]
+
+
+def test_a_file_in_utf_16_is_rejected_line_by_line(tmp_path):
+    path = write(tmp_path / "a.txt", "one\ntwo\n".encode("utf-16-le"))
+    problems = [record.problem for record in read(path, "txt")]
+    assert (
+        problems == ["the text holds a NUL character: it isn't text, or in UTF-16"] * 3
+    )
+
+
+def test_lines_without_end_are_cut_and_rejected(monkeypatch):
+    monkeypatch.setattr(readers, "LONGEST", 10)
+    content = b"short\n" + b"x" * 35 + b"\nmore\n" + b"123456789\n" + b"y" * 10
+    assert [
+        (
+            raw.line if hasattr(raw, "problem") else raw.number,
+            getattr(raw, "problem", ""),
+        )
+        for raw in read_lines(io.BytesIO(content))
+    ] == [
+        (1, ""),
+        (2, "is over 10 bytes long"),
+        (3, ""),
+        (4, ""),
+        (5, "is over 10 bytes long"),
+    ]
+
+
+def test_chunks_are_of_a_size_and_the_fraction_grows(tmp_path):
+    path = write(tmp_path / "a.txt", b"post\n" * 50_000)
+    with open_source(str(path), "txt", "text", "entities") as source:
+        fractions = []
+        sizes = []
+        for chunk in source.chunks(20_000):
+            sizes.append(len(chunk.records))
+            fractions.append(source.fraction())
+    assert sizes == [20_000, 20_000, 10_000]
+    assert 0.3 < fractions[0] < fractions[1] < fractions[2] == 1.0
+
+
+@pytest.mark.parametrize("cut", [-1, -9, 30])
+def test_a_gzip_that_is_cut_off_is_never_taken_for_whole(tmp_path, cut):
+    lines = b"".join(b"post %d\n" % i for i in range(1000))
+    path = write(tmp_path / "a.txt.gz", gzip.compress(lines)[:cut])
+    with pytest.raises(WnutError, match=r"can't be read to its end.*--resume"):
+        read(path, "txt")
+
+
+def test_what_is_not_there_or_a_folder_is_refused(tmp_path):
+    with pytest.raises(WnutError, match="isn't there: give a file of posts"):
+        read(tmp_path / "gone.txt", "txt")
+    with pytest.raises(WnutError, match="is a folder: give a file in it"):
+        read(tmp_path, "txt")
+
+
+def test_plain_leaves_what_is_not_packed():
+    assert plain(buffered(b"")).read() == b""
+    assert plain(buffered(b"a")).read() == b"a"

@@ -1,0 +1,146 @@
+import json
+import re
+from datetime import datetime, timezone
+from decimal import Decimal
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from spacy_wnut.annotation.records import (
+    Chunk,
+    RawLine,
+    Record,
+    parse_json,
+    parse_post,
+    parse_text,
+    rejection,
+    to_json,
+)
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=5,
+)
+
+
+def parse(line, text_field="text"):
+    raw = line if isinstance(line, bytes) else line.encode("utf8")
+    return parse_json(RawLine(3, raw), text_field, "entities")
+
+
+@settings(deadline=None)
+@given(st.dictionaries(st.text(), JSON), st.text().filter(lambda t: "\0" not in t))
+def test_any_object_with_a_text_is_read_and_written_as_it_is(others, text):
+    others.pop("entities", None)
+    fields = {**others, "text": text}
+    for line in (to_json(fields), json.dumps(fields)):
+        assert parse(line) == Record(3, text, fields=fields)
+    assert "\n" not in to_json(fields)
+
+
+@settings(deadline=None)
+@given(st.binary())
+def test_any_bytes_are_a_record_or_say_why_not(line):
+    record = parse(line)
+    assert record is None or record.problem
+    json.loads(rejection(Chunk([record or Record(1)]), 0, "why"))
+    text = parse_text(RawLine(1, line))
+    assert bool(text.problem) != (text.text.encode("utf8") == line)
+
+
+@pytest.mark.parametrize(
+    "line, problem",
+    [
+        (b"\xff", "isn't UTF-8: the byte 0xff"),
+        ("{", "isn't JSON: Expecting"),
+        ("[" * 100_000, "isn't JSON: maximum recursion"),
+        ("9" * 5000, "isn't JSON: Exceeds the limit"),
+        ('["a"]', "is a list, not an object"),
+        ('"a"', "is text, not an object"),
+        ('{"id": 1}', r"has no field 'text' \(its fields: 'id'\)"),
+        ("{}", r"has no field 'text' \(its fields: none\)"),
+        ('{"text": null}', r"the field 'text' is missing \(null\)"),
+        ('{"text": 5}', "the field 'text' is a number, not text"),
+        ('{"text": true}', "the field 'text' is true or false, not text"),
+        ('{"text": ["a"]}', "the field 'text' is a list, not text"),
+        ('{"text": "a\\u0000"}', "the text holds a NUL"),
+        ('{"text": "a\0"}', "isn't JSON: Invalid control character"),
+        ('{"text": "\\ud800"}', "holds half a character"),
+        ('{"text": "a", "b": ["\\uDE00"]}', "holds half a character"),
+        ('{"text": "a", "entities": []}', "has a field 'entities' already"),
+    ],
+)
+def test_what_is_no_post_says_why(line, problem):
+    assert re.match(problem, parse(line).problem)
+
+
+def test_escapes_of_a_whole_character_are_fine():
+    assert parse('{"text": "\\ud83c\\udf89"}').text == "🎉"
+
+
+def test_the_field_of_the_text_can_be_another():
+    record = parse('{"text": 5, "body": "hi"}', "body")
+    assert (record.text, record.problem) == ("hi", "")
+
+
+@pytest.mark.parametrize("line", ["", "  ", "\t"])
+def test_blank_lines_are_no_records_in_json(line):
+    assert parse(line) is None
+
+
+def test_a_post_has_its_words_and_tags():
+    lines = [RawLine(4, b"Ada\tx\tB-person"), RawLine(5, b"ran\tx\tO")]
+    record = parse_post(lines)
+    assert (record.line, record.text, record.words) == (4, "Ada ran", ["Ada", "ran"])
+    assert record.fields == {
+        "text": "Ada ran",
+        "tokens": ["Ada", "ran"],
+        "tags": ["B-person", "O"],
+    }
+
+
+def test_a_post_without_tags_has_none():
+    record = parse_post([RawLine(1, b"Ada"), RawLine(2, b"ran")])
+    assert record.fields == {"text": "Ada ran", "tokens": ["Ada", "ran"]}
+
+
+@pytest.mark.parametrize(
+    "line, problem",
+    [
+        (b"\xff\tO", "line 2 isn't UTF-8"),
+        (b"\tO", "line 2 has no word"),
+        (b"a b\tO", "line 2 has no word"),
+        ("\u00a0\tO".encode(), "line 2 has no word"),
+    ],
+)
+def test_a_post_with_a_bad_line_is_rejected_as_a_whole(line, problem):
+    record = parse_post([RawLine(1, b"Ada\tO"), RawLine(2, line)])
+    assert record.problem.startswith(problem)
+    assert record.line == 1
+    assert record.raw.startswith("Ada\tO\n")
+
+
+def test_a_rejection_holds_the_record_and_its_place():
+    record = Record(7, fields={"id": "ü"}, file="a.jsonl")
+    assert json.loads(rejection(Chunk([record]), 0, "why")) == {
+        "file": "a.jsonl",
+        "line": 7,
+        "reason": "why",
+        "record": {"id": "ü"},
+    }
+    assert json.loads(rejection(Chunk([Record(None, raw="\\xff")]), 0, "why")) == {
+        "reason": "why",
+        "record": "\\xff",
+    }
+
+
+def test_what_json_does_not_have_becomes_text():
+    when = datetime(2026, 11, 25, 12, tzinfo=timezone.utc)
+    fields = {"a": when, "b": Decimal("1.50"), "c": b"\xff"}
+    assert json.loads(to_json(fields)) == {
+        "a": "2026-11-25T12:00:00+00:00",
+        "b": "1.50",
+        "c": "/w==",
+    }

@@ -1,0 +1,185 @@
+import datetime
+import decimal
+import json
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from spacy_wnut.annotation.readers import open_source
+from spacy_wnut.annotation.tables import OTHER, infer_schema, row_records, to_table
+from spacy_wnut.errors import WnutError
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=3)
+NAME = st.sampled_from(["a", "b", "c", OTHER])
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | TEXT,
+    lambda inner: (
+        st.lists(inner, max_size=2) | st.dictionaries(NAME, inner, max_size=2)
+    ),
+    max_leaves=4,
+)
+RECORDS = st.lists(st.dictionaries(NAME, JSON), max_size=5)
+
+
+def without_nulls(value):
+    """Columns don't tell a field that is null from one that isn't there."""
+    if isinstance(value, dict):
+        return {k: without_nulls(v) for k, v in value.items() if v is not None}
+    return [without_nulls(v) for v in value] if isinstance(value, list) else value
+
+
+def restore(table):
+    for row in table.to_pylist():
+        others = json.loads(row.pop(OTHER) or "{}")
+        yield without_nulls({**row, **others})
+
+
+@settings(deadline=None)
+@given(sample=RECORDS, records=RECORDS)
+def test_no_value_is_lost_or_changed(sample, records):
+    schema = infer_schema(sample)
+    assert schema.names[-1] == OTHER
+    table = to_table(records, schema)
+    assert table.schema == schema
+    restored = list(restore(table))
+    assert restored == [without_nulls(record) for record in records]
+    # Equal is not enough: True == 1.
+    for one, other in zip(restored, records, strict=True):
+        for name, value in one.items():
+            if isinstance(other[name], bool):
+                assert isinstance(value, bool)
+
+
+def test_columns_are_the_fields_of_one_kind():
+    sample = [
+        {"id": 1, "score": 1, "tags": ["a"], "user": {"id": 1}, "mixed": 1, "no": None},
+        {"id": 2, "score": 0.5, "tags": [], "user": {"name": "x"}, "mixed": "a"},
+    ]
+    schema = infer_schema([*sample, {"empty": []}])
+    assert {field.name: str(field.type) for field in schema} == {
+        "id": "int64",
+        "score": "double",
+        "tags": "list<item: string>",
+        "user": "struct<id: int64, name: string>",
+        "no": "string",
+        OTHER: "string",
+    }
+    [row] = to_table([{"id": "x", "user": {"id": 1, "new": 2}}], schema).to_pylist()
+    assert json.loads(row[OTHER]) == {"id": "x", "user": {"id": 1, "new": 2}}
+    assert row["id"] is None and row["user"] is None
+
+
+def test_large_numbers_stay_exact():
+    schema = infer_schema([{"a": 0.5, "b": 1}])
+    record = {"a": 2**53 + 1, "b": 2**63}
+    [row] = to_table([record], schema).to_pylist()
+    assert json.loads(row[OTHER]) == record
+
+
+def write(path, columns):
+    table = pa.table(columns)
+    pq.write_table(table, path, row_group_size=3)
+    return table
+
+
+def test_rows_are_read_in_chunks_with_their_numbers(tmp_path):
+    path = tmp_path / "a.parquet"
+    write(path, {"text": ["a", "b", None, "d\0", "e"], "id": [1, 2, 3, 4, 5]})
+    with open_source(str(path), "parquet", "text", "entities") as source:
+        assert source.total == 5
+        chunks = list(source.chunks(2))
+        assert source.fraction() == 1.0
+    records = [record for chunk in chunks for record in chunk.records]
+    assert [(r.line, r.text) for r in records] == [
+        (1, "a"),
+        (2, "b"),
+        (3, ""),
+        (4, ""),
+        (5, "e"),
+    ]
+    assert records[2].problem == "the field 'text' is missing (null)"
+    assert "NUL" in records[3].problem
+    assert [row["id"] for chunk in chunks for row in chunk.fields()] == [1, 2, 3, 4, 5]
+
+
+def test_texts_may_be_large_or_in_a_dictionary(tmp_path):
+    for type_ in (pa.large_string(), pa.dictionary(pa.int32(), pa.string())):
+        table = pa.table({"text": pa.array(["a", "b", "a"], type=type_)})
+        assert [r.text for r in row_records(table, "text", None)] == ["a", "b", "a"]
+        pq.write_table(table, tmp_path / "a.parquet")
+        open_source(str(tmp_path / "a.parquet"), "parquet", "text", "entities")
+
+
+@pytest.mark.parametrize(
+    "columns, message",
+    [
+        ({"body": ["a"]}, "no column 'text'"),
+        ({"text": [1]}, "'text' .* is of type int64, not of texts"),
+        ({"text": ["a"], "entities": ["b"]}, "'entities' already"),
+    ],
+)
+def test_a_table_without_the_right_columns_is_refused(tmp_path, columns, message):
+    write(tmp_path / "a.parquet", columns)
+    with pytest.raises(WnutError, match=message):
+        open_source(str(tmp_path / "a.parquet"), "parquet", "text", "entities")
+
+
+def test_what_is_no_parquet_is_refused(tmp_path):
+    (tmp_path / "a.parquet").write_bytes(b"PAR1 but no more")
+    for name in (str(tmp_path / "a.parquet"), str(tmp_path / "gone.parquet")):
+        with pytest.raises(WnutError, match="can't be read as parquet"):
+            open_source(name, "parquet", "text", "entities")
+    with pytest.raises(WnutError, match="from standard input"):
+        open_source("-", "parquet", "text", "entities")
+
+
+def test_a_damaged_table_is_never_taken_for_whole(tmp_path):
+    path = tmp_path / "a.parquet"
+    table = pa.table({"text": [f"post {i}" for i in range(10_000)]})
+    pq.write_table(table, path, row_group_size=1000, compression="gzip")
+    whole = bytearray(path.read_bytes())
+    whole[len(whole) // 2 : len(whole) // 2 + 500] = b"\0" * 500
+    path.write_bytes(whole)
+    with open_source(str(path), "parquet", "text", "entities") as source:
+        with pytest.raises(WnutError, match=r"to its end.*after row \d+.*--resume"):
+            list(source.chunks(1000))
+
+
+def test_the_identity_tells_tables_apart(tmp_path):
+    def identity(values):
+        write(tmp_path / "a.parquet", {"text": ["a", "b"], "id": values})
+        path = str(tmp_path / "a.parquet")
+        with open_source(path, "parquet", "text", "entities") as source:
+            return source.identity()
+
+    assert identity([1, 2]) == identity([1, 2]) != identity([1, 3])
+
+
+def test_columns_of_parquet_go_through_unchanged(tmp_path, annotate, ruler):
+    day = datetime.datetime(2026, 11, 25, 1, 2, 3, 4)
+    table = pa.table(
+        {
+            "when": pa.array([day.replace(microsecond=i) for i in range(4)]),
+            "nano": pa.array([1, 2, 3, 4], type=pa.timestamp("ns")),
+            "price": pa.array([decimal.Decimal("1.50")] * 4),
+            "raw": pa.array([b"\xff"] * 4),
+            "map": pa.array([[("a", 1)]] * 4, type=pa.map_(pa.string(), pa.int32())),
+            "kind": pa.array(["x", "y", "x", "x"]).dictionary_encode(),
+            "text": ["in Oslo", None, "b", "c"],
+        }
+    )
+    pq.write_table(table, tmp_path / "a.parquet")
+    annotate(ruler, tmp_path / "a.parquet", tmp_path / "b.parquet", chunk_size=3)
+    after = pq.read_table(tmp_path / "b.parquet")
+    assert after.drop_columns(["entities"]) == table.take([0, 2, 3])
+    assert [len(entities) for entities in after.column("entities").to_pylist()] == [
+        1,
+        0,
+        0,
+    ]
+    annotate(ruler, tmp_path / "a.parquet", tmp_path / "b.jsonl", chunk_size=3)
+    first = json.loads((tmp_path / "b.jsonl").read_text().splitlines()[0])
+    assert first["when"] == "2026-11-25T01:02:03" and first["price"] == "1.50"

@@ -1,0 +1,88 @@
+import pytest
+from speed.measure import against
+from speed.results import CPU_TARGETS, cost_growth, judge, table
+
+
+def figures(seconds, latency=10.0, memory=600.0, **more):
+    """What a system is measured as, on 1,000 words."""
+    return {
+        "title": "a system",
+        "seconds": {"test": seconds},
+        "words_per_second": {"test": 1000 / seconds[0], "100000": 900 / seconds[0]},
+        "cost_per_word_us": {"1000": 100.0, "100000": 105.0},
+        "latency_ms": {"p50": latency, "p95": 2 * latency},
+        "start_to_first_entity_s": 4.0,
+        "peak_memory_mb": memory,
+        "install_mb": 400.0,
+        "entity_f1": {"test": 0.5, "dev": 0.6},
+        **more,
+    }
+
+
+@pytest.fixture
+def systems():
+    return {
+        "transformers": figures([10.0, 12.0, 30.0]),
+        "onnx-int8": figures(
+            [2.0, 2.0, 3.0], latency=2.5, memory=200.0, share_of_limit=0.45
+        ),
+    }
+
+
+def judged(systems):
+    return {row["name"]: row for row in judge(CPU_TARGETS, systems)}
+
+
+def test_ratios_are_of_the_same_round(systems):
+    # 5, 6 and 10.
+    assert against(systems, "onnx-int8", "transformers") == 6.0
+    assert against(systems, "onnx-int8", "torch") is None
+
+
+def test_targets_are_met_or_missed(systems):
+    rows = judged(systems)
+    speed = rows["words a second, int8 against transformers at its best"]
+    assert speed["target"] == ">= 5" and speed["measured"] == 6.0 and speed["met"]
+    latency = rows["latency of a post (p50), int8 against transformers"]
+    assert latency["measured"] == 0.25 and latency["met"] is False
+    memory = rows["peak memory, int8 against transformers"]
+    assert memory["measured"] == pytest.approx(1 / 3) and memory["met"]
+    share = rows["share of the int8 limit, int8"]
+    assert share["measured"] == 0.45 and share["met"] is False
+
+
+def test_targets_of_systems_that_were_left_out_are_open(systems):
+    row = judged(systems)["dev entity F1, fp32 less int8"]
+    assert row["measured"] is None and row["met"] is None
+    assert len(judged({})) == len(CPU_TARGETS)
+    assert all(row["met"] is None for row in judged({}).values())
+
+
+def test_f1_may_rise(systems):
+    systems["onnx-fp32"] = figures([4.0] * 3, entity_f1={"test": 0.5, "dev": 0.58})
+    row = judged(systems)["dev entity F1, fp32 less int8"]
+    assert row["measured"] == pytest.approx(-0.02) and row["met"]
+
+
+def test_growth_is_that_of_the_dearest_word_over_the_cheapest():
+    costs = {"1000": 100.0, "10000": 90.0, "1000 in one": 300.0, "10000 in one": 360.0}
+    assert cost_growth({"cost_per_word_us": costs}) == pytest.approx(0.2)
+
+
+def test_table_has_a_row_a_system(systems):
+    device = {"name": "a processor", "threads": 2}
+    limits = {"fp32": {"rate": 3.1e11, "library": "torch"}, "operations_per_word": 1.0}
+    systems["onnx-int8"]["limit"] = "int8"
+    results = {"systems": systems, "limits": limits, "device": device, "rounds": 3}
+    head, rule, *rows, blank, below = table(results)
+    assert head.count("|") == rule.count("|") == 11 and "100,000 words" in head
+    assert rows == [
+        "| a system | 100 | 1.00 | 90 | 10.0 / 20.0 | 4.00 | 600 | 400 | 50.0 |  |",
+        "| a system | 500 | 6.00 | 450 | 2.5 / 5.0 | 4.00 | 200 | 400 | 50.0 "
+        "| 0.45 (int8) |",
+    ]
+    assert not blank
+    assert below == (
+        "a processor, 2 threads, 3 rounds; the limits, in 10⁹ operations a second: "
+        "fp32 310 (torch)."
+    )

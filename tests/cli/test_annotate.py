@@ -1,0 +1,148 @@
+import json
+import subprocess
+import sys
+
+import pytest
+import spacy
+from typer.testing import CliRunner
+
+from spacy_wnut.cli import app
+from spacy_wnut.errors import WnutError
+
+
+@pytest.fixture(scope="module")
+def ruler(tmp_path_factory):
+    nlp = spacy.blank("en")
+    nlp.add_pipe("entity_ruler").add_patterns(
+        [{"label": "location", "pattern": "Oslo"}]
+    )
+    folder = tmp_path_factory.mktemp("pipelines") / "ruler"
+    nlp.to_disk(folder)
+    return folder
+
+
+@pytest.fixture
+def posts(tmp_path):
+    path = tmp_path / "posts.jsonl"
+    path.write_text('{"body": "in Oslo", "id": 1}\n{"id": 2}\n', encoding="utf8")
+    return path
+
+
+def run(*args):
+    return CliRunner().invoke(
+        app, ["annotate", *map(str, args)], catch_exceptions=False
+    )
+
+
+def test_rejected_posts_show_in_the_exit_status(ruler, posts, tmp_path):
+    out = tmp_path / "out.jsonl"
+    done = run(ruler, posts, out, "--text-field", "body", "--entities-field", "found")
+    assert done.exit_code == 3
+    assert done.stdout == ""
+    said = " ".join(done.stderr.split())
+    assert "1 posts annotated" in said and "1 posts rejected" in said
+    [post] = map(json.loads, out.read_text().splitlines())
+    assert [entity["text"] for entity in post["found"]] == ["Oslo"]
+    [rejected] = map(json.loads, (tmp_path / "out.jsonl.rejected.jsonl").open())
+    assert (rejected["line"], rejected["record"]) == (2, {"id": 2})
+
+
+def test_rejected_posts_show_whenever_it_is_asked(ruler, posts, tmp_path):
+    for _ in range(2):
+        done = run(
+            ruler, posts, tmp_path / "out.jsonl", "--text-field", "body", "--resume"
+        )
+        assert done.exit_code == 3
+    assert "Some posts were rejected" in " ".join(done.stderr.split())
+
+
+def test_all_well_is_status_0_and_again_with_resume(ruler, tmp_path):
+    (tmp_path / "posts.txt").write_text("Oslo\n\nBergen\n")
+    out = tmp_path / "out.jsonl"
+    assert run(ruler, tmp_path / "posts.txt", out).exit_code == 0
+    again = run(ruler, tmp_path / "posts.txt", out, "--resume")
+    assert again.exit_code == 0
+    assert "is there already and whole" in " ".join(again.stderr.split())
+    assert len(out.read_text().splitlines()) == 3
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        (("--resume", "--overwrite"), "give one"),
+        (("--engine", "ray", "--resume"), "ray has no --resume"),
+        (("--labels", "location,person"), "no component .* label 'person'"),
+        (("--threshold", "0.5"), "gives its entities a confidence"),
+        (("--output-format", "csv"), "--output-format 'csv' is unknown"),
+        (("--input-format", "xml"), "--input-format 'xml' is unknown"),
+        (("--n-process", "0"), "--n-process has to be at least 1"),
+    ],
+)
+def test_options_that_can_not_be(ruler, posts, tmp_path, options, message):
+    with pytest.raises(WnutError, match=message):
+        run(ruler, posts, tmp_path / "out.jsonl", *options)
+    assert not (tmp_path / "out.jsonl").exists()
+
+
+def command(*args):
+    return [sys.executable, "-m", "spacy_wnut", "annotate", *map(str, args)]
+
+
+def test_a_pipe_has_posts_alone_on_standard_output(ruler, tmp_path):
+    done = subprocess.run(
+        command(ruler, "-", "-", "--input-format", "txt"),
+        input="in Oslo\nnul \0\n",
+        capture_output=True,
+        encoding="utf8",
+    )
+    assert done.returncode == 3
+    [post] = map(json.loads, done.stdout.splitlines())
+    assert post["text"] == "in Oslo"
+    assert json.loads(done.stderr.splitlines()[0])["line"] == 2
+    assert "Traceback" not in done.stderr
+
+
+def test_a_reader_that_has_enough_gets_no_traceback(ruler, tmp_path):
+    (tmp_path / "posts.txt").write_text("Oslo and more words\n" * 20_000)
+    with subprocess.Popen(
+        command(ruler, tmp_path / "posts.txt", "-"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdout.readline()
+        process.stdout.close()
+        said = process.stderr.read().decode()
+    assert process.returncode == 1
+    assert said == ""
+
+
+def test_a_full_disk_says_how_to_go_on(ruler, tmp_path):
+    (tmp_path / "posts.txt").write_text("Oslo and more words\n" * 1000)
+    limit = "import resource, sys, runpy; "
+    limit += "resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000)); "
+    limit += (
+        "sys.argv = sys.argv[1:]; runpy.run_module('spacy_wnut', run_name='__main__')"
+    )
+    done = subprocess.run(
+        [
+            *(sys.executable, "-c", limit),
+            *command(ruler, tmp_path / "posts.txt", tmp_path / "out.jsonl")[2:],
+            *("--chunk-size", "100"),
+        ],
+        capture_output=True,
+        encoding="utf8",
+    )
+    assert done.returncode == 1
+    said = " ".join(done.stderr.split())
+    assert "File too large" in said and "with --resume goes on from there" in said
+    assert "Traceback" not in done.stderr
+    resumed = run(
+        ruler,
+        tmp_path / "posts.txt",
+        tmp_path / "out.jsonl",
+        "--resume",
+        "--chunk-size",
+        100,
+    )
+    assert resumed.exit_code == 0
+    assert len((tmp_path / "out.jsonl").read_text().splitlines()) == 1000

@@ -1,0 +1,70 @@
+"""The command, from the data to the table."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from spacy_wnut.cli import app
+from spacy_wnut.corpus.convert import convert
+from spacy_wnut.corpus.sources import load_rows
+from spacy_wnut.errors import WnutError
+
+
+def run(*args):
+    return CliRunner().invoke(app, list(map(str, args)), catch_exceptions=False)
+
+
+@pytest.fixture
+def corpus(root, tmp_path):
+    rows = load_rows(str(root / "corpus" / "sample"))
+    for protocol in ("gold", "spacy"):
+        convert(rows, tmp_path / "corpus" / protocol, protocol)
+    return tmp_path / "corpus"
+
+
+@pytest.mark.slow
+def test_trains_and_compares(root, corpus, tiny_encoder, tmp_path):
+    out, summary = tmp_path / "out", tmp_path / "summary.json"
+    configs = [root / "configs" / f"{name}.cfg" for name in ("tutorial", "spacy_ner")]
+    options = ("--corpus", corpus, "--output", out, "--seeds", "1", "--json", summary)
+    settings = ("--paths.encoder", tiny_encoder, "--training.max_steps", 2)
+    settings += ("--training.eval_frequency=1", "--training.patience", "0")
+    done = run("sweep", *configs, *options, *settings)
+    assert done.exit_code == 0
+    for name in ("tutorial", "spacy_ner"):
+        folder = out / name / "seed-1"
+        metrics = json.loads((folder / "metrics.json").read_text())
+        assert metrics["encoder"] == "tiny"
+        assert len(metrics["posts"]["test_gold"]["gold"]) == len(
+            metrics["posts"]["test_spacy"]["gold"]
+        )
+        config = (folder / "model" / "config.cfg").read_text()
+        assert "max_steps = 2\n" in config and "\nseed = 1\n" in config
+    # spaCy's own component has no confidences.
+    assert metrics["calibration"] is None
+    figures = json.loads(summary.read_text())
+    assert [c["config"] for c in figures["configs"]] == [
+        "tutorial.cfg",
+        "spacy_ner.cfg",
+    ]
+    assert figures["comparisons"][0]["against"] == "spacy_ner.cfg"
+    assert "tutorial.cfg over spacy_ner.cfg: " in done.stdout
+
+    again = run("sweep", *configs, *options, *settings)
+    assert "2 of 2 are finished already" in again.stdout
+    assert done.stdout.splitlines()[-1] == again.stdout.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (["--training.max_steps", "2"], "Name at least one config"),
+        (["a.cfg", "--seeds", "one"], "--seeds one is no list of whole numbers"),
+        (["a.cfg", "--seed", "1"], "There is no option --seed"),
+        (["a.cfg"], "no file .*train.spacy|no file .*dev.spacy"),
+    ],
+)
+def test_what_is_given_wrong(tmp_path, words, message):
+    with pytest.raises(WnutError, match=message):
+        run("sweep", "--corpus", tmp_path, *words)

@@ -1,0 +1,97 @@
+import io
+
+import pytest
+import spacy
+from spacy.tokens import Doc, Span
+
+from spacy_wnut.display.terminal import annotate, format_doc, has_color
+from spacy_wnut.entity_tagger import install_extensions
+from spacy_wnut.errors import WnutError
+
+NLP = spacy.blank("en")
+
+
+@pytest.fixture
+def doc():
+    install_extensions()
+    doc = NLP("storm in New York, ESB")
+    ents = [Span(doc, 2, 4, "location"), Span(doc, 5, 6, "creative-work")]
+    ents[0]._.confidence = 0.953
+    doc.set_ents(ents)
+    return doc
+
+
+def test_brackets(doc):
+    assert format_doc(doc, in_color=False) == (
+        "storm in [New York](location 0.95), [ESB](creative-work)"
+    )
+
+
+def test_color(doc):
+    assert format_doc(doc, in_color=True) == (
+        "storm in \x1b[38;5;16;48;5;221m New York \x1b[0m\x1b[1;38;5;221m location 0.95 "
+        "\x1b[0m, \x1b[38;5;16;48;5;211m ESB \x1b[0m\x1b[1;38;5;211m creative-work \x1b[0m"
+    )
+
+
+@pytest.mark.parametrize("in_color", [False, True])
+def test_a_post_can_not_steer_the_terminal(in_color):
+    doc = Doc(NLP.vocab, words=["\x1b[2J", "\x1b]0;x\x07", "a\x7f\x9b1m"])
+    doc.set_ents([Span(doc, 0, 1, "x\x1b[2J")])
+    printed = format_doc(doc, in_color)
+    assert "␛[2J" in printed and "␛]0;x␇" in printed and "a␡\ufffd1m" in printed
+    if not in_color:
+        assert printed.isprintable()
+    # But lines and tabs of a text stay.
+    assert format_doc(Doc(NLP.vocab, words=["a\n\tb"], spaces=[False]), in_color) == (
+        "a\n\tb"
+    )
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_color_where_it_is_wanted(monkeypatch):
+    for name in ("NO_COLOR", "ANSI_COLORS_DISABLED"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    assert has_color(Terminal())
+    assert not has_color(io.StringIO())
+    for name, value in (
+        ("NO_COLOR", "1"),
+        ("ANSI_COLORS_DISABLED", "1"),
+        ("TERM", "dumb"),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setenv(name, value)
+            assert not has_color(Terminal())
+    # https://no-color.org: set and not empty.
+    monkeypatch.setenv("NO_COLOR", "")
+    assert has_color(Terminal())
+
+
+def test_each_text_is_done_before_the_next_is_asked_for(nlp):
+    asked = []
+
+    def texts():
+        for text in ("Ada Lovelace moved to Oslo", "", "nothing to see here"):
+            asked.append(text)
+            yield text
+
+    docs = annotate(nlp, texts())
+    assert [ent.text for ent in next(docs).ents] == ["Ada Lovelace", "Oslo"]
+    assert len(asked) == 1
+    assert [len(doc.ents) for doc in docs] == [0, 0]
+
+
+def test_pipeline_without_entities():
+    with pytest.raises(WnutError, match=r"sets entities \(it has: none\)"):
+        next(annotate(NLP, ["New York"]))
+
+
+def test_text_that_is_too_long(monkeypatch):
+    monkeypatch.setattr(NLP, "max_length", 4)
+    with pytest.raises(WnutError, match=r"a text has 5 characters, .* more than 4"):
+        next(annotate(NLP, ["a b c"]))

@@ -1,0 +1,210 @@
+"""The documentation: its Python runs, its commands exist, its links lead somewhere."""
+
+import importlib.util
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import spacy
+import srsly
+import typer
+from spacy.cli._util import app as spacy_app
+from thinc.api import Config
+
+from spacy_wnut.cli import app
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+# Programs that samples may call beside those that are checked.
+OTHERS = {"cd", "cat", "mkdocs", "pip", "tail"}
+
+
+def blocks(page, language):
+    """The code blocks of a page in a language."""
+    pattern = rf"^```{language}\n(.*?)^```$"
+    return re.findall(
+        pattern, page.read_text(encoding="utf8"), re.DOTALL | re.MULTILINE
+    )
+
+
+def commands(page):
+    """The shell commands of a page, a list of words each, without redirections."""
+    for block in blocks(page, "(?:bash|shell|sh)"):
+        for line in block.replace("\\\n", " ").splitlines():
+            lexer = shlex.shlex(line, posix=True, punctuation_chars="|&;<>")
+            lexer.whitespace_split = True
+            words = [[]]
+            for word in lexer:
+                if set(word) <= set("|&;"):
+                    words.append([])
+                else:
+                    words[-1].append(word)
+            for command in filter(None, words):
+                ends = [i for i, word in enumerate(command) if word in ("<", ">", ">>")]
+                command = command[: ends[0]] if ends else command
+                while command and re.fullmatch(r"\w+=\S*", command[0]):
+                    command = command[1:]
+                yield command
+
+
+COMMANDS = [(page, words) for page in PAGES for words in commands(page)]
+
+
+def name_of(value):
+    if isinstance(value, Path):
+        return value.relative_to(ROOT).as_posix()
+    return " ".join(value)
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if blocks(page, "python")], ids=name_of
+)
+def test_python_runs(page, trained_folder, tmp_path, monkeypatch):
+    """A page's blocks one after the other, on a pipeline that knows a few posts."""
+    load = spacy.load
+
+    def load_installed(name, **options):
+        return load(trained_folder if name == "en_wnut_ner" else name, **options)
+
+    monkeypatch.setattr(spacy, "load", load_installed)
+    monkeypatch.chdir(tmp_path)
+    namespace = {"__name__": "__main__"}
+    for number, block in enumerate(blocks(page, "python"), 1):
+        exec(compile(block, f"{page.name}, block {number}", "exec"), namespace)
+
+
+def parse(program, words):
+    """Parse a command's arguments: fails for a command or an option that isn't there,
+    a value of the wrong type, and an argument too many or too few.
+    """
+    command = typer.main.get_command(program).commands[words[0]]
+    settings = {"allow_extra_args": True, "ignore_unknown_options": True}
+    is_train = program is spacy_app and words[0] == "train"
+    # Typer only parses: files needn't be there.
+    return command.make_context(words[0], words[1:], **(settings if is_train else {}))
+
+
+@pytest.mark.parametrize("page, words", COMMANDS, ids=name_of)
+def test_commands_exist(page, words):
+    if words[0] == "spacy-wnut":
+        parse(app, words[1:])
+    elif words[:3] == ["python", "-m", "spacy_wnut"]:
+        parse(app, words[3:])
+    elif words[:4] == ["python", "-m", "spacy", "train"]:
+        context = parse(spacy_app, words[3:])
+        config = Config().from_disk(ROOT / context.params["config_path"])
+        for word in context.args:
+            if word.startswith("--"):
+                *sections, key = word.removeprefix("--").split(".")
+                section = config
+                for name in sections:
+                    section = section[name]
+                assert key in section, word
+    elif words[:5] == ["python", "-m", "spacy", "project", "run"]:
+        project = srsly.read_yaml(ROOT / "project.yml")
+        names = {command["name"] for command in project["commands"]}
+        assert words[5] in names | set(project["workflows"])
+        given = {word for word in words[6:] if word.startswith("--")}
+        assert given <= {f"--vars.{name}" for name in project["vars"]}
+    elif words[:5] == ["python", "-m", "spacy", "project", "assets"]:
+        assert words[5:] == []
+    elif words[0] == "python" and words[1] != "-m":
+        assert (ROOT / words[1]).is_file()
+    else:
+        assert words[0] in OTHERS or words[:3] == ["python", "-m", "pytest"]
+
+
+def test_samples_are_found():
+    """What is checked above is there, and what isn't a command is seen as wrong."""
+    words = [words for _, words in COMMANDS]
+    assert ["spacy-wnut", "check", "packages", "en_wnut_ner"] in words
+    assert ["tail", "-f", "posts.txt"] in words
+    assert ["spacy-wnut", "show", "en_wnut_ner"] in words
+    assert sum(len(blocks(page, "python")) for page in PAGES) >= 10
+    for wrong, message in (
+        (["shwo", "m"], "shwo"),
+        (["show", "m", "--htlm", "x"], "No such option"),
+        (["report", "m", "c"], "Missing option|Missing parameter"),
+    ):
+        with pytest.raises(Exception, match=message):
+            parse(app, wrong)
+    with pytest.raises(KeyError):
+        test_commands_exist(
+            None,
+            shlex.split(
+                "python -m spacy train configs/tutorial.cfg --training.nope.x 1"
+            ),
+        )
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_links_lead_to_files(page):
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf8"), flags=re.DOTALL)
+    for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", text):
+        if not target.startswith(("http://", "https://", "mailto:")):
+            assert (page.parent / target).exists(), target
+
+
+def test_every_page_is_in_the_navigation():
+    text = (ROOT / "mkdocs.yml").read_text(encoding="utf8")
+    missing = [
+        page.name
+        for page in (ROOT / "docs").glob("*.md")
+        if not re.search(rf": {re.escape(page.name)}$", text, re.MULTILINE)
+    ]
+    assert missing == []
+
+
+@pytest.fixture(scope="module")
+def docstrings():
+    pytest.importorskip("griffe", reason="the site needs mkdocstrings")
+    path = ROOT / "docs" / "docstrings.py"
+    spec = importlib.util.spec_from_file_location("docs_docstrings", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_docstrings_of_ours_are_understood(docstrings):
+    import griffe
+
+    text = """Score a corpus.
+
+    More (see there): words.
+
+    gold (Dict[str, Any]): The right
+        entities.
+    starts, ends (Ints1d): Where
+        they are.
+    RETURNS (List[Tuple[int, int]]): Pairs.
+
+    Raises ValueError if not.
+
+    Example:
+        >>> score()
+    """
+    text = "\n".join(line.removeprefix("    ") for line in text.split("\n")).strip()
+    parsed = griffe.Docstring(docstrings.convert(text, "Args")).parse("google")
+    kinds = {section.kind.value: section.value for section in parsed}
+    assert [
+        (one.name, one.annotation, one.description) for one in kinds["parameters"]
+    ] == [
+        ("gold", "Dict[str, Any]", "The right\nentities."),
+        ("starts", "Ints1d", "Where\nthey are."),
+        ("ends", "Ints1d", "Where\nthey are."),
+    ]
+    [returned] = kinds["returns"]
+    assert (returned.annotation, returned.description) == (
+        "List[Tuple[int, int]]",
+        "Pairs.",
+    )
+    assert "examples" in kinds
+    texts = [section.value for section in parsed if section.kind.value == "text"]
+    assert "\n".join(texts).startswith("Score a corpus.\n\nMore (see there): words.")
+    assert "Raises ValueError if not." in texts
+
+
+def test_a_property_returns(docstrings):
+    converted = docstrings.convert("RETURNS (float): The bias.", "Args")
+    assert converted.strip() == "Returns:\n    (float): The bias."
