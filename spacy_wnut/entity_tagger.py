@@ -230,12 +230,11 @@ class EntityTagger(TrainablePipe):  # type: ignore[misc]
             group = SpanGroup(doc, name=self.cfg["spans_key"], spans=ents)
             group.attrs["scores"] = numpy.asarray(confidences)
             doc.spans[self.cfg["spans_key"]] = group
-            preset: Any = _preset(doc)
-            if self.cfg["overwrite"] or not preset.any():
+            if self.cfg["overwrite"] or not _preset(doc).any():
                 doc.set_ents(ents)
             else:
-                types = doc.to_array([ENT_TYPE]).reshape(-1)
-                outside = numpy.flatnonzero(preset & (types == 0)).tolist()
+                iob, types = doc.to_array([ENT_IOB, ENT_TYPE]).T
+                outside = numpy.flatnonzero((iob == 3) & (types == 0)).tolist()
                 blocked = [doc[i : i + 1] for i in outside]
                 doc.set_ents([*doc.ents, *ents], blocked=blocked)
 
@@ -413,6 +412,6 @@ def _rounded(value: float) -> float:
 
 
 def _preset(doc: Doc) -> Bools:
-    iob = doc.to_array([ENT_IOB]).reshape(-1)
+    iob: Any = doc.to_array([ENT_IOB]).reshape(-1)
     # Inside or beginning of an entity; blocked words count as beginnings.
     return cast(Bools, (iob == 1) | (iob == 3))
