@@ -6,6 +6,10 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy
+from spacy.attrs import (  # type: ignore[import-not-found]
+    ENT_IOB,
+    ENT_TYPE,
+)
 from spacy.errors import Errors
 from spacy.language import Language
 from spacy.pipeline.trainable_pipe import (  # type: ignore[import-not-found]
@@ -226,10 +230,12 @@ class EntityTagger(TrainablePipe):  # type: ignore[misc]
             group = SpanGroup(doc, name=self.cfg["spans_key"], spans=ents)
             group.attrs["scores"] = numpy.asarray(confidences)
             doc.spans[self.cfg["spans_key"]] = group
-            if self.cfg["overwrite"]:
+            if self.cfg["overwrite"] or not _preset(doc).any():
                 doc.set_ents(ents)
             else:
-                blocked = [doc[t.i : t.i + 1] for t in doc if _is_blocked(t)]
+                iob, types = doc.to_array([ENT_IOB, ENT_TYPE]).T
+                outside = numpy.flatnonzero((iob == 3) & (types == 0)).tolist()
+                blocked = [doc[i : i + 1] for i in outside]
                 doc.set_ents([*doc.ents, *ents], blocked=blocked)
 
     def update(
@@ -406,10 +412,6 @@ def _rounded(value: float) -> float:
 
 
 def _preset(doc: Doc) -> Bools:
-    iob = doc.to_array(["ENT_IOB"]).reshape(-1)
+    iob: Any = doc.to_array([ENT_IOB]).reshape(-1)
     # Inside or beginning of an entity; blocked words count as beginnings.
     return cast(Bools, (iob == 1) | (iob == 3))
-
-
-def _is_blocked(token: Any) -> bool:
-    return bool(token.ent_iob == 3 and token.ent_type == 0)

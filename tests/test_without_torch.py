@@ -69,9 +69,12 @@ def test_what_is_imported(site, onnx_folder):
     done = python(site, "-X", "importtime", "-c", SCRIPT, onnx_folder)
     assert done.returncode == 0, done.stderr
     lines = [line for line in done.stderr.splitlines() if "import time:" in line]
-    imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in lines}
-    assert {"spacy_wnut", "onnxruntime", "tokenizers"} <= imported
-    assert imported & {*ABSENT, "onnx", "datasets", "seqeval"} == set()
+    names = {line.rpartition("|")[2].strip() for line in lines}
+    # Attempts that failed are listed too, and thinc makes one at torch: what counts is
+    # whether anything in a package was imported.
+    packages = {name.partition(".")[0] for name in names if "." in name}
+    assert {"spacy_wnut", "onnxruntime", "tokenizers"} <= packages
+    assert packages & {*ABSENT, "onnx", "datasets", "seqeval"} == set()
 
 
 def test_what_a_pipeline_for_torch_says_there(site, whole_folder):

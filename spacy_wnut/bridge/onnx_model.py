@@ -4,7 +4,7 @@ import io
 import json
 import warnings
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, cast
 
 import numpy
 
@@ -200,7 +200,7 @@ def _trace_encoder(graph: Graph, encoder: Any) -> str:
             torch.onnx.export(
                 Traced().eval(),
                 (torch.full((2, 9), encoder.config.pad_token_id or 0) + 1,),
-                written,
+                cast(Any, written),
                 input_names=["input_ids"],
                 output_names=["hidden"],
                 dynamic_axes={"input_ids": {0: "texts", 1: "pieces"}},

@@ -3,8 +3,9 @@
 import inspect
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from ..errors import WnutError
 from ..files import replacing
@@ -102,7 +103,12 @@ def accepts(model: Any, argument: str) -> bool:
     """Whether a model of transformers takes an input of this name. Tokenizers say
     what they make, and models don't always want it.
     """
-    return argument in inspect.signature(model.forward).parameters
+    return argument in _arguments(cast(Any, type(model)))
+
+
+@lru_cache
+def _arguments(model_class: Any) -> frozenset[str]:
+    return frozenset(inspect.signature(model_class.forward).parameters)
 
 
 def refuse_code(settings: Mapping[str, Any]) -> None:

@@ -1,6 +1,7 @@
 """What an uncased encoder doesn't see: capitals, digits, @, # and links."""
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import cast
 
 import numpy
@@ -70,6 +71,7 @@ def shape_features(doc: Doc) -> Ints2d:
     return cast(Ints2d, numpy.stack(columns, axis=1))
 
 
+@lru_cache(maxsize=2**16)
 def word_shape(text: str) -> int:
     """The index in SHAPES of a word's shape."""
     if text.isspace():
