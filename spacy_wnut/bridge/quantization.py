@@ -41,6 +41,10 @@ N_KEPT = 5000
 N_ROWS = 1024
 # To what evening out and moving each have to lower the error: they take a little time.
 LEAST_GAIN = 0.92
+# Layers that make many numbers few and lose a greater share of their output's variance
+# stay as they are: the second of a network, whose inputs have few large values among
+# many small ones. On WNUT 17 they alone cost half a point of F1.
+MOST_LOST = 1.6e-4
 
 
 class Scale(NamedTuple):
@@ -137,16 +141,24 @@ def fit_eight_bits(
 
 
 class EightBits:
-    """Writes layers in eight bits.
+    """Writes layers in eight bits, but for those that lose too much by it.
 
     fits (Mapping[str, Fit]): How each layer is written.
+    most_lost (float): The share of a layer's variance that may be lost.
     """
 
-    def __init__(self, fits: Mapping[str, Fit]) -> None:
-        self.fits = fits
+    def __init__(self, fits: Mapping[str, Fit], most_lost: float = MOST_LOST) -> None:
+        self.fits, self.most_lost = fits, most_lost
 
     def dense(self, graph: Graph, x: str, layer: Dense, name: str) -> str:
         fit = self.fits[name]
+        is_narrowing = len(layer.W) > layer.W.shape[1]
+        if is_narrowing and fit.error > self.most_lost:
+            # Half precision loses next to nothing of weights, and is calculated with
+            # in full: ONNX Runtime casts it once, when it starts.
+            halves = graph.constant(layer.W.astype(numpy.float16))
+            weights = graph.add("Cast", halves, to=FLOAT)
+            return graph.add("Gemm", x, weights, graph.constant(layer.b))
         if fit.scale.factors is not None:
             x = graph.add("Mul", x, graph.constant(fit.scale.factors))
         if fit.scale.moves is not None:

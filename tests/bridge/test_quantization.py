@@ -7,6 +7,7 @@ from spacy_wnut.bridge.encoder_weights import Dense
 from spacy_wnut.bridge.onnx_graph import Graph
 from spacy_wnut.bridge.quantization import (
     MOST,
+    MOST_LOST,
     EightBits,
     Fit,
     Scale,
@@ -32,9 +33,9 @@ def make_inputs(layer, n_rows=500, greatest=1.0, seed=1):
     return rows
 
 
-def run(fit, layer, rows):
+def run(fit, layer, rows, most_lost=1.0):
     graph = Graph()
-    EightBits({"it": fit}).dense(graph, "x", layer, "it")
+    EightBits({"it": fit}, most_lost).dense(graph, "x", layer, "it")
     graph.nodes[-1].output[0] = "y"
     width = layer.W.shape[1]
     model = graph.model(
@@ -54,6 +55,18 @@ def test_little_is_lost(greatest):
     assert lost < 2e-3
     assert lost == pytest.approx(fit.error, rel=0.1)
     assert abs(error.mean()) < 1e-3 * expected.std()
+
+
+def test_layers_that_lose_too_much_stay_as_they_are():
+    layer = make_layer()
+    rows = make_inputs(layer)
+    # Few large values among many small ones, wherever.
+    rows = (rows**9).astype("f")
+    fit = fit_layer(layer, rows)
+    assert fit.error > MOST_LOST
+    expected = rows @ layer.W + layer.b
+    found = run(fit, layer, rows, MOST_LOST)
+    assert numpy.square(found - expected).mean() < 1e-6 * expected.var()
 
 
 def test_large_columns_are_evened_out():
