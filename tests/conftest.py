@@ -1,6 +1,7 @@
 """A tiny random encoder, and pipelines on it that know a few posts by heart."""
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -21,6 +22,11 @@ from spacy_wnut.packaging import SENTENCE, TRY_IT
 # Threads only get in each other's way on tensors this small. Set before torch
 # is imported, so that processes started by tests have it too.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# What a shell starts in the background ignores Ctrl-C, and so would the processes that
+# tests interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).parents[1]
 SAMPLE = ROOT / "corpus" / "sample" / "train.conll"

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypedDict
 
 import numpy
+from spacy import blank
 from spacy.language import Language
+from spacy.strings import StringStore
 from spacy.tokens import Doc
 from spacy.training import Example
 from thinc.api import Model
@@ -112,7 +114,7 @@ def export_pipeline(
         posts = [eg.predicted for eg in read_corpus(calibration, load_pipeline(model))]
     convert(nlp, posts)
     with replacing(out) as beside:
-        nlp.to_disk(beside)
+        _store(nlp, beside)
         exported = load_pipeline(str(beside))
         after = tag_corpus(exported, name, read_corpus(corpus, exported))
         tagger: Any = exported.get_pipe(name)
@@ -135,7 +137,7 @@ def export_pipeline(
         tagger.temperature = temperature
         nlp.get_pipe_config(name)["temperature"] = temperature
         nlp.meta["export"] = figures
-        nlp.to_disk(beside)
+        _store(nlp, beside)
     return figures
 
 
@@ -287,6 +289,17 @@ def check(figures: Figures) -> None:
             f"the pipeline in {precision} doesn't agree with the one it was made of, "
             f"and isn't written: {', and '.join(failures)}"
         )
+
+
+def _store(nlp: Language, folder: Path) -> None:
+    """Write a pipeline, if it is the component alone without the words of the texts it
+    was trained on: nothing looks them up, and there may be a megabyte of them.
+    """
+    nlp.to_disk(folder)
+    if len(nlp.pipeline) == 1:
+        tagger: Any = nlp.pipeline[0][1]
+        strings = StringStore([*blank(nlp.lang or "xx").vocab.strings, *tagger.labels])
+        strings.to_disk(folder / "vocab" / "strings.json")
 
 
 def _compare(before: Tagged, after: Tagged) -> Any:

@@ -178,6 +178,14 @@ FIGURES = {
 }
 
 
+def test_words_of_training_are_not_in_it(onnx_folder, whole_folder):
+    words, labels = {"Lovelace", "evening"}, {"location", "person"}
+    before = set(srsly.read_json(whole_folder / "vocab" / "strings.json"))
+    after = set(srsly.read_json(onnx_folder / "vocab" / "strings.json"))
+    assert words | labels <= before
+    assert labels <= after and not words & after
+
+
 def test_what_may_differ():
     check(FIGURES)
     fp32 = {"precision": "fp32", "emissions": 9e-5}

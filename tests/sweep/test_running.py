@@ -85,9 +85,9 @@ def test_nothing_is_trained_before_all_is_looked_at(sweep, configs, trained):
 
 
 def test_training_that_fails(plan, corpus, configs, monkeypatch, tmp_path):
-    """Really run: there is no such setting."""
+    """Really run: the setting is no number."""
     settings = {"configs": configs[:1], "seeds": [0]}
-    [run] = plan(**settings, overrides={"training.no_such_setting": "--1"})
+    [run] = plan(**settings, overrides={"training.max_steps": "--1"})
     with pytest.raises(WnutError, match=r"tutorial\.cfg, seed 0 failed with status 1"):
         run_all([run], corpus, -1, True, False)
     assert list((tmp_path / "sweep" / "tutorial").iterdir()) == []
