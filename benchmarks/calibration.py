@@ -1,6 +1,7 @@
 """Whether confidences are what they say: on test, calibrated on dev.
 
-    python benchmarks/calibration.py measure training/wnut17/sweep/distilbert corpus/wnut17
+    python benchmarks/calibration.py measure training/wnut17/sweep/distilbert \\
+        corpus/wnut17 --encoder distilbert-base-uncased
     python benchmarks/calibration.py table
 
 `measure` takes all trainings of a recipe that a sweep left and writes
@@ -39,6 +40,7 @@ app = typer.Typer(pretty_exceptions_enable=False)
 def measure_cli(
     recipe: Annotated[Path, typer.Argument(help="OUTPUT/CONFIG of a sweep")],
     corpus: Annotated[Path, typer.Argument(help="Folder with gold/dev and gold/test")],
+    encoder: Annotated[str, typer.Option(help="The encoder's name in tables")],
     bias: Annotated[bool, typer.Option(help="Whether to tune the bias")] = True,
     gpu_id: int = -1,
 ) -> None:
@@ -56,7 +58,9 @@ def measure_cli(
         )
         trainings.append(
             {
-                **{key: metrics[key] for key in ("config", "encoder", "seed")},
+                "config": metrics["config"],
+                "encoder": encoder,
+                "seed": metrics["seed"],
                 **measure_training(dev, test, None if bias else tagger.bias),
             }
         )
