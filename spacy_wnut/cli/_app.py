@@ -31,6 +31,14 @@ JsonTo = Annotated[
     ),
 ]
 GpuId = Annotated[int, typer.Option("--gpu-id", help="GPU to run on; -1 for the CPU")]
+Texts = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="TEXTS...",
+        help="Files with a post a line (.txt, .gz), or folders of them. Empty "
+        "names are passed over",
+    ),
+]
 PerFile = Annotated[
     int | None,
     typer.Option(help="The greatest number of posts to draw from each file"),

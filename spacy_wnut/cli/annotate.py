@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from wasabi import msg
 
-from ._app import app
+from ._app import GpuId, app
 
 # What the exit status says if all went well, but for records that were rejected.
 SOME_REJECTED = 3
@@ -99,9 +99,7 @@ def annotate_cli(
             ".parquet to a folder of .parquet",
         ),
     ] = Engine.local,
-    gpu_id: Annotated[
-        int, typer.Option("--gpu-id", help="GPU to run on; -1 for the CPU")
-    ] = -1,
+    gpu_id: GpuId = -1,
 ) -> None:
     """Find the entities of any number of posts.
 

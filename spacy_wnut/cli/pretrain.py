@@ -4,21 +4,14 @@ from typing import Annotated
 import typer
 from wasabi import msg
 
-from ._app import PerFile, app
+from ._app import PerFile, Texts, app
 
 
 @app.command("pretrain")
 def pretrain_cli(
     encoder: Annotated[str, typer.Argument(help="A folder, or a model on the hub")],
     out_dir: Annotated[Path, typer.Argument(help="Folder to write the encoder to")],
-    texts: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="TEXTS...",
-            help="Files with a post a line (.txt, .gz), or folders of them. Empty "
-            "names are passed over",
-        ),
-    ],
+    texts: Texts,
     epochs: Annotated[float, typer.Option(help="How often each post is seen")] = 1.0,
     learn_rate: Annotated[float, typer.Option(help="Highest learning rate")] = 1e-4,
     batch_size: Annotated[int, typer.Option(help="Posts in a step")] = 32,

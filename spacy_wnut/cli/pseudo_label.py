@@ -4,20 +4,13 @@ from typing import Annotated
 import typer
 from wasabi import msg
 
-from ._app import GpuId, PerFile, app
+from ._app import GpuId, PerFile, Texts, app
 
 
 @app.command("pseudo-label")
 def pseudo_label_cli(
     out: Annotated[Path, typer.Argument(help="DocBin (.spacy) to write")],
-    texts: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="TEXTS...",
-            help="Files with a post a line (.txt, .gz), or folders of them. Empty "
-            "names are passed over",
-        ),
-    ],
+    texts: Texts,
     teachers: Annotated[
         list[str],
         typer.Option("--teacher", help="Trained pipeline. Several are averaged"),

@@ -4,7 +4,7 @@ from typing import Annotated
 import typer
 from wasabi import msg
 
-from ._app import app
+from ._app import GpuId, app
 
 
 @app.command("report")
@@ -35,9 +35,7 @@ def report_cli(
             help="DocBin of the training data, to tell seen names from new ones"
         ),
     ] = None,
-    gpu_id: Annotated[
-        int, typer.Option("--gpu-id", help="GPU to run on; -1 for the CPU")
-    ] = -1,
+    gpu_id: GpuId = -1,
 ) -> None:
     """Write a page that shows what a pipeline gets right and wrong, post by post."""
     from ..display.report import report

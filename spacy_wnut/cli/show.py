@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from wasabi import msg
 
-from ._app import app
+from ._app import GpuId, app
 
 
 @app.command("show")
@@ -29,9 +29,7 @@ def show_cli(
         Path | None,
         typer.Option(help="Page to write with displaCy, instead", dir_okay=False),
     ] = None,
-    gpu_id: Annotated[
-        int, typer.Option("--gpu-id", help="GPU to run on; -1 for the CPU")
-    ] = -1,
+    gpu_id: GpuId = -1,
 ) -> None:
     """Show the entities of texts with their confidences, in colour.
 
