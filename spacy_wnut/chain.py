@@ -55,7 +55,7 @@ class Expectations(NamedTuple):
     marginals (Floats3d): Shape (B, L, T), the probability of each tag at each
         position; zeros in the padding.
     chain (Chain): The expected number of times that each transition, start and
-        end is taken, summed over the batch.
+        end is taken, summed over the batch by its weights.
     """
 
     log_z: Floats
@@ -97,11 +97,18 @@ def backward_scores(emissions: Floats, lengths: Ints, chain: Chain) -> Floats:
     return betas
 
 
-def expectations(emissions: Floats, lengths: Ints, chain: Chain) -> Expectations:
+def expectations(
+    emissions: Floats, lengths: Ints, chain: Chain, weights: Floats | None = None
+) -> Expectations:
     """The log-partition, the marginals and the expected moves of a batch.
+
+    weights (Optional[Floats1d]): Shape (B,), how much each sequence counts in the
+        expected moves. By default each counts once.
 
     Raises FloatingPointError if no path of a sequence has a finite score.
     """
+    if weights is None:
+        weights = numpy.ones(len(lengths))
     alphas, log_z = forward_scores(emissions, lengths, chain)
     if not numpy.isfinite(log_z).all():
         raise FloatingPointError("a sequence has no path with a finite score")
@@ -115,9 +122,10 @@ def expectations(emissions: Floats, lengths: Ints, chain: Chain) -> Expectations
         live = inside[:, i]
         after = emissions[live, i] + betas[live, i] - log_z[live, None]
         moves = alphas[live, i - 1, :, None] + chain.transitions + after[:, None, :]
-        transitions += numpy.exp(moves).sum(axis=0)
-    last = marginals[numpy.arange(len(lengths)), lengths - 1]
-    expected = Chain(transitions, marginals[:, 0].sum(axis=0), last.sum(axis=0))
+        transitions += (weights[live, None, None] * numpy.exp(moves)).sum(axis=0)
+    start = weights[:, None] * marginals[:, 0]
+    end = weights[:, None] * marginals[numpy.arange(len(lengths)), lengths - 1]
+    expected = Chain(transitions, start.sum(axis=0), end.sum(axis=0))
     return Expectations(log_z, marginals, expected)
 
 

@@ -42,6 +42,7 @@ ROOMS = {
     "chain": set(),
     "batching": set(),
     "decoding": {"batching", "chain", "labels"},
+    "absence": {"batching", "chain", "decoding"},
     "gold": {"chain", "labels"},
     "corpus": {"labels", "errors", "files"},
     "models": {"batching", "chain", "errors", "files"},
