@@ -25,7 +25,7 @@ from .chain import Bools, Chain
 from .decoding import Decoded, Emitted, decode, legal_chain
 from .errors import WnutError
 from .labels import LabelScheme
-from .loss import batch_loss
+from .loss import batch_loss, incorrect_spans_loss
 from .models.linear_chain import add_gradient, get_chain, with_linear_chain
 
 CONFIDENCE = "confidence"
@@ -61,6 +61,7 @@ class EntityTagger(TrainablePipe):  # type: ignore[misc]
         bias: float = 0.0,
         overwrite: bool = False,
         spans_key: str = "wnut",
+        incorrect_spans_key: str | None = None,
         scorer: Callable[..., dict[str, Any]] | None = None,
     ) -> None:
         _check_transitions(transitions)
@@ -76,6 +77,7 @@ class EntityTagger(TrainablePipe):  # type: ignore[misc]
             "transitions": transitions,
             "overwrite": overwrite,
             "spans_key": spans_key,
+            "incorrect_spans_key": incorrect_spans_key,
         }
         self.threshold = threshold
         self.temperature = temperature
@@ -200,8 +202,7 @@ class EntityTagger(TrainablePipe):  # type: ignore[misc]
         barred = None
         if not self.cfg["overwrite"]:
             barred = numpy.concatenate([_preset(doc) for doc in docs]) if docs else None
-        chain = legal_chain(self.scheme) + self._chain
-        return Emitted(flat, lengths, chain, barred)
+        return Emitted(flat, lengths, self._legal_chain, barred)
 
     def set_annotations(self, docs: Iterable[Doc], scores: Decoded) -> None:
         """Set the entities of a batch of docs and their confidences.
@@ -249,12 +250,15 @@ class EntityTagger(TrainablePipe):  # type: ignore[misc]
         """Learn from a batch of examples.
 
         examples (Iterable[Example]): The examples. Words whose annotation is
-            missing carry no loss.
+            missing carry no loss, but for the spans of `incorrect_spans_key`.
         drop (float): The dropout rate.
         sgd (Optional[Optimizer]): The optimizer. If None, gradients are kept.
         losses (Optional[Dict[str, float]]): Updated with the loss of the batch,
             in nats a word.
         RETURNS (Dict[str, float]): The losses.
+
+        Raises ValueError for entity types that the component doesn't have, and for a
+        span that is an entity and incorrect at once.
         """
         losses = {} if losses is None else losses
         losses.setdefault(self.name, 0.0)
@@ -283,7 +287,8 @@ class EntityTagger(TrainablePipe):  # type: ignore[misc]
         With learned transitions it is the negative log-likelihood of the linear
         chain, with constrained ones the cross-entropy a word. Examples with soft
         labels (`pseudo-label` makes them) give it by what their teachers expect, and
-        leave the chain's scores to the others.
+        leave the chain's scores to the others. Incorrect spans add -log(1 - P), with P
+        the confidence that they would be found with (at temperature 1, without bias).
 
         examples (Iterable[Example]): The examples.
         scores (List[Floats2d]): Their emissions.
@@ -298,8 +303,16 @@ class EntityTagger(TrainablePipe):  # type: ignore[misc]
         # over legal paths alone is what makes the CRF's likelihood one.
         chain = Chain.zeros(flat.shape[1])
         if self.cfg["transitions"] == "learned":
-            chain = legal_chain(self.scheme) + self._chain
+            chain = self._legal_chain
         loss, d_flat, d_chain = batch_loss(examples, self.scheme, flat, lengths, chain)
+        key = self.cfg["incorrect_spans_key"]
+        if key is not None:
+            # These always over legal paths, as decoding sees them: over all paths a span
+            # may be improbable that is found nevertheless.
+            found, d_found, d_moves = incorrect_spans_loss(
+                examples, self.scheme, flat, lengths, self._legal_chain, key
+            )
+            loss, d_flat, d_chain = loss + found, d_flat + d_found, d_chain + d_moves
         ends = numpy.cumsum(lengths)[:-1].tolist()
         d_emissions = cast(Any, ops).asarray(d_flat, dtype="f")
         return loss, (ops.xp.split(d_emissions, ends), d_chain)
@@ -382,8 +395,18 @@ class EntityTagger(TrainablePipe):  # type: ignore[misc]
     def _chain(self) -> Chain:
         return get_chain(self.model)
 
+    @property
+    def _legal_chain(self) -> Chain:
+        return legal_chain(self.scheme) + self._chain
+
     def _check_labels(self, examples: list[Example]) -> None:
-        unknown = set(_entity_types(examples)) - set(self.labels)
+        found = {*_entity_types(examples)}
+        key = self.cfg["incorrect_spans_key"]
+        if key is not None:
+            spans = [s for eg in examples for s in eg.reference.spans.get(key, [])]
+            # Without a label they say nothing.
+            found |= {span.label_ for span in spans} - {""}
+        unknown = found - set(self.labels)
         if unknown:
             raise ValueError(
                 f"{self.name!r} has no entity types {', '.join(sorted(unknown))}: it "

@@ -18,6 +18,7 @@ temperature = 1.0
 bias = 0.0
 overwrite = false
 spans_key = "wnut"
+incorrect_spans_key = null
 
 [entity_tagger.model]
 @architectures = "spacy-wnut.TransformerTagger.v1"
@@ -67,6 +68,7 @@ def make_entity_tagger(
     bias: float,
     overwrite: bool,
     spans_key: str,
+    incorrect_spans_key: str | None,
     scorer: Callable[..., dict[str, Any]] | None,
 ) -> EntityTagger:
     """Construct an EntityTagger.
@@ -88,6 +90,9 @@ def make_entity_tagger(
         not, they stay, and new ones are found around them.
     spans_key (str): The key of `doc.spans` to save the entities under, with
         their confidences in `attrs["scores"]`.
+    incorrect_spans_key (Optional[str]): The key of `doc.spans` under which training
+        data has spans that are known to be no entities of their label with exactly
+        these borders, as for spaCy's `ner`. Training makes them improbable.
     scorer (Optional[Callable]): The scoring method.
     """
     return EntityTagger(
@@ -100,5 +105,6 @@ def make_entity_tagger(
         bias=bias,
         overwrite=overwrite,
         spans_key=spans_key,
+        incorrect_spans_key=incorrect_spans_key,
         scorer=scorer,
     )

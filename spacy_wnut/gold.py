@@ -1,15 +1,16 @@
-"""From annotated examples to the tags that training admits at each word, and from
-softly labelled ones to how probable each tag is.
+"""From annotated examples to the tags that training admits at each word and the spans
+that it rules out, and from softly labelled ones to how probable each tag is.
 """
 
 from typing import Any
 
 import numpy
+from spacy.errors import Errors
 from spacy.tokens import Doc
 from spacy.training import Example
 
 from .chain import Bools, Floats
-from .labels import OUTSIDE, LabelScheme, split_tag
+from .labels import OUTSIDE, Entity, LabelScheme, split_tag
 
 MISSING = None
 
@@ -89,6 +90,33 @@ def allowed_tags(example: Example, scheme: LabelScheme, has_pieces: Bools) -> Bo
     for row, tag in enumerate(kept):
         allowed[row, slice(None) if tag is MISSING else index[tag]] = True
     return allowed
+
+
+def incorrect_spans(example: Example, key: str) -> list[Entity]:
+    """The spans that an example's annotation says are no entities of their label.
+
+    As with spaCy's `ner` they may overlap, count once each, and say nothing where
+    they have no label or can't be laid over the predicted words.
+
+    key (str): Where the reference's `doc.spans` has them.
+    RETURNS (List[Entity]): The spans over the words of the predicted doc.
+
+    Raises ValueError if one of them is an entity of the reference, too.
+    """
+    given = example.reference.spans.get(key, [])
+    spans = {
+        Entity(span.start, span.end, span.label_): span
+        for span in example.get_aligned_spans_y2x(given, allow_overlap=True)
+        if span.label_
+    }
+    # Entities beside soft labels are only what those make most probable.
+    if spans and SOFT_LABELS not in example.reference.user_data:
+        entities, _ = example.get_aligned_ents_and_ner()
+        for ent in entities:
+            if Entity(ent.start, ent.end, ent.label_) in spans:
+                where = (ent.start_char, ent.end_char, ent.label_)
+                raise ValueError(Errors.E868.format(span=where))
+    return list(spans)
 
 
 def _aligned_bio(example: Example) -> list[str | None]:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy
 from spacy.training import Example
 
+from .absence import absence_losses
 from .chain import (
     Bools,
     Chain,
@@ -14,7 +15,7 @@ from .chain import (
     soft_negative_log_likelihood,
 )
 from .decoding import Layout
-from .gold import allowed_tags, soft_targets
+from .gold import allowed_tags, incorrect_spans, soft_targets
 from .labels import LabelScheme
 
 
@@ -60,6 +61,81 @@ def batch_loss(
             numpy.add.at(gradient, soft_rows, d_scores)
     n_words = max(len(layout.rows), 1)
     return total / n_words, gradient / n_words, Chain(*(d / n_words for d in d_chain))
+
+
+def incorrect_spans_loss(
+    examples: Sequence[Example],
+    scheme: LabelScheme,
+    emissions: Floats,
+    lengths: Ints,
+    chain: Chain,
+    key: str,
+) -> tuple[float, Floats, Chain]:
+    """The loss of spans that are known to be no entities, in nats a word with pieces,
+    and its gradient. It is summed over the spans; words and examples without any have
+    none.
+
+    examples (Sequence[Example]): The examples.
+    scheme (LabelScheme): The tags. It has the labels of all the spans.
+    emissions (Floats2d): As for `batch_loss`.
+    lengths (Ints1d): The number of words of each doc.
+    chain (Chain): The chain's scores in decoding, so that it is the confidence of a
+        span that the loss brings down.
+    key (str): Where the references' `doc.spans` has the spans.
+    RETURNS (Tuple[float, Floats2d, Chain]): As of `batch_loss`.
+
+    Raises ValueError if a span is an entity of its reference, too.
+    """
+    layout = Layout.of(emissions, lengths)
+    spans = _spans_in_chains(examples, scheme, layout, lengths, key)
+    total, gradient = 0.0, numpy.zeros_like(emissions)
+    d_chain = Chain.zeros(emissions.shape[1])
+    row_of_doc = numpy.zeros(len(lengths), dtype=numpy.int64)
+    for docs, doc_lengths, rows in layout.batches():
+        has_spans = numpy.isin(docs, spans[:, 0])
+        if not has_spans.any():
+            continue
+        docs, doc_lengths, rows = (
+            docs[has_spans],
+            doc_lengths[has_spans],
+            rows[has_spans],
+        )
+        row_of_doc[docs] = numpy.arange(len(docs))
+        found = spans[numpy.isin(spans[:, 0], docs)]
+        found[:, 0] = row_of_doc[found[:, 0]]
+        losses, d_scores, d_moves = absence_losses(
+            emissions[rows], doc_lengths, chain, found
+        )
+        total += float(losses.sum())
+        numpy.add.at(gradient, rows, d_scores)
+        d_chain = d_chain + d_moves
+    n_words = max(len(layout.rows), 1)
+    return total / n_words, gradient / n_words, Chain(*(d / n_words for d in d_chain))
+
+
+def _spans_in_chains(
+    examples: Sequence[Example],
+    scheme: LabelScheme,
+    layout: Layout,
+    lengths: Ints,
+    key: str,
+) -> Ints:
+    """Incorrect spans as `absence_losses` takes them, by the index of their doc:
+    shape (n, 4).
+    """
+    first_rows = numpy.cumsum(lengths) - lengths
+    positions = numpy.full(int(lengths.sum()), -1)
+    of_doc = numpy.repeat(layout.offsets, layout.counts)
+    positions[layout.rows] = numpy.arange(len(layout.rows)) - of_doc
+    spans = []
+    for doc, (example, first_row) in enumerate(zip(examples, first_rows, strict=True)):
+        for start, end, label in incorrect_spans(example, key):
+            first, last = positions[[first_row + start, first_row + end - 1]]
+            # Where a word without a piece is at the border no entity is ever found.
+            if first >= 0 and last >= 0:
+                begin = 1 + 2 * scheme.types.index(label)
+                spans.append((doc, first, last + 1, begin))
+    return numpy.asarray(spans, dtype=numpy.int64).reshape(-1, 4)
 
 
 def _targets(

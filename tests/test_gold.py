@@ -1,10 +1,15 @@
 import numpy
 import pytest
 import spacy
-from spacy.tokens import Doc, DocBin
+from spacy.tokens import Doc, DocBin, Span
 from spacy.training import Example
 
-from spacy_wnut.gold import allowed_tags, set_soft_labels, soft_targets
+from spacy_wnut.gold import (
+    allowed_tags,
+    incorrect_spans,
+    set_soft_labels,
+    soft_targets,
+)
 from spacy_wnut.labels import LabelScheme
 
 NLP = spacy.blank("en")
@@ -160,3 +165,62 @@ def test_soft_labels_of_other_types_are_refused():
     example, _ = softly_labelled(["s ", "t"], ["s ", "t"])
     with pytest.raises(ValueError, match="soft labels are of the types a, b, but"):
         soft_targets(example, LabelScheme(("b", "a")))
+
+
+def ruled_out(example, spans):
+    """The incorrect spans of an example whose reference has these."""
+    reference = example.reference
+    reference.spans["wrong"] = [Span(reference, *span) for span in spans]
+    return [tuple(span) for span in incorrect_spans(example, "wrong")]
+
+
+def test_incorrect_spans_may_overlap_each_other_and_entities():
+    example = make_example(list("stuv"), ["O", "B-a", "I-a", "O"])
+    spans = [(1, 3, "b"), (1, 2, "a"), (0, 3, "a"), (3, 4, "b")]
+    assert ruled_out(example, spans) == spans
+
+
+def test_incorrect_spans_count_once():
+    example = make_example(list("stu"), None)
+    assert ruled_out(example, [(0, 1, "a"), (0, 1, "b"), (0, 1, "a")]) == [
+        (0, 1, "a"),
+        (0, 1, "b"),
+    ]
+
+
+def test_incorrect_spans_without_a_label_say_nothing():
+    assert ruled_out(make_example(list("stu"), None), [(0, 1, ""), (1, 2, "a")]) == [
+        (1, 2, "a")
+    ]
+
+
+def test_docs_without_the_key_have_no_incorrect_spans():
+    assert incorrect_spans(make_example(["s"], ["O"]), "wrong") == []
+
+
+def test_incorrect_spans_go_to_the_predicted_words():
+    example = retokenized(
+        ["in ", "New-", "York ", "so"], None, ["in ", "New", "-", "York ", "so"]
+    )
+    assert ruled_out(example, [(1, 3, "a"), (3, 4, "b"), (2, 3, "b")]) == [
+        (1, 4, "a"),
+        (4, 5, "b"),
+        (3, 4, "b"),
+    ]
+
+
+def test_incorrect_spans_that_cross_the_predicted_words_say_nothing():
+    example = retokenized(["s ", "t", "u ", "v"], None, ["s ", "tu ", "v"])
+    assert ruled_out(example, [(1, 2, "a"), (0, 2, "a"), (1, 3, "a")]) == [(1, 2, "a")]
+
+
+def test_an_entity_that_is_incorrect_too_is_an_error():
+    example = make_example(list("stuv"), ["O", "B-a", "I-a", "O"])
+    with pytest.raises(ValueError, match=r"\[E868\] .*\(2, 5, 'a'\)"):
+        ruled_out(example, [(0, 1, "b"), (1, 3, "a")])
+
+
+def test_what_soft_labels_find_may_be_incorrect():
+    example, _ = softly_labelled(["s ", "t"], ["s ", "t"])
+    example.reference.set_ents([Span(example.reference, 0, 1, "a")])
+    assert ruled_out(example, [(0, 1, "a")]) == [(0, 1, "a")]

@@ -48,7 +48,7 @@ ROOMS = {
     "models": {"batching", "chain", "errors", "files"},
     "integrity": {"errors"},
     "scoring": {"labels", "errors", "files", "corpus", "integrity"},
-    "loss": {"chain", "decoding", "gold", "labels"},
+    "loss": {"absence", "chain", "decoding", "gold", "labels"},
     "entity_tagger": {"chain", "decoding", "errors", "labels", "loss", "models"},
     "factory": {"entity_tagger"},
     "calibration": {
