@@ -1,8 +1,12 @@
 """Spans that are known to be no entities, as spaCy's `ner` learns from them."""
 
+import shutil
+from pathlib import Path
+
 import numpy
 import pytest
 import spacy
+import srsly
 from spacy.tokens import Doc, DocBin, Span
 from spacy.training import Example
 
@@ -188,6 +192,19 @@ def test_setting_is_stored(make_nlp, make_examples, tmp_path, road):
     assert ner.cfg["incorrect_spans_key"] == KEY
     loss, _ = emit(loaded, [make_example(loaded, TEXT, [(8, 9, "location")])])
     assert loss > 0
+
+
+def test_pipelines_stored_before_there_was_the_setting(trained_folder, tmp_path):
+    folder = Path(shutil.copytree(trained_folder, tmp_path / "copy"))
+    cfg = srsly.read_json(folder / "ner" / "cfg")
+    del cfg["incorrect_spans_key"]
+    srsly.write_json(folder / "ner" / "cfg", cfg)
+    config = spacy.util.load_config(folder / "config.cfg")
+    del config["components"]["ner"]["incorrect_spans_key"]
+    config.to_disk(folder / "config.cfg")
+    loaded = spacy.load(folder)
+    assert loaded.get_pipe("ner").cfg["incorrect_spans_key"] is None
+    assert ("London", "location") in found(loaded(TEXT))
 
 
 def test_spans_go_through_a_docbin(known):
