@@ -18,6 +18,8 @@ from spacy.util import fix_random_seed
 
 from spacy_wnut.corpus.conll import read_conll
 from spacy_wnut.packaging import SENTENCE, TRY_IT
+from spacy_wnut.scoring.measures import ScoredPost
+from spacy_wnut.sweep.metrics import Metrics, measure
 
 # Threads only get in each other's way on tensors this small. Set before torch
 # is imported, so that processes started by tests have it too.
@@ -233,6 +235,40 @@ def try_wheel() -> Callable[[Path, str, Path], list[list[str]]]:
         return [line.split("\t") for line in done.stdout.splitlines()]
 
     return run
+
+
+@pytest.fixture(scope="session")
+def make_metrics() -> Callable[..., Metrics]:
+    """Makes what a sweep keeps of a training that is right on the first so many posts:
+    a post more on dev and two less on spaCy tokens.
+    """
+
+    def make(config: str, seed: int, n_right: int, n_posts: int = 8) -> Metrics:
+        metrics: Metrics = {
+            "config": config,
+            "encoder": "tiny",
+            "seed": seed,
+            "device": "cpu",
+            "seconds": 1.0,
+            "made_of": {},
+            "calibration": None,
+            "rows": [],
+            "posts": {},
+        }
+
+        def posts_of(protocol: str, split: str) -> list[ScoredPost]:
+            right = n_right + (split == "dev") - 2 * (protocol == "spacy")
+            return [
+                ScoredPost(
+                    [f"Ann{i} "], ["B-person"], ["B-person" if i < right else "O"]
+                )
+                for i in range(n_posts)
+            ]
+
+        measure(metrics, posts_of, {"ann0"})
+        return metrics
+
+    return make
 
 
 @pytest.fixture(scope="session")

@@ -5,40 +5,12 @@ import pytest
 from spacy_wnut.errors import WnutError
 from spacy_wnut.scoring.measures import ScoredPost, all_scores, post_counts
 from spacy_wnut.scoring.significance import compare_f1, f1_interval
-from spacy_wnut.sweep.metrics import measure
 from spacy_wnut.sweep.report import format_summary
 from spacy_wnut.sweep.summary import find_row, make_figure, summarise
 
 
-def make_metrics(config, seed, n_right, n_posts=8):
-    """A training that is right on the first so many posts, a post more on dev and
-    two less on spaCy tokens.
-    """
-    metrics = {
-        "config": config,
-        "encoder": "tiny",
-        "seed": seed,
-        "device": "cpu",
-        "seconds": 1.0,
-        "made_of": {},
-        "calibration": None,
-        "rows": [],
-        "posts": {},
-    }
-
-    def posts_of(protocol, split):
-        right = n_right + (split == "dev") - 2 * (protocol == "spacy")
-        return [
-            ScoredPost([f"Ann{i} "], ["B-person"], ["B-person" if i < right else "O"])
-            for i in range(n_posts)
-        ]
-
-    measure(metrics, posts_of, {"ann0"})
-    return metrics
-
-
 @pytest.fixture
-def trainings():
+def trainings(make_metrics):
     return [
         *(make_metrics("good.cfg", seed, right) for seed, right in ((0, 6), (1, 4))),
         make_metrics("bad.cfg", 5, 1),
@@ -79,7 +51,7 @@ def test_each_config_by_itself(trainings):
     assert good["test_f1_interval"] == f1_interval(posts[:2])
 
 
-def test_the_first_is_compared_with_the_others(trainings):
+def test_the_first_is_compared_with_the_others(trainings, make_metrics):
     posts = [metrics["posts"]["test_gold"] for metrics in trainings]
     difference, p = compare_f1(posts[:2], posts[2:])
     third = make_metrics("other.cfg", 0, 8)
@@ -94,7 +66,7 @@ def test_the_first_is_compared_with_the_others(trainings):
     assert comparisons[1]["difference"] < 0 and comparisons[1]["p"] > 0.5
 
 
-def test_other_posts_are_not_compared(trainings):
+def test_other_posts_are_not_compared(trainings, make_metrics):
     other = make_metrics("other.cfg", 0, 8, n_posts=9)
     with pytest.raises(WnutError, match=r"can't compare .* same posts"):
         summarise([*trainings, other])
