@@ -19,8 +19,9 @@ import typer
 from readme import format_table, write_block
 from svg import line_chart
 
-from spacy_wnut.calibration.pipeline import calibrate, find_component, measure
+from spacy_wnut.calibration.pipeline import calibrate, measure
 from spacy_wnut.calibration.sample import Sample, find_entities, read_sample
+from spacy_wnut.entity_tagger import find_tagger
 from spacy_wnut.files import replacing
 from spacy_wnut.scoring.evaluation import load_pipeline, read_corpus
 from spacy_wnut.sweep.metrics import read_metrics
@@ -51,9 +52,13 @@ def measure_cli(
         if metrics is None:
             continue
         nlp = load_pipeline(str(folder / "model"), gpu_id)
-        name, tagger = find_component(nlp, str(folder))
+        tagger = find_tagger(nlp)
         dev, test = (
-            read_sample(nlp, name, read_corpus(corpus_file(corpus, "gold", split), nlp))
+            read_sample(
+                nlp,
+                tagger.name,
+                read_corpus(corpus_file(corpus, "gold", split), nlp),
+            )
             for split in ("dev", "test")
         )
         trainings.append(

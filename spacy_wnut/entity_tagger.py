@@ -415,6 +415,27 @@ class EntityTagger(TrainablePipe):  # type: ignore[misc]
             )
 
 
+def find_tagger(nlp: Language, missing: type[WnutError] = WnutError) -> EntityTagger:
+    """The one EntityTagger of a pipeline.
+
+    nlp (Language): The pipeline.
+    missing (Type[WnutError]): What to raise if it has none.
+    RETURNS (EntityTagger): The component.
+
+    Raises WnutError if it has several.
+    """
+    found = [pipe for _, pipe in nlp.pipeline if isinstance(pipe, EntityTagger)]
+    if len(found) != 1:
+        where = f" {nlp.path}" if nlp.path else ""
+        error = WnutError if found else missing
+        raise error(
+            f"the pipeline{where} has {len(found) or 'no'} components of the factory "
+            f"entity_tagger (it has: {', '.join(nlp.pipe_names) or 'none'}), and it "
+            "has to be exactly one"
+        )
+    return found[0]
+
+
 def _check_transitions(transitions: Any) -> None:
     if transitions not in ("learned", "constrained"):
         raise ValueError(

@@ -5,6 +5,9 @@ import pytest
 import spacy
 from spacy.tokens import Doc, DocBin
 
+from spacy_wnut.entity_tagger import find_tagger
+from spacy_wnut.errors import WnutError
+
 
 def found(doc):
     return {(ent.text, ent.label_) for ent in doc.ents}
@@ -179,3 +182,16 @@ def test_error_handler_gets_the_docs_that_fail(nlp, monkeypatch):
     assert [doc.text for doc in docs] == [texts[0], texts[2]]
     assert failures == [("ner", "bad", "this doc is bad")]
     assert len(docs[0].ents) == 2
+
+
+def test_the_one_of_a_pipeline(nlp):
+    class Missing(WnutError):
+        pass
+
+    assert find_tagger(nlp) is nlp.get_pipe("ner")
+    nlp.add_pipe("entity_tagger", name="more")
+    with pytest.raises(WnutError, match=r"trained has 2 .*transformer, ner, more") as e:
+        find_tagger(nlp, missing=Missing)
+    assert e.type is WnutError
+    with pytest.raises(Missing, match=r"the pipeline has no .* entity_tagger .*: none"):
+        find_tagger(spacy.blank("en"), missing=Missing)

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 from spacy.language import Language
 
-from ..entity_tagger import EntityTagger
+from ..entity_tagger import EntityTagger, find_tagger
 from ..errors import WnutError
 
 
@@ -30,13 +30,7 @@ def find_parts(nlp: Language) -> Parts:
     from spacy_transformers.layers import TransformerModel
     from spacy_transformers.pipeline_component import Transformer
 
-    taggers = [pipe for _, pipe in nlp.pipeline if isinstance(pipe, EntityTagger)]
-    if len(taggers) != 1:
-        raise WnutError(
-            f"the pipeline has {len(taggers)} components entity_tagger (of: "
-            f"{', '.join(nlp.pipe_names) or 'none'}), and it has to be one"
-        )
-    [tagger] = taggers
+    tagger = find_tagger(nlp)
     network = tagger.model.layers[0]
     if not {"tok2vec", "output_layer"} <= set(network.ref_names):
         raise WnutError(

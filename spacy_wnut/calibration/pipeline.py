@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import NamedTuple, TypedDict
 
 import numpy
-from spacy.language import Language
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 from ..chain import Bools, Ints
-from ..entity_tagger import EntityTagger
+from ..entity_tagger import find_tagger
 from ..errors import WnutError
 from ..files import replacing
 from ..scoring.calibration import (
@@ -97,8 +96,8 @@ def calibrate_pipeline(
     target = _target(model, out_dir)
     nlp = load_pipeline(model, gpu_id)
     try:
-        name, tagger = find_component(nlp, model)
-        sample = read_sample(nlp, name, read_corpus(corpus, nlp))
+        tagger = find_tagger(nlp, missing=NothingToCalibrate)
+        sample = read_sample(nlp, tagger.name, read_corpus(corpus, nlp))
         if not sample.n_gold.any():
             raise WnutError(
                 f"{corpus} has no entities, so nothing tells which confidences are "
@@ -116,11 +115,11 @@ def calibrate_pipeline(
     tagger.bias = calibration["bias"]
     # What is loaded is the component's own file; the config is what people read.
     settings = {"temperature": tagger.temperature, "bias": tagger.bias}
-    nlp.get_pipe_config(name).update(settings)
+    nlp.get_pipe_config(tagger.name).update(settings)
     with replacing(target) as beside:
         # Not the whole pipeline as it is now: its vocabulary knows the corpus.
         shutil.copytree(nlp.path, beside)
-        tagger.to_disk(beside / name, exclude=["vocab", "model"])
+        tagger.to_disk(beside / tagger.name, exclude=["vocab", "model"])
         nlp.config.to_disk(beside / "config.cfg")
     return calibration
 
@@ -214,19 +213,3 @@ def _target(model: str, out_dir: Path | None) -> Path:
             "replaced by one: name another folder with --out"
         )
     return out_dir
-
-
-def find_component(nlp: Language, model: str) -> tuple[str, EntityTagger]:
-    """The one EntityTagger of a pipeline, with its name.
-
-    Raises NothingToCalibrate if it has none, and WnutError if it has several.
-    """
-    found = [(n, pipe) for n, pipe in nlp.pipeline if isinstance(pipe, EntityTagger)]
-    if len(found) != 1:
-        kind = WnutError if found else NothingToCalibrate
-        raise kind(
-            f"the pipeline {model} has {len(found) or 'no'} components of the factory "
-            f"entity_tagger (it has: {', '.join(nlp.pipe_names) or 'none'}), and "
-            "calibrating needs exactly one"
-        )
-    return found[0]

@@ -12,7 +12,7 @@ from tqdm import tqdm  # type: ignore[import-untyped]
 
 from ..chain import Floats, Ints
 from ..decoding import Emitted, decode, legal_chain, tag_probabilities
-from ..entity_tagger import EntityTagger
+from ..entity_tagger import EntityTagger, find_tagger
 from ..errors import WnutError
 from ..files import replacing
 from ..gold import set_soft_labels
@@ -62,9 +62,7 @@ def pseudo_label(
     kept.
     """
     pipelines = [load_pipeline(teacher, gpu_id) for teacher in teachers]
-    taggers = [
-        _tagger(nlp, name) for nlp, name in zip(pipelines, teachers, strict=True)
-    ]
+    taggers = [find_tagger(nlp) for nlp in pipelines]
     scheme = taggers[0].scheme
     for tagger, name in zip(taggers, teachers, strict=True):
         if tagger.scheme != scheme:
@@ -104,16 +102,6 @@ def pseudo_label(
     with replacing(out) as beside:
         docbin.to_disk(beside)
     return Labelled(n_read, len(docbin), n_entities)
-
-
-def _tagger(nlp: Language, name: str) -> EntityTagger:
-    found = [pipe for _, pipe in nlp.pipeline if isinstance(pipe, EntityTagger)]
-    if len(found) != 1:
-        raise WnutError(
-            f"the pipeline {name} has {len(found) or 'no'} components of the factory "
-            "entity_tagger, and a teacher needs exactly one"
-        )
-    return found[0]
 
 
 def _probabilities(nlp: Language, tagger: EntityTagger, texts: list[str]) -> Floats:
