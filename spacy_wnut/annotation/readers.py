@@ -181,24 +181,29 @@ def read_csv(
         file, encoding="utf-8-sig", errors="surrogateescape", newline=""
     )
     csv.field_size_limit(LONGEST)
-    rows = _csv_rows(text)
-    columns = next((row for _, row, _ in rows if row), None)
-    if not isinstance(columns, list):
-        raise WnutError(f"{name} has no row that names the columns")
-    check_columns(name, columns, text_field, entities_field)
-    for first, row, raw in rows:
-        if isinstance(row, csv.Error):
-            yield Record(first, problem=f"isn't CSV: {row}", raw=raw)
-        elif len(row) == len(columns):
-            fields = dict(zip(columns, row, strict=True))
-            value = fields[text_field]
-            problem = text_problem(value, text_field)
-            if not problem and has_surrogates("".join(row)):
-                problem = "isn't UTF-8"
-            yield Record(first, value, fields=fields, problem=problem)
-        elif row:
-            problem = f"has {len(row)} columns, and the first row {len(columns)}"
-            yield Record(first, problem=problem, raw=raw)
+    try:
+        rows = _csv_rows(text)
+        columns = next((row for _, row, _ in rows if row), None)
+        if not isinstance(columns, list):
+            raise WnutError(f"{name} has no row that names the columns")
+        check_columns(name, columns, text_field, entities_field)
+        for first, row, raw in rows:
+            if isinstance(row, csv.Error):
+                yield Record(first, problem=f"isn't CSV: {row}", raw=raw)
+            elif len(row) == len(columns):
+                fields = dict(zip(columns, row, strict=True))
+                value = fields[text_field]
+                problem = text_problem(value, text_field)
+                if not problem and has_surrogates("".join(row)):
+                    problem = "isn't UTF-8"
+                yield Record(first, value, fields=fields, problem=problem)
+            elif row:
+                problem = f"has {len(row)} columns, and the first row {len(columns)}"
+                yield Record(first, problem=problem, raw=raw)
+    finally:
+        # Its end would close the file, which belongs to whoever opened it.
+        if not file.closed:
+            text.detach()
 
 
 def check_columns(

@@ -40,6 +40,14 @@ def test_counts_and_files(posts_file, tmp_path, annotate, ruler, read_jsonl):
     assert names(tmp_path) == [out.name, f"{out.name}.rejected.jsonl", "posts.jsonl"]
 
 
+def test_a_csv_from_its_first_row_to_its_end(tmp_path, annotate, ruler, read_jsonl):
+    (tmp_path / "in.csv").write_text("id,text\n7,Ada Lovelace moved to Oslo\n")
+    annotate(ruler, tmp_path / "in.csv", tmp_path / "out.jsonl")
+    [post] = read_jsonl(tmp_path / "out.jsonl")
+    found = [entity["text"] for entity in post["entities"]]
+    assert (post["id"], found) == ("7", ["Ada Lovelace", "Oslo"])
+
+
 @pytest.mark.parametrize(
     "target", ["out.parquet", "out.spacy", "out.conll", "o.jsonl.gz"]
 )

@@ -153,6 +153,23 @@ def test_chunks_are_of_a_size_and_the_fraction_grows(tmp_path):
     assert 0.3 < fractions[0] < fractions[1] < fractions[2] == 1.0
 
 
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+@pytest.mark.parametrize(
+    "format_, content",
+    [
+        ("jsonl", b'{"text": "post"}\n'),
+        ("csv", b"text\npost\n"),
+        ("txt", b"post\n"),
+        ("conll", b"post O\n"),
+    ],
+)
+def test_how_much_was_read_can_be_told_at_the_end(tmp_path, format_, content, pack):
+    path = write(tmp_path / "posts", pack(content))
+    with open_source(str(path), format_, "text", "entities") as source:
+        [chunk] = source.chunks(10)
+        assert len(chunk.records) == 1 and source.fraction() == 1.0
+
+
 @pytest.mark.parametrize("cut", [-1, -9, 30])
 def test_a_gzip_that_is_cut_off_is_never_taken_for_whole(tmp_path, cut):
     lines = b"".join(b"post %d\n" % i for i in range(1000))
