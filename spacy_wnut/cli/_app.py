@@ -20,7 +20,20 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-# Options that several commands have.
+# Arguments and options that several commands have.
+Model = Annotated[
+    str,
+    typer.Argument(
+        help="Name of an installed pipeline, or its folder", show_default=False
+    ),
+]
+GoldCorpus = Annotated[
+    Path,
+    typer.Argument(
+        help="DocBin (.spacy) with the right entities, as convert writes it",
+        show_default=False,
+    ),
+]
 JsonTo = Annotated[
     Path | None,
     typer.Option(

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from wasabi import msg
 
-from ._app import GpuId, app
+from ._app import GpuId, Model, app
 
 # What the exit status says if all went well, but for records that were rejected.
 SOME_REJECTED = 3
@@ -21,9 +21,7 @@ class Engine(str, Enum):
 
 @app.command("annotate")
 def annotate_cli(
-    model: Annotated[
-        str, typer.Argument(help="Name of an installed pipeline, or its folder")
-    ],
+    model: Model,
     input_: Annotated[
         str,
         typer.Argument(

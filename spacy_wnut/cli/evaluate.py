@@ -6,24 +6,13 @@ import typer
 from ..scoring.evaluation import evaluate_pipeline, surface_forms
 from ..scoring.measures import all_scores
 from ..scoring.report import report_scores
-from ._app import GpuId, JsonTo, app
+from ._app import GoldCorpus, GpuId, JsonTo, Model, app
 
 
 @app.command("evaluate")
 def evaluate_cli(
-    model: Annotated[
-        str,
-        typer.Argument(
-            help="Name of an installed pipeline, or its folder", show_default=False
-        ),
-    ],
-    corpus: Annotated[
-        Path,
-        typer.Argument(
-            help="DocBin (.spacy) with the right entities, as convert writes it",
-            show_default=False,
-        ),
-    ],
+    model: Model,
+    corpus: GoldCorpus,
     train: Annotated[
         Path | None,
         typer.Option(

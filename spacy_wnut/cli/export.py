@@ -4,14 +4,12 @@ from typing import Annotated
 import typer
 from wasabi import msg
 
-from ._app import app
+from ._app import Model, app
 
 
 @app.command("export")
 def export_cli(
-    model: Annotated[
-        str, typer.Argument(help="Name of an installed pipeline, or its folder")
-    ],
+    model: Model,
     out: Annotated[Path, typer.Argument(help="Folder to write the pipeline to")],
     corpus: Annotated[
         Path,

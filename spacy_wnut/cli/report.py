@@ -4,24 +4,13 @@ from typing import Annotated
 import typer
 from wasabi import msg
 
-from ._app import GpuId, app
+from ._app import GoldCorpus, GpuId, Model, app
 
 
 @app.command("report")
 def report_cli(
-    model: Annotated[
-        str,
-        typer.Argument(
-            help="Name of an installed pipeline, or its folder", show_default=False
-        ),
-    ],
-    corpus: Annotated[
-        Path,
-        typer.Argument(
-            help="DocBin (.spacy) with the right entities, as convert writes it",
-            show_default=False,
-        ),
-    ],
+    model: Model,
+    corpus: GoldCorpus,
     out: Annotated[
         Path, typer.Option(help="Page to write", dir_okay=False, show_default=False)
     ],

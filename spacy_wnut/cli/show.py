@@ -6,17 +6,12 @@ from typing import Annotated
 import typer
 from wasabi import msg
 
-from ._app import GpuId, app
+from ._app import GpuId, Model, app
 
 
 @app.command("show")
 def show_cli(
-    model: Annotated[
-        str,
-        typer.Argument(
-            help="Name of an installed pipeline, or its folder", show_default=False
-        ),
-    ],
+    model: Model,
     text: Annotated[
         str | None,
         typer.Argument(

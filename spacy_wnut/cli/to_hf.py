@@ -4,14 +4,12 @@ from typing import Annotated
 import typer
 from wasabi import msg
 
-from ._app import app
+from ._app import Model, app
 
 
 @app.command("to-hf")
 def to_hf_cli(
-    model: Annotated[
-        str, typer.Argument(help="Name of an installed pipeline, or its folder")
-    ],
+    model: Model,
     folder: Annotated[Path, typer.Argument(help="Folder to write the checkpoint to")],
     push: Annotated[
         str | None,
