@@ -1,18 +1,32 @@
 """The `spacy-wnut` command: one file a subcommand, registered on `app`."""
 
+import signal
 import sys
 from collections.abc import Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperGroup
 from wasabi import msg
 
 from ..errors import WnutError
 
+
+class _Commands(TyperGroup):
+    """Says what an interruption left. Typer ends with the status alone."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            _fail("Interrupted: nothing half-written was left", status=130)
+
+
 app = typer.Typer(
     name="spacy-wnut",
+    cls=_Commands,
     help="Named entities in posts, comments and chat, for spaCy.",
     no_args_is_help=True,
     add_completion=False,
@@ -72,8 +86,10 @@ def _about() -> None:
 
 def main() -> None:
     """Run the command line. Bad input ends with a message on stderr and exit
-    status 1, Ctrl-C with status 130; neither shows a traceback.
+    status 1, Ctrl-C and `kill` with status 130; none shows a traceback.
     """
+    # `kill`, and what stops a service or a job: it cleans up as Ctrl-C does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         app(prog_name="spacy-wnut")
     except WnutError as err:
@@ -81,8 +97,6 @@ def main() -> None:
     except OSError as err:
         # A full disk, a folder that can't be written: said by the system.
         _fail(str(err), status=1)
-    except KeyboardInterrupt:
-        _fail("Interrupted: nothing half-written was left", status=130)
 
 
 def first_set(values: Sequence[str], what: str) -> str:
@@ -97,7 +111,7 @@ def first_set(values: Sequence[str], what: str) -> str:
     raise WnutError(f"All names of {what} are empty: give one that isn't")
 
 
-def _fail(text: str, status: int) -> None:
+def _fail(text: str, status: int) -> NoReturn:
     with redirect_stdout(sys.stderr):
         msg.fail(text)
     sys.exit(status)

@@ -113,7 +113,13 @@ def _train(run: Run, folder: Path, gpu_id: int) -> None:
     ]
     command = [sys.executable, "-m", "spacy", "train", str(run.config)]
     command += ["--output", str(folder), "--gpu-id", str(gpu_id), *settings]
-    status = subprocess.run(command).returncode
+    training = subprocess.Popen(command)
+    try:
+        status = training.wait()
+    finally:
+        # An interrupted sweep ends it, before the folder it writes to is removed.
+        training.kill()
+        training.wait()
     if status:
         raise WnutError(
             f"the training of {run.name} failed with status {status}: see above. What "

@@ -1,6 +1,10 @@
 """The command, from the data to the table."""
 
 import json
+import signal
+import subprocess
+import sys
+import time
 
 import pytest
 from typer.testing import CliRunner
@@ -54,6 +58,30 @@ def test_trains_and_compares(root, corpus, tiny_encoder, tmp_path):
     again = run("sweep", *configs, *options, *settings)
     assert "2 of 2 are finished already" in again.stdout
     assert done.stdout.splitlines()[-1] == again.stdout.splitlines()[-1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGINT])
+def test_nothing_of_a_sweep_that_is_killed_goes_on(
+    root, corpus, tiny_encoder, tmp_path, end
+):
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "spacy_wnut", "sweep"]
+    command += [root / "configs" / "tutorial.cfg", "--corpus", corpus, "--output", out]
+    command += ["--seeds", "1", "--paths.encoder", tiny_encoder]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf8"
+    ) as sweep:
+        # `spacy train` makes its folder when it is about to begin.
+        while sweep.poll() is None and not list(out.glob("*/.*/seed-1/training")):
+            time.sleep(0.1)
+        sweep.send_signal(end)
+        # The training writes there too: the output ends when both have.
+        said, _ = sweep.communicate(timeout=60)
+    assert sweep.returncode == 130, said
+    assert "Interrupted: nothing half-written was left" in said
+    assert "Traceback" not in said
+    assert list((out / "tutorial").iterdir()) == []
 
 
 @pytest.mark.parametrize(
