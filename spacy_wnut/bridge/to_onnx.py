@@ -3,6 +3,7 @@ that both find the same entities.
 """
 
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple, TypedDict
 
@@ -97,6 +98,10 @@ def export_pipeline(
         raise WnutError(
             "int8 is fitted to posts like those it is for: give the ones that the "
             "pipeline was trained on with --calibration"
+        )
+    if find_spec("onnx") is None:
+        raise WnutError(
+            'exporting takes the package onnx: pip install "spacy-wnut[train]"'
         )
     check_target(out)
     nlp = load_pipeline(model)

@@ -1,3 +1,4 @@
+import sys
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,12 @@ def test_folder_is_written(whole_folder, posts_corpus, tmp_path):
 def test_int8_needs_posts(tmp_path):
     with pytest.raises(WnutError, match="with --calibration"):
         run("model", tmp_path / "out", "--corpus", "dev.spacy")
+
+
+def test_what_writes_onnx_has_to_be_installed(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(WnutError, match=r"pip install \"spacy-wnut\[train\]\""):
+        run("model", tmp_path, "--corpus", "dev.spacy", "--precision", "fp32")
 
 
 def test_corpus_is_needed():
