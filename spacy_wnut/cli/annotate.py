@@ -147,12 +147,13 @@ def annotate_cli(
             summary = annotate_file(job)
         except (KeyboardInterrupt, OSError) as err:
             _end(output, err)
-    rejected = Path(f"{output}.rejected.jsonl")
+    # A text, not a path: Ray's may be s3://lake/entities/.
+    rejected = f"{output.rstrip('/')}.rejected.jsonl"
     # Standard output is for the posts.
     with redirect_stdout(sys.stderr):
         if summary is None:
             msg.info(f"{output} is there already and whole: nothing to go on with")
-            if rejected.exists():
+            if Path(rejected).exists():
                 msg.warn(f"Some posts were rejected: {rejected}")
                 raise typer.Exit(SOME_REJECTED)
             return

@@ -6,6 +6,7 @@ import pytest
 import spacy
 from typer.testing import CliRunner
 
+from spacy_wnut.annotation.local import Summary
 from spacy_wnut.cli import app
 from spacy_wnut.errors import WnutError
 
@@ -82,6 +83,15 @@ def test_options_that_can_not_be(ruler, posts, tmp_path, options, message):
     with pytest.raises(WnutError, match=message):
         run(ruler, posts, tmp_path / "out.jsonl", *options)
     assert not (tmp_path / "out.jsonl").exists()
+
+
+def test_where_ray_leaves_what_is_rejected(monkeypatch, ruler, posts):
+    engine = pytest.importorskip("spacy_wnut.annotation.ray_engine")
+    summary = Summary(2, 1, 1, 0, 1.0)
+    monkeypatch.setattr(engine, "annotate_with_ray", lambda job: summary)
+    done = run(ruler, posts, "s3://lake/found/", "--engine", "ray")
+    assert done.exit_code == 3
+    assert "1 posts rejected: s3://lake/found.rejected.jsonl" in done.stderr
 
 
 def command(*args):
