@@ -1,21 +1,30 @@
-"""Bad inputs through a pipeline, and docs/reliability.md's figures.
+"""Bad inputs through a pipeline, runs that are killed, and docs/reliability.md's figures.
 
     python benchmarks/reliability.py run MODEL
+    python benchmarks/reliability.py kill MODEL
     python benchmarks/reliability.py table
 
 `run` writes benchmarks/results/reliability.json: how many texts of each kind went in,
-how many raised an error, came back with entities that can't be, or were lost. `table`
-writes the figures of it and of benchmarks/results/soak.json into the page.
+how many raised an error, came back with entities that can't be, or were lost. `kill`
+writes benchmarks/results/killed.json: posts in and out of `spacy-wnut annotate`, killed
+and resumed again and again. `table` writes the figures of both and of
+benchmarks/results/soak.json into the page.
 """
 
 import json
 import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 import spacy
 import typer
+from annotate import SAMPLE, write_posts
 from readme import write_block
 from spacy.language import Language
 from spacy.tokens import Doc
@@ -128,6 +137,59 @@ def run(
 
 
 @app.command()
+def kill(
+    model: Annotated[
+        str, typer.Argument(help="Name of an installed pipeline, or its folder")
+    ],
+    count: Annotated[int, typer.Option(help="Posts")] = 20_000,
+    n_kills: Annotated[int, typer.Option(help="How often it is killed")] = 10,
+    out: Annotated[Path, typer.Option(help="The JSON to write")] = RESULTS
+    / "killed.json",
+) -> None:
+    """Kill `annotate` with SIGKILL at random times, and go on with --resume."""
+    with tempfile.TemporaryDirectory() as folder:
+        posts = Path(folder) / "posts.jsonl"
+        write_posts(posts, SAMPLE, count)
+        whole, killed = Path(folder) / "whole.jsonl", Path(folder) / "killed.jsonl"
+        began = time.perf_counter()
+        subprocess.run(annotate_command(model, posts, whole), check=True)
+        seconds = time.perf_counter() - began
+        draw = random.Random(0)
+        resume: list[str] = []
+        done = 0
+        for _ in range(n_kills):
+            command = [*annotate_command(model, posts, killed), *resume]
+            with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+                try:
+                    process.wait(seconds * draw.uniform(0.1, 0.9))
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    done += 1
+            resume = ["--resume"]
+        if not killed.exists():
+            last = [*annotate_command(model, posts, killed), *resume]
+            subprocess.run(last, check=True)
+        ids = Counter(json.loads(line)["id"] for line in killed.open(encoding="utf8"))
+        results = {
+            "model": Path(model).name,
+            "posts": count,
+            "killed": done,
+            "lost": sum(i not in ids for i in range(count)),
+            "twice": sum(n > 1 for n in ids.values()),
+            "same_bytes": killed.read_bytes() == whole.read_bytes(),
+        }
+    with replacing(out) as beside:
+        beside.write_text(json.dumps(results, indent=1) + "\n", encoding="utf8")
+    print(json.dumps(results))
+
+
+def annotate_command(model: str, posts: Path, out: Path) -> list[str]:
+    command = [sys.executable, "-m", "spacy_wnut", "annotate"]
+    # Small chunks: most that is done by the time of a kill is kept.
+    return [*command, model, str(posts), str(out), "--chunk-size", "200"]
+
+
+@app.command()
 def table() -> None:
     """Write the page's figures."""
     write_block("figures: benchmarks/reliability.py table", make_figures(), PAGE)
@@ -158,14 +220,24 @@ def make_figures() -> str:
                 "`benchmarks/soak.py` |"
             )
             notes.append(
-                f"- {name}: {row['mib_after_first_tenth']:,.0f} MiB after the first "
+                f"Memory of {name}: {row['mib_after_first_tenth']:,.0f} MiB after the first "
                 f"tenth, {row['mib_at_the_end']:,.0f} at the end "
                 f"({row['growth']:+.1%}), {row['posts_a_second']:,.0f} posts a second."
             )
+    killed = RESULTS / "killed.json"
+    if killed.exists():
+        row = json.loads(killed.read_text())
+        lines.append(
+            f"| posts, killed {row['killed']} times | {row['posts']:,} | 0 | "
+            f"{row['twice']:,} | {row['lost']:,} | `benchmarks/reliability.py kill` |"
+        )
+        bytes_ = "the same bytes as" if row["same_bytes"] else "other bytes than"
+        notes.append(
+            f"`spacy-wnut annotate`, killed with SIGKILL {row['killed']} times and "
+            f"resumed, wrote {bytes_} a run that nothing disturbed."
+        )
     figures = "\n".join(lines) + "\n"
-    if notes:
-        figures += "\nMemory over the long runs:\n\n" + "\n".join(notes) + "\n"
-    return figures
+    return figures + "".join(f"\n{note}\n" for note in notes)
 
 
 if __name__ == "__main__":
