@@ -41,6 +41,7 @@ ROOMS = {
     "labels": set(),
     "chain": set(),
     "batching": set(),
+    "tokenizer": set(),
     "decoding": {"batching", "chain", "labels"},
     "gold": {"chain", "labels"},
     "corpus": {"labels", "errors", "files"},
