@@ -80,6 +80,9 @@ setup(
         "spacy_scorers": [
             "spacy-wnut.scorer.v1 = spacy_wnut.scoring.scorer:make_scorer",
         ],
+        "spacy_tokenizers": [
+            "spacy-wnut.StoredTokenizer.v1 = spacy_wnut.tokenizer:create_stored_tokenizer",
+        ],
         "spacy_displacy_colors": [
             "spacy-wnut.colors.v1 = spacy_wnut.display.colors:make_colors",
         ],

@@ -24,6 +24,9 @@ Floats = NDArray[numpy.float64]
 Ints = NDArray[numpy.int64]
 Bools = NDArray[numpy.bool_]
 
+# The lowest finite number.
+LOWEST = float(numpy.finfo(numpy.float64).min)
+
 
 class Chain(NamedTuple):
     """The scores of a chain that don't depend on the input.
@@ -63,6 +66,7 @@ class Expectations(NamedTuple):
     chain: Chain
 
 
+@numpy.errstate(divide="ignore")
 def forward_scores(
     emissions: Floats, lengths: Ints, chain: Chain
 ) -> tuple[Floats, Floats]:
@@ -81,6 +85,7 @@ def forward_scores(
     return alphas, _log_sum_exp(last + chain.end, axis=1)
 
 
+@numpy.errstate(divide="ignore")
 def backward_scores(emissions: Floats, lengths: Ints, chain: Chain) -> Floats:
     """The backward recursion.
 
@@ -204,6 +209,7 @@ def viterbi(emissions: Floats, lengths: Ints, chain: Chain) -> Ints:
     return tags
 
 
+@numpy.errstate(divide="ignore")
 def span_probabilities(
     emissions: Floats, lengths: Ints, chain: Chain, spans: Ints
 ) -> Floats:
@@ -242,10 +248,11 @@ def _is_inside(emissions: Floats, lengths: Ints) -> Bools:
 
 
 def _log_sum_exp(scores: Floats, axis: int) -> Floats:
-    highest = scores.max(axis=axis, keepdims=True)
+    # The ufuncs themselves: in the chain of one post what surrounds them takes longer
+    # than they do.
+    highest = numpy.maximum.reduce(scores, axis=axis, keepdims=True)
     # Where all are minus infinity, so is the sum.
-    highest = numpy.where(numpy.isfinite(highest), highest, 0.0)
-    with numpy.errstate(divide="ignore"):
-        total = numpy.log(numpy.exp(scores - highest).sum(axis=axis))
-    sums: Floats = total + numpy.squeeze(highest, axis=axis)
+    highest = numpy.maximum(highest, LOWEST)
+    total = numpy.add.reduce(numpy.exp(scores - highest), axis=axis, keepdims=True)
+    sums: Floats = (numpy.log(total) + highest).squeeze(axis)
     return sums

@@ -17,9 +17,10 @@ from .chain import (
 )
 from .labels import LabelScheme
 
-# Cells of (words x tags x tags) that are in memory at a time stay under some
-# 100 MB with this many padded words, whatever a batch of docs holds.
-MAX_PADDED_WORDS = 32_768
+# What a step of the recursions works on, (docs x tags x tags), stays in a processor's
+# cache with this many padded words, and what all of them keep is a few megabytes,
+# whatever a batch of docs holds.
+MAX_PADDED_WORDS = 4096
 
 # What stands on the best path is possible, though the probability of a span of
 # hundreds of words may be smaller than any number.
@@ -141,6 +142,9 @@ def decode(emitted: Emitted, bias: float = 0.0, temperature: float = 1.0) -> Dec
         spans = _find_spans(viterbi(scores, doc_lengths, chain))
         if len(spans):
             row, start, end, begin = spans.T
+            # Those without an entity need no probabilities.
+            needed, within = numpy.unique(row, return_inverse=True)
+            places = numpy.column_stack([within, spans[:, 1:]])
             found.append(
                 Decoded(
                     docs[row],
@@ -149,7 +153,10 @@ def decode(emitted: Emitted, bias: float = 0.0, temperature: float = 1.0) -> Dec
                     (begin - 1) // 2,
                     numpy.maximum(
                         span_probabilities(
-                            scores / temperature, doc_lengths, cooled, spans
+                            scores[needed] / temperature,
+                            doc_lengths[needed],
+                            cooled,
+                            places,
                         ),
                         SMALLEST,
                     ),

@@ -34,6 +34,7 @@ REGISTRIES = {
     "spacy_loggers": spacy.registry.loggers,
     "spacy_displacy_colors": spacy.registry.displacy_colors,
     "spacy_misc": spacy.registry.misc,
+    "spacy_tokenizers": spacy.registry.tokenizers,
     "spacy_readers": spacy.registry.readers,
     "thinc_layers": spacy.registry.layers,
 }

@@ -41,6 +41,7 @@ ROOMS = {
     "labels": set(),
     "chain": set(),
     "batching": set(),
+    "tokenizer": set(),
     "decoding": {"batching", "chain", "labels"},
     "absence": {"batching", "chain", "decoding"},
     "gold": {"chain", "labels"},

@@ -41,6 +41,9 @@ BATCH_SIZE = 1024
 # Settings that the encoder had and the model keeps.
 SIZES = ("window", "stride", "batch_pieces")
 ARCHITECTURE = "spacy-wnut.OnnxTagger.v1"
+# The tokenizer of spaCy's pipelines, and the one that starts as it is stored.
+TOKENIZER = {"@tokenizers": "spacy.Tokenizer.v1"}
+STORED_TOKENIZER = {"@tokenizers": "spacy-wnut.StoredTokenizer.v1"}
 
 
 class Figures(TypedDict):
@@ -188,6 +191,8 @@ def convert(nlp: Language, posts: Sequence[Doc] | None = None) -> None:
         "nO": None,
     }
     nlp.batch_size = nlp.config["nlp"]["batch_size"] = BATCH_SIZE
+    if nlp.config["nlp"]["tokenizer"] == TOKENIZER:
+        nlp.config["nlp"]["tokenizer"] = dict(STORED_TOKENIZER)
     # These are about training, and this pipeline is for use alone.
     for section in ("system", "training"):
         if "gpu_allocator" in nlp.config.get(section, {}):

@@ -53,33 +53,42 @@ class OnnxShim(Shim):
 
         Raises WnutError if it can't be run, or is a model of another kind.
         """
-        self.graph, self.tokenizer_json = graph, tokenizer_json
-        self._started = self._tokenizer = None
-        self._about = _read_about(self.session)
-        # Read once, for what is wrong with it to be said at once.
-        _ = self.tokenizer
+        self._take(graph, tokenizer_json)
+        _ = self.about
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """RETURNS (Dict[str, Any]): What the model says of itself.
+
+        Raises WnutError, when asked for the first time, if the model can't be run or is
+        of another kind, or its tokenizer can't be read.
+        """
+        if not self._about:
+            about = _read_about(self.session)
+            # Read once, for what is wrong with it to be said at once.
+            _ = self.tokenizer
+            self._about = about
+        return self._about
 
     @property
     def tags(self) -> tuple[str, ...]:
         """RETURNS (Tuple[str, ...]): The tags of its emissions, in their order."""
-        if not self._about:
-            raise _no_model()
-        return tuple(self._about["tags"])
+        return tuple(self.about["tags"])
 
     @property
     def is_mean(self) -> bool:
         """RETURNS (bool): Whether a word is the mean of its pieces."""
-        return bool(self._about["is_mean"])
+        return bool(self.about["is_mean"])
 
     @property
     def has_shapes(self) -> bool:
         """RETURNS (bool): Whether it takes the shapes of words."""
-        return bool(self._about["has_shapes"])
+        return bool(self.about["has_shapes"])
 
     @property
     def width(self) -> int:
         """RETURNS (int): The width of the sums, where a word is the mean."""
-        return int(self._about["width"])
+        return int(self.about["width"])
 
     @property
     def tokenizer(self) -> "Tokenizer":
@@ -126,7 +135,11 @@ class OnnxShim(Shim):
     def from_bytes(self, data: bytes) -> "OnnxShim":
         """Load what `to_bytes` gave. Nothing in it is unpickled.
 
-        Raises WnutError if it is damaged, or can't be run.
+        It is started, and seen to be one that can be run, when something is asked of
+        it: those who call this still hold copies of all the bytes, and starting takes
+        as much memory again.
+
+        Raises WnutError if it is damaged.
         """
         try:
             stored = srsly.msgpack_loads(data)
@@ -142,8 +155,13 @@ class OnnxShim(Shim):
         if graph and _checksum(graph, tokenizer) != expected:
             raise WnutError(f"{DAMAGED} (its checksum is another)")
         if graph:
-            self.set_model(graph, tokenizer)
+            self._take(graph, tokenizer)
         return self
+
+    def _take(self, graph: bytes, tokenizer_json: str) -> None:
+        self.graph, self.tokenizer_json = graph, tokenizer_json
+        self._started = self._tokenizer = None
+        self._about = {}
 
     def __getstate__(self) -> dict[str, Any]:
         # Neither what runs the model nor the tokenizer can go to another process.
@@ -247,7 +265,9 @@ def _check_format(found: Any) -> None:
 
 
 def _checksum(graph: bytes, tokenizer_json: str) -> str:
-    return hashlib.sha256(graph + tokenizer_json.encode("utf8")).hexdigest()
+    checksum = hashlib.sha256(graph)
+    checksum.update(tokenizer_json.encode("utf8"))
+    return checksum.hexdigest()
 
 
 def _no_model() -> WnutError:

@@ -58,9 +58,8 @@ def shape_features(doc: Doc) -> Ints2d:
     shapes = [word_shape(token.text) for token in doc]
     beyond = INDEX["beyond the post"]
     reach = max(OFFSETS)
-    padded = numpy.pad(
-        numpy.asarray(shapes, dtype=numpy.int64), reach, constant_values=beyond
-    )
+    padded = numpy.full(len(doc) + 2 * reach, beyond, dtype=numpy.int64)
+    padded[reach : reach + len(doc)] = shapes
     columns = [
         padded[reach + offset : reach + offset + len(doc)] + i * len(SHAPES)
         for i, offset in enumerate(OFFSETS)

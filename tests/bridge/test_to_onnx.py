@@ -151,6 +151,24 @@ def test_pipeline_without_torch(onnx_folder, whole_folder):
     assert "Hopper" not in nlp.vocab.strings or "Hopper" in before.vocab.strings
 
 
+def test_rules_of_its_tokenizer_are_the_stored_ones(onnx_folder, whole_folder):
+    nlp, before = spacy.load(onnx_folder), spacy.load(whole_folder)
+    assert nlp.config["nlp"]["tokenizer"] == to_onnx.STORED_TOKENIZER
+    again = spacy.blank("en", config=nlp.config).from_bytes(nlp.to_bytes())
+    text = "I'm here , e.g. (see http://x.io) :) don't @ann_b #oslo"
+    expected = [token.text for token in before.make_doc(text)]
+    for loaded in (nlp, again):
+        assert loaded.tokenizer.rules == before.tokenizer.rules
+        assert [token.text for token in loaded.make_doc(text)] == expected
+
+
+def test_another_tokenizer_stays(whole_folder):
+    nlp = spacy.load(whole_folder)
+    nlp.config["nlp"]["tokenizer"] = {"@tokenizers": "someone.Tokenizer.v1"}
+    convert(nlp)
+    assert nlp.config["nlp"]["tokenizer"] == {"@tokenizers": "someone.Tokenizer.v1"}
+
+
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
 def test_meta_says_what_was_measured(onnx_folder, int8_folder, precision):
     folder = onnx_folder if precision == "fp32" else int8_folder

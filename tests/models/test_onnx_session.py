@@ -159,7 +159,14 @@ def test_tokenizer_that_is_none(shim):
 def test_package_that_is_missing(shim, monkeypatch, package):
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(WnutError, match=rf"{package}, .* pip install \"spacy-wnut\[o"):
-        OnnxShim().from_bytes(shim.to_bytes())
+        _ = OnnxShim().from_bytes(shim.to_bytes()).tags
+
+
+def test_loading_does_not_start_it(shim, monkeypatch):
+    """Not while the copies of those who load it are in memory."""
+    monkeypatch.setattr(onnx_session, "_start", lambda *_: pytest.fail("started"))
+    data = shim.to_bytes()
+    assert OnnxShim().from_bytes(data).to_bytes() == data
 
 
 def test_nothing_is_unpickled(shim, monkeypatch):
