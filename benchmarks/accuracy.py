@@ -1,4 +1,4 @@
-"""Collect measured accuracy in two files and write README's tables from them.
+"""Collect measured accuracy in three files and write README's tables from them.
 
     spacy-wnut sweep configs/distilbert.cfg configs/tutorial.cfg configs/spacy_ner.cfg \\
         --corpus corpus/wnut17 --output training/wnut17/sweep \\
@@ -6,6 +6,7 @@
     python benchmarks/accuracy.py collect training/wnut17/sweep --encoder all-MiniLM-L6
     python benchmarks/accuracy.py table
 
+Seeds that were trained elsewhere or later are added by `collect --add`.
 `benchmarks/trainer_baseline.py --out training/wnut17/sweep` adds transformers' Trainer.
 """
 
@@ -17,12 +18,14 @@ import typer
 from readme import format_table, percent, write_block
 
 from spacy_wnut.files import replacing
-from spacy_wnut.scoring.significance import f1_interval
+from spacy_wnut.scoring.significance import compare_f1, f1_interval
 from spacy_wnut.sweep.metrics import read_all_metrics
-from spacy_wnut.sweep.summary import TEST, compare_configs
+from spacy_wnut.sweep.summary import TEST
 
 BENCHMARKS = Path(__file__).parent
 RESULTS = BENCHMARKS / "results" / "accuracy.json"
+# What each training found in each post of test, for the bootstrap.
+POSTS = BENCHMARKS / "results" / "test_posts.json"
 SIGNIFICANCE = BENCHMARKS / "results" / "significance.json"
 PUBLISHED = BENCHMARKS / "published.json"
 # The recipe that is compared with all others.
@@ -38,6 +41,9 @@ def collect(
     encoder: Annotated[
         str | None, typer.Option(help="What to call the encoder, if not as its folder")
     ] = None,
+    add: Annotated[
+        bool, typer.Option("--add", help="Keep other seeds of the same recipes")
+    ] = False,
 ) -> None:
     """Put the trainings of a sweep into the results, in place of all earlier ones of
     the same recipes on the same encoder, and compare the recipes.
@@ -47,34 +53,51 @@ def collect(
         training["encoder"] = encoder or training["encoder"]
         for row in training["rows"]:
             row["encoder"] = training["encoder"]
-    collected = [row for training in trainings for row in training["rows"]]
-    replaced = {key(row) for row in collected}
-    rows = [row for row in read_json(RESULTS) if key(row) not in replaced]
-    write_json(RESULTS, sorted(rows + collected, key=lambda r: (*key(r), r["seed"])))
+    replaced = {training_of(t) if add else recipe_of(t) for t in trainings}
 
+    def merge(path: Path, new: list[Any]) -> list[Any]:
+        kept = [
+            row
+            for row in read_json(path)
+            if not {training_of(row), recipe_of(row)} & replaced
+        ]
+        return sorted(kept + new, key=training_of)
+
+    rows = [row for training in trainings for row in training["rows"]]
+    write_json(RESULTS, merge(RESULTS, rows))
+    posts = [
+        {
+            **{name: training[name] for name in ("config", "encoder", "seed")},
+            **training["posts"][TEST],
+        }
+        for training in trainings
+    ]
+    posts = merge(POSTS, posts)
+    # A line a training.
+    lines = ",\n".join(json.dumps(row, separators=(",", ":")) for row in posts)
+    write_text(POSTS, f"[\n{lines}\n]\n")
+    write_json(SIGNIFICANCE, compare(posts))
+
+
+def compare(posts: list[Any]) -> list[Any]:
+    """The interval of each recipe, and how far ours is above it."""
     groups: dict[Any, list[Any]] = {}
-    for training in trainings:
-        groups.setdefault(key(training), []).append(training)
+    for training in posts:
+        groups.setdefault(recipe_of(training), []).append(training)
     entries = []
-    for (config, name), runs in groups.items():
-        interval = f1_interval([training["posts"][TEST] for training in runs])
+    for (config, encoder), runs in groups.items():
         entry = {
             "config": config,
-            "encoder": name,
-            "seeds": [training["seed"] for training in runs],
-            "interval": interval,
+            "encoder": encoder,
+            "seeds": [run["seed"] for run in runs],
+            "interval": f1_interval(runs),
         }
-        ours = groups.get((OURS, name))
+        ours = groups.get((OURS, encoder))
         if ours and config != OURS:
-            compared = compare_configs(ours, runs)
-            entry["ours"] = {k: compared[k] for k in ("difference", "p")}
+            difference, p = compare_f1(ours, runs)
+            entry["ours"] = {"difference": difference, "p": p}
         entries.append(entry)
-    kept = [e for e in read_json(SIGNIFICANCE) if key(e) not in replaced]
-    for entry in kept:
-        # It was compared with trainings that are gone.
-        if (OURS, entry["encoder"]) in replaced:
-            entry.pop("ours", None)
-    write_json(SIGNIFICANCE, sorted(kept + entries, key=key))
+    return entries
 
 
 @app.command()
@@ -87,7 +110,7 @@ def table() -> None:
 def make_tables() -> dict[str, str]:
     """README's tables, by the names of their places."""
     rows = read_json(RESULTS)
-    known = {key(entry): entry for entry in read_json(SIGNIFICANCE)}
+    known = {recipe_of(entry): entry for entry in read_json(SIGNIFICANCE)}
     return {
         "accuracy: benchmarks/accuracy.py table": main_table(rows, known),
         "accuracy by type: benchmarks/accuracy.py table": type_table(rows),
@@ -190,13 +213,17 @@ def published_table(rows: list[Any]) -> str:
     return format_table(header, lines, left=3)
 
 
-def key(row: Any) -> tuple[str, str]:
+def recipe_of(row: Any) -> tuple[str, str]:
     return row["config"], row["encoder"]
+
+
+def training_of(row: Any) -> tuple[str, str, int]:
+    return row["config"], row["encoder"], row["seed"]
 
 
 def recipes(rows: list[Any]) -> list[tuple[str, str]]:
     """Ours first."""
-    return sorted({key(row) for row in rows}, key=lambda k: (k[0] != OURS, k))
+    return sorted({recipe_of(row) for row in rows}, key=lambda k: (k[0] != OURS, k))
 
 
 def select(rows: list[Any], *wanted: str) -> list[Any]:
@@ -209,8 +236,12 @@ def read_json(path: Path) -> Any:
 
 
 def write_json(path: Path, data: Any) -> None:
+    write_text(path, json.dumps(data, indent=1) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
     with replacing(path) as beside:
-        beside.write_text(json.dumps(data, indent=1) + "\n", encoding="utf8")
+        beside.write_text(text, encoding="utf8")
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ def load(root, monkeypatch):
 def accuracy(load, tmp_path, monkeypatch):
     """With files of its own."""
     module = load("accuracy")
-    for name in ("RESULTS", "SIGNIFICANCE"):
+    for name in ("RESULTS", "POSTS", "SIGNIFICANCE"):
         monkeypatch.setattr(module, name, tmp_path / f"{name}.json")
     return module
 
@@ -121,7 +121,26 @@ def test_trainings_of_a_recipe_take_the_place_of_all_its_earlier_ones(
     }
     known = json.loads(accuracy.SIGNIFICANCE.read_text())
     assert [entry["seeds"] for entry in known] == [[2], [0]]
-    assert not any("ours" in entry for entry in known)
+    assert "ours" in known[1]
+
+
+def test_seeds_are_added_as_if_they_had_been_trained_together(
+    accuracy, finish, tmp_path
+):
+    files = [accuracy.RESULTS, accuracy.POSTS, accuracy.SIGNIFICANCE]
+    trainings = [("distilbert", 0, 9), ("distilbert", 1, 7), ("tutorial", 0, 3)]
+    for config, seed, n_right in trainings:
+        finish(tmp_path / "all", config, seed, n_right)
+    accuracy.collect(tmp_path / "all", None)
+    together = [path.read_text() for path in files]
+    for path in files:
+        path.unlink()
+    for config, seed, n_right in reversed(trainings):
+        finish(tmp_path / f"{config}-{seed}", config, seed, n_right)
+        # What was there of it before is replaced.
+        for _ in range(2):
+            accuracy.collect(tmp_path / f"{config}-{seed}", None, add=True)
+    assert [path.read_text() for path in files] == together
 
 
 def make_sample(n_posts, seed):
