@@ -161,7 +161,7 @@ def kill(
             command = [*annotate_command(model, posts, killed), *resume]
             with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
                 try:
-                    process.wait(seconds * draw.uniform(0.1, 0.9))
+                    process.wait(seconds * draw.uniform(0.05, 0.3))
                 except subprocess.TimeoutExpired:
                     process.kill()
                     done += 1
