@@ -230,7 +230,8 @@ def fit_layer(layer: Dense, inputs: Floats) -> Fit:
 
 
 def _is_narrowing(W: Floats) -> bool:
-    return len(W) > W.shape[1]
+    n_inputs, n_outputs = W.shape
+    return bool(n_inputs > n_outputs)
 
 
 def _outliers(W: Floats, inputs: Floats) -> NDArray[numpy.int64]:
