@@ -104,11 +104,11 @@ def incorrect_spans(example: Example, key: str) -> list[Entity]:
     Raises ValueError if one of them is an entity of the reference, too.
     """
     given = example.reference.spans.get(key, [])
-    spans = {
-        Entity(span.start, span.end, span.label_): span
+    spans = dict.fromkeys(
+        Entity(span.start, span.end, span.label_)
         for span in example.get_aligned_spans_y2x(given, allow_overlap=True)
         if span.label_
-    }
+    )
     # Entities beside soft labels are only what those make most probable.
     if spans and SOFT_LABELS not in example.reference.user_data:
         entities, _ = example.get_aligned_ents_and_ner()

@@ -59,8 +59,7 @@ def batch_loss(
             )
             total += float(losses.sum())
             numpy.add.at(gradient, soft_rows, d_scores)
-    n_words = max(len(layout.rows), 1)
-    return total / n_words, gradient / n_words, Chain(*(d / n_words for d in d_chain))
+    return _a_word(layout, total, gradient, d_chain)
 
 
 def incorrect_spans_loss(
@@ -109,6 +108,13 @@ def incorrect_spans_loss(
         total += float(losses.sum())
         numpy.add.at(gradient, rows, d_scores)
         d_chain = d_chain + d_moves
+    return _a_word(layout, total, gradient, d_chain)
+
+
+def _a_word(
+    layout: Layout, total: float, gradient: Floats, d_chain: Chain
+) -> tuple[float, Floats, Chain]:
+    """A summed loss and its gradient over the number of words with pieces."""
     n_words = max(len(layout.rows), 1)
     return total / n_words, gradient / n_words, Chain(*(d / n_words for d in d_chain))
 
