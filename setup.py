@@ -38,6 +38,7 @@ DEV = [
     "pip-audit>=2.7",
     "pytest>=8.0",
     "pytest-cov>=5.0",
+    "pytest-xdist>=3.6",
     "ruff>=0.6",
     "selenium>=4.20",
 ]

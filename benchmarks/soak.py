@@ -64,7 +64,8 @@ def read_posts(path: Path | None, count: int) -> Iterator[str]:
 
 def memory() -> float:
     """Memory of this process and those it started, in MiB. What they share counts
-    once (Pss).
+    once (Pss). Files that are mapped, as libraries are, don't count: their share falls
+    and rises with the other programs that use them.
     """
     children: dict[int, list[int]] = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
@@ -83,7 +84,11 @@ def memory() -> float:
         # One that has just ended.
         except OSError:
             continue
-        total += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+        total += sum(
+            int(line.split()[1])
+            for line in lines
+            if line.startswith(("Pss_Anon:", "Pss_Shmem:"))
+        )
     return total / 1024
 
 

@@ -125,6 +125,21 @@ def train(make_examples: Callable) -> Callable[..., list[float]]:
 
 
 @pytest.fixture(scope="session")
+def emit() -> Callable[..., tuple[float, Any]]:
+    """The loss of a pipeline on examples, and its gradients by the emissions and by the
+    chain.
+    """
+
+    def get_loss(nlp: Language, examples: list[Example]) -> tuple[float, Any]:
+        ner = nlp.get_pipe("ner")
+        with nlp.select_pipes(disable=["ner"]):
+            docs = [nlp(eg.predicted) for eg in examples]
+        return ner.get_loss(examples, ner.model.predict(docs))
+
+    return get_loss
+
+
+@pytest.fixture(scope="session")
 def trained_folder(
     make_nlp: Callable, train: Callable, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:

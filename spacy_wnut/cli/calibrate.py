@@ -30,7 +30,7 @@ def calibrate_cli(
             file_okay=False,
         ),
     ] = None,
-    has_bias: HasBias = True,
+    has_bias: HasBias = False,
     or_copy: Annotated[
         bool,
         typer.Option(
@@ -42,7 +42,7 @@ def calibrate_cli(
     json_to: JsonTo = None,
     gpu_id: GpuId = -1,
 ) -> None:
-    """Fit the temperature and the bias of a pipeline, and store them with it.
+    """Fit the temperature of a pipeline, and store it with the pipeline.
 
     After that, of entities with a confidence of 0.8 about 80 percent are right.
     """

@@ -41,7 +41,7 @@ def sweep_cli(
     seeds: Annotated[
         str, typer.Option(help="Seeds, separated by commas. All are trained")
     ] = "0,1,2",
-    has_bias: HasBias = True,
+    has_bias: HasBias = False,
     retrain: Annotated[
         bool, typer.Option("--retrain", help="Train what is finished again")
     ] = False,

@@ -49,14 +49,12 @@ def test_json_alone_on_standard_output(model, corpus):
     assert "calibrated on" in done.stderr
 
 
-def test_no_bias(nlp, corpus, tmp_path):
+def test_bias_is_tuned_if_asked_for(nlp, corpus, tmp_path):
     nlp.get_pipe("ner").bias = -1000.0
     nlp.to_disk(tmp_path / "model")
-    done = CliRunner().invoke(
-        app, ["calibrate", str(tmp_path / "model"), str(corpus), "--no-bias"]
-    )
+    done = CliRunner().invoke(app, ["calibrate", str(tmp_path / "model"), str(corpus)])
     assert "predicts no entities" in str(done.exception)
-    assert run(tmp_path / "model", corpus).exit_code == 0
+    assert run(tmp_path / "model", corpus, "--bias").exit_code == 0
     assert spacy.load(tmp_path / "model").get_pipe("ner").bias == 0.0
 
 
@@ -82,7 +80,7 @@ def test_pipeline_that_finds_nothing_is_copied_if_asked_to(nlp, corpus, tmp_path
     nlp.get_pipe("ner").bias = -1000.0
     nlp.to_disk(tmp_path / "model")
     out = tmp_path / "out"
-    done = run(tmp_path / "model", corpus, "--no-bias", "--or-copy", "--out", out)
+    done = run(tmp_path / "model", corpus, "--or-copy", "--out", out)
     assert done.exit_code == 0
     assert spacy.load(out).get_pipe("ner").bias == -1000.0
 

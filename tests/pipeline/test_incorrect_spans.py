@@ -40,14 +40,6 @@ def learn(nlp, examples, steps, learn_rate=1e-3):
     return [nlp.update(examples, sgd=optimizer)["ner"] for _ in range(steps)]
 
 
-def emit(nlp, examples):
-    """The loss and its gradients by the emissions and by the chain."""
-    ner = nlp.get_pipe("ner")
-    with nlp.select_pipes(disable=["ner"]):
-        docs = [nlp(eg.predicted) for eg in examples]
-    return ner.get_loss(examples, ner.model.predict(docs))
-
-
 def test_entity_is_unlearnt_by_a_negative_example_alone(known):
     assert ("London", "location") in found(known(TEXT))
     example = make_example(known, TEXT, [(8, 9, "location")])
@@ -83,7 +75,7 @@ def test_learns_from_right_and_wrong_spans_of_one_post(make_nlp, transitions):
 
 
 @pytest.mark.parametrize("transitions", ["learned", "constrained"])
-def test_loss_is_that_of_the_confidence(make_nlp, train, transitions):
+def test_loss_is_that_of_the_confidence(make_nlp, train, transitions, emit):
     nlp = make_nlp(transitions=transitions, incorrect_spans_key=KEY)
     train(nlp, steps=25)
     doc = nlp(TEXT)
@@ -100,7 +92,7 @@ def test_loss_is_that_of_the_confidence(make_nlp, train, transitions):
     assert d_chain.transitions.any()
 
 
-def test_loss_adds_to_that_of_what_is_annotated(known):
+def test_loss_adds_to_that_of_what_is_annotated(known, emit):
     texts, ents = (TEXT, "so in Oslo", "in London"), [(6, 7, "location")]
     wrong = [[(1, 3, "person"), (8, 9, "location")], [], [(1, 2, "location")]]
 
@@ -130,7 +122,7 @@ def test_loss_adds_to_that_of_what_is_annotated(known):
     assert numpy.abs(gradients[1]).max() < 1e-7
 
 
-def test_white_space_is_no_border(known):
+def test_white_space_is_no_border(known, emit):
     """Nor does it part the words of a span."""
     words = ["in", "New", "\n", "York", "\n"]
 
@@ -145,13 +137,13 @@ def test_white_space_is_no_border(known):
     assert loss(1, 5) == loss(2, 4) == loss(2, 3) == 0
 
 
-def test_spans_without_a_label_change_nothing(known):
+def test_spans_without_a_label_change_nothing(known, emit):
     loss, ([gradient], _) = emit(known, [make_example(known, TEXT, [(8, 9, "")])])
     assert loss == pytest.approx(0, abs=1e-12)
     assert numpy.abs(gradient).max() < 1e-7
 
 
-def test_without_the_setting_such_spans_change_nothing(nlp):
+def test_without_the_setting_such_spans_change_nothing(nlp, emit):
     example = make_example(nlp, TEXT, [(8, 9, "location"), (0, 1, "unheard-of")])
     assert emit(nlp, [example])[0] == pytest.approx(0, abs=1e-12)
 
@@ -178,7 +170,7 @@ def test_empty_posts_between(known):
 
 
 @pytest.mark.parametrize("road", ["disk", "bytes"])
-def test_setting_is_stored(make_nlp, make_examples, tmp_path, road):
+def test_setting_is_stored(make_nlp, make_examples, tmp_path, road, emit):
     nlp = make_nlp(incorrect_spans_key=KEY)
     nlp.initialize(lambda: make_examples(nlp))
     if road == "disk":
@@ -207,7 +199,7 @@ def test_pipelines_stored_before_there_was_the_setting(trained_folder, tmp_path)
     assert ("London", "location") in found(loaded(TEXT))
 
 
-def test_spans_go_through_a_docbin(known):
+def test_spans_go_through_a_docbin(known, emit):
     example = make_example(known, TEXT, [(8, 9, "location")])
     stored = DocBin(docs=[example.reference]).to_bytes()
     [doc] = DocBin().from_bytes(stored).get_docs(known.vocab)
