@@ -17,7 +17,7 @@ SAVE_STEPS = 200
 
 class Pretrained(NamedTuple):
     """On how many `posts` an encoder was trained, and the mean `loss`, in nats a
-    masked piece, over the last of the training.
+    masked piece, over the last of the training, or all of it if it was short.
     """
 
     posts: int
@@ -100,13 +100,13 @@ def pretrain_encoder(
         data_collator=lazy.DataCollatorForLanguageModeling(tokenizer),
     )
     goes_on = any(checkpoints.glob("checkpoint-*"))
-    trainer.train(resume_from_checkpoint=goes_on)
+    whole = trainer.train(resume_from_checkpoint=goes_on).training_loss
     with replacing(out) as beside:
         model.base_model.save_pretrained(beside, safe_serialization=True)
         tokenizer.save_pretrained(beside)
     shutil.rmtree(checkpoints, ignore_errors=True)
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
-    return Pretrained(len(posts), losses[-1] if losses else float("nan"))
+    return Pretrained(len(posts), losses[-1] if losses else whole)
 
 
 def _encode(tokenizer: Any, texts: list[str]) -> list[list[int]]:

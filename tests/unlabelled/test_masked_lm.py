@@ -15,7 +15,7 @@ def test_the_encoder_learns_and_is_an_encoder_again(tiny_encoder, tmp_path):
     before = AutoModel.from_pretrained(tiny_encoder).state_dict()
     out = tmp_path / "out"
     first = pretrain_encoder(tiny_encoder, TEXTS, out, learn_rate=1e-2, batch_size=6)
-    assert first.posts == 60
+    assert first.posts == 60 and 0 < first.loss < 20
     after = AutoModel.from_pretrained(out).state_dict()
     assert before.keys() == after.keys()
     assert not torch.equal(
