@@ -5,8 +5,9 @@
     python benchmarks/calibration.py table
 
 `measure` takes all trainings of a recipe that a sweep left and writes
-benchmarks/results/calibration.json. It fits anew: what the pipelines' own temperature
-and bias are makes no difference. `table` draws the figures in docs/ and writes README's
+benchmarks/results/calibration.json: of confidences as they are, with a temperature
+fitted on dev, and with a bias tuned on dev besides. It fits anew: what the pipelines' own
+temperature and bias are makes no difference. `table` draws the figures in docs/ and writes README's
 table.
 """
 
@@ -33,6 +34,7 @@ RELIABILITY = ROOT / "docs" / "calibration_reliability.svg"
 THRESHOLD = ROOT / "docs" / "calibration_threshold.svg"
 BLOCK = "calibration: benchmarks/calibration.py table"
 MEASURES = ("precision", "recall", "f1")
+STATES = {"before": "before", "after": "after", "with_bias": "with a bias tuned on dev"}
 
 app = typer.Typer(pretty_exceptions_enable=False)
 
@@ -42,7 +44,6 @@ def measure_cli(
     recipe: Annotated[Path, typer.Argument(help="OUTPUT/CONFIG of a sweep")],
     corpus: Annotated[Path, typer.Argument(help="Folder with gold/dev and gold/test")],
     encoder: Annotated[str, typer.Option(help="The encoder's name in tables")],
-    bias: Annotated[bool, typer.Option(help="Whether to tune the bias")] = True,
     gpu_id: int = -1,
 ) -> None:
     """Calibrate each training on dev, and measure it on test."""
@@ -66,7 +67,7 @@ def measure_cli(
                 "config": metrics["config"],
                 "encoder": encoder,
                 "seed": metrics["seed"],
-                **measure_training(dev, test, None if bias else tagger.bias),
+                **measure_training(dev, test),
             }
         )
         print(folder, trainings[-1]["test"]["after"]["ece"])
@@ -77,20 +78,29 @@ def measure_cli(
         beside.write_text(text + "\n", encoding="utf8")
 
 
-def measure_training(dev: Sample, test: Sample, bias: float | None) -> dict[str, Any]:
-    """Fit on dev, and measure on test before and after."""
-    fitted = calibrate(dev, bias)
+def measure_training(dev: Sample, test: Sample) -> dict[str, Any]:
+    """Fit on dev, and measure on test, in each of the STATES. Of dev what was fitted is
+    measured by cross-validation.
+    """
+    plain, biased = calibrate(dev, 0.0), calibrate(dev)
+    settings = {
+        "before": (0.0, 1.0),
+        "after": (0.0, plain["temperature"]),
+        "with_bias": (biased["bias"], biased["temperature"]),
+    }
     gold = int(test.n_gold.sum())
-    start = find_entities(test, bias or 0.0, 1.0)
-    found = find_entities(test, fitted["bias"], fitted["temperature"])
     return {
-        "temperature": fitted["temperature"],
-        "bias": fitted["bias"],
+        "temperature": plain["temperature"],
+        "bias": biased["bias"],
         "dev": {
-            "before": fitted["before"],
-            "after": fitted["cross_validated"],
+            "before": plain["before"],
+            "after": plain["cross_validated"],
+            "with_bias": biased["cross_validated"],
         },
-        "test": {"before": measure(start, gold), "after": measure(found, gold)},
+        "test": {
+            state: measure(find_entities(test, *fitted), gold)
+            for state, fitted in settings.items()
+        },
     }
 
 
@@ -103,9 +113,9 @@ def summarise(trainings: list[dict[str, Any]]) -> dict[str, Any]:
             {
                 **{key: training[key] for key in ("seed", "temperature", "bias")},
                 **{
-                    f"{split}_ece_{when}": training[split][when]["ece"]
+                    f"{split}_ece_{state}": training[split][state]["ece"]
                     for split in ("dev", "test")
-                    for when in ("before", "after")
+                    for state in STATES
                 },
             }
             for training in trainings
@@ -113,9 +123,9 @@ def summarise(trainings: list[dict[str, Any]]) -> dict[str, Any]:
     }
     for split in ("dev", "test"):
         summary[split] = {}
-        for when in ("before", "after"):
-            figures = [training[split][when] for training in trainings]
-            summary[split][when] = {
+        for state in STATES:
+            figures = [training[split][state] for training in trainings]
+            summary[split][state] = {
                 "ece": mean(f["ece"] for f in figures),
                 "entity": {m: mean(f["entity"][m] for f in figures) for m in MEASURES},
                 "reliability": mean_rows([f["reliability"] for f in figures]),
@@ -171,10 +181,10 @@ def make_charts(summary: dict[str, Any]) -> dict[Path, str]:
 def make_block(summary: dict[str, Any]) -> str:
     rows = []
     for split in ("dev", "test"):
-        for when in ("before", "after"):
-            figures = summary[split][when]
+        for state, title in STATES.items():
+            figures = summary[split][state]
             entity = (f"{100 * figures['entity'][m]:.1f}" for m in MEASURES)
-            rows.append([f"{split}, {when}", f"{figures['ece']:.3f}", *entity])
+            rows.append([f"{split}, {title}", f"{figures['ece']:.3f}", *entity])
     trainings = summary["trainings"]
     seeds = ", ".join(str(training["seed"]) for training in trainings)
     fitted = [
@@ -184,7 +194,7 @@ def make_block(summary: dict[str, Any]) -> str:
     return (
         f"{format_table(['', 'ECE', 'P', 'R', 'F1'], rows, left=1)}\n"
         f"`{summary['config']}` on {summary['encoder']}, mean of seeds {seeds}: "
-        f"{' and '.join(fitted)}.\n\n"
+        f"{' and, where tuned, '.join(fitted)}.\n\n"
         f"![Reliability](docs/{RELIABILITY.name}) ![Threshold](docs/{THRESHOLD.name})\n"
     )
 

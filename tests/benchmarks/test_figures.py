@@ -164,15 +164,19 @@ def make_sample(n_posts, seed):
 def test_calibration_is_fitted_on_dev_and_measured_on_test(load):
     calibration = load("calibration")
     dev, test = make_sample(2000, 1), make_sample(2000, 2)
-    one = calibration.measure_training(dev, test, 0.0)
+    one = calibration.measure_training(dev, test)
     assert one["temperature"] == fit(dev, 0.0)["temperature"] > 2
     assert one["dev"]["after"] == fit(dev, 0.0)["cross_validated"]
     gold = int(test.n_gold.sum())
     found = find_entities(test, 0.0, one["temperature"])
     assert one["test"]["after"] == measure_found(found, gold)
     assert one["test"]["after"]["ece"] < one["test"]["before"]["ece"] / 2
+    biased = fit(dev)
+    assert one["bias"] == biased["bias"] != 0.0
+    found = find_entities(test, biased["bias"], biased["temperature"])
+    assert one["test"]["with_bias"] == measure_found(found, gold)
 
-    other = calibration.measure_training(make_sample(2000, 3), test, 0.0)
+    other = calibration.measure_training(make_sample(2000, 3), test)
     names = {"config": "some.cfg", "encoder": "small"}
     runs = [{**names, "seed": 0, **one}, {**names, "seed": 1, **other}]
     summary = calibration.summarise(runs)
