@@ -6,9 +6,9 @@
 
 `measure` takes all trainings of a recipe that a sweep left and writes
 benchmarks/results/calibration.json: of confidences as they are, with a temperature
-fitted on dev, and with a bias tuned on dev besides. It fits anew: what the pipelines' own
-temperature and bias are makes no difference. `table` draws the figures in docs/ and writes README's
-table.
+fitted on dev, and with a bias tuned on dev besides. It fits anew: what the pipelines'
+own temperature and bias are makes no difference. `table` draws the figures in docs/ and
+writes README's table.
 """
 
 import json
