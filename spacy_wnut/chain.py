@@ -194,18 +194,20 @@ def viterbi(emissions: Floats, lengths: Ints, chain: Chain) -> Ints:
     """
     n, length, _ = emissions.shape
     inside = _is_inside(emissions, lengths)
-    scores = chain.start + emissions[:, 0]
-    came_from = numpy.zeros(emissions.shape, dtype=numpy.int64)
+    best = numpy.empty(emissions.shape)
+    best[:, 0] = chain.start + emissions[:, 0]
     for i in range(1, length):
-        moves = scores[:, :, None] + chain.transitions
-        came_from[:, i] = moves.argmax(axis=1)
-        stepped = moves.max(axis=1) + emissions[:, i]
-        scores = numpy.where(inside[:, i, None], stepped, scores)
+        moves = best[:, i - 1, :, None] + chain.transitions
+        best[:, i] = numpy.maximum.reduce(moves, axis=1) + emissions[:, i]
     tags = numpy.full((n, length), -1, dtype=numpy.int64)
-    tag = (scores + chain.end).argmax(axis=1)
+    tag = (best[numpy.arange(n), lengths - 1] + chain.end).argmax(axis=1)
+    # Where a path came from is looked up on the path alone.
+    incoming = numpy.ascontiguousarray(chain.transitions.T)
     for i in range(length - 1, -1, -1):
         tags[:, i] = numpy.where(inside[:, i], tag, -1)
-        tag = numpy.where(inside[:, i], came_from[numpy.arange(n), i, tag], tag)
+        if i > 0:
+            previous = (best[:, i - 1] + incoming[tag]).argmax(axis=1)
+            tag = numpy.where(inside[:, i], previous, tag)
     return tags
 
 

@@ -1,6 +1,7 @@
 """From emissions to entities with confidences, for whole batches of docs."""
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy
@@ -101,18 +102,22 @@ class Layout(NamedTuple):
             yield chosen, lengths, self.rows[self.offsets[chosen][:, None] + at]
 
 
+@lru_cache
 def legal_chain(scheme: LabelScheme) -> Chain:
     """The chain that gives illegal BIO moves minus infinity, all others zero:
-    O -> I-x, B-x -> I-y and a start with I-x are impossible.
+    O -> I-x, B-x -> I-y and a start with I-x are impossible. It can't be written to.
     """
     n_tags = len(scheme.tags)
     moves = [[scheme.is_legal(a, b) for b in range(n_tags)] for a in range(n_tags)]
     starts = [scheme.is_legal_start(tag) for tag in range(n_tags)]
-    return Chain(
+    chain = Chain(
         numpy.where(moves, 0.0, -numpy.inf),
         numpy.where(starts, 0.0, -numpy.inf),
         numpy.zeros(n_tags),
     )
+    for scores in chain:
+        scores.flags.writeable = False
+    return chain
 
 
 def decode(emitted: Emitted, bias: float = 0.0, temperature: float = 1.0) -> Decoded:

@@ -50,10 +50,15 @@ class Dense(NamedTuple):
 
 
 class Norm(NamedTuple):
-    """A layer normalisation: its factor and what it adds, both (width,)."""
+    """A layer normalisation: its factor and what it adds, both (width,).
+
+    around (Optional[Floats1d]): What its output is times where it goes around the next
+        layer, if that isn't 1.
+    """
 
     gamma: Floats
     beta: Floats
+    around: Floats | None = None
 
 
 class Layer(NamedTuple):
@@ -190,4 +195,4 @@ def _fold(weights: EncoderWeights) -> EncoderWeights:
 
 
 def _shifted(norm: Norm, by: Floats) -> Norm:
-    return Norm(norm.gamma, norm.beta + by)
+    return norm._replace(beta=norm.beta + by)

@@ -1,6 +1,6 @@
 """Writing an ONNX graph node by node."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy
@@ -45,21 +45,13 @@ class Graph:
         settings (Any): Its attributes.
         RETURNS (str): The name of its output.
         """
-        return self.add_many(op, *inputs, names=[name], **settings)[0]
-
-    def add_many(
-        self, op: str, *inputs: str, names: Sequence[str], **settings: Any
-    ) -> list[str]:
-        """Put an operator with several outputs in: see `add`."""
         from onnx import helper
 
         domain, _, kind = op.rpartition(":")
-        outputs = [
-            given or f"{kind}_{len(self.nodes)}_{i}" for i, given in enumerate(names)
-        ]
-        node = helper.make_node(kind, list(inputs), outputs, domain=domain, **settings)
+        output = name or f"{kind}_{len(self.nodes)}"
+        node = helper.make_node(kind, list(inputs), [output], domain=domain, **settings)
         self.nodes.append(node)
-        return outputs
+        return output
 
     def include(self, model: Any, output: str) -> str:
         """Put the graph of another model in, whose names have to be its own.

@@ -89,10 +89,10 @@ class Observer(FullPrecision):
     def __init__(self) -> None:
         self.layers: dict[str, Dense] = {}
 
-    def dense(self, graph: Graph, x: str, layer: Dense, name: str) -> str:
+    def parts(self, graph: Graph, x: str, layer: Dense, name: str, n: int) -> list[str]:
         self.layers[name] = layer
         graph.observed.append(x)
-        return super().dense(graph, x, layer, name)
+        return super().parts(graph, x, layer, name, n)
 
 
 class ObservingShim(OnnxShim):
@@ -116,13 +116,14 @@ def fit_eight_bits(
     tokenizer_json: str,
     sizes: Mapping[str, int],
     docs: Sequence[Doc],
-) -> "EightBits":
+) -> dict[str, Fit]:
     """Find how the layers of a model are best written in eight bits.
 
     build (Callable[[Writer], bytes]): Builds the model.
     tokenizer_json (str): Its tokenizer.
     sizes (Mapping[str, int]): Settings of `create_onnx_tagger`.
     docs (Sequence[Doc]): Posts like those it is for. Of many, some are taken.
+    RETURNS (Dict[str, Fit]): How each layer is written, by its name.
 
     Raises WnutError if they have no pieces.
     """
@@ -143,7 +144,7 @@ def fit_eight_bits(
         if not shim.seen[name]:
             raise WnutError("the posts to fit int8 to have no word pieces: give others")
         fits[name] = fit_layer(layer, numpy.concatenate(shim.seen.pop(name)))
-    return EightBits(fits)
+    return fits
 
 
 class EightBits:
@@ -157,30 +158,45 @@ class EightBits:
 
     def dense(self, graph: Graph, x: str, layer: Dense, name: str) -> str:
         fit = self.fits[name]
-        product = self._product(graph, x, fit)
+        [product] = self.parts(graph, x, layer, name, 1)
         if not len(fit.outliers):
             return product
-        columns = graph.add("Gather", x, graph.constant(fit.outliers), axis=1)
         weights = graph.constant(layer.W[fit.outliers])
-        return graph.add("Gemm", columns, weights, product)
+        return graph.add("Gemm", self._columns(graph, x, fit), weights, product)
 
-    def _product(self, graph: Graph, x: str, fit: Fit) -> str:
+    def parts(self, graph: Graph, x: str, layer: Dense, name: str, n: int) -> list[str]:
+        fit = self.fits[name]
         if fit.scale.factors is not None:
             x = graph.add("Mul", x, graph.constant(fit.scale.factors))
         if fit.scale.moves is not None:
             x = graph.add("Add", x, graph.constant(fit.scale.moves))
         scale = graph.constant(numpy.float32(fit.scale.scale))
         zero = graph.constant(numpy.uint8(fit.scale.zero))
-        return graph.add(
-            "com.microsoft:MatMulIntegerToFloat",
-            graph.add("QuantizeLinear", x, scale, zero),
-            graph.constant(fit.weights),
-            scale,
-            graph.constant(fit.weight_scales),
-            zero,
-            graph.constant(numpy.zeros(len(fit.b), dtype=numpy.int8)),
-            graph.constant(fit.b),
-        )
+        bits = graph.add("QuantizeLinear", x, scale, zero)
+        columns = (fit.weights, fit.weight_scales, fit.b)
+        return [
+            graph.add(
+                "com.microsoft:MatMulIntegerToFloat",
+                bits,
+                graph.constant(weights),
+                scale,
+                graph.constant(weight_scales),
+                zero,
+                graph.constant(numpy.zeros(len(b), dtype=numpy.int8)),
+                graph.constant(b),
+            )
+            for weights, weight_scales, b in zip(
+                *(numpy.split(part, n, axis=-1) for part in columns), strict=True
+            )
+        ]
+
+    def _columns(self, graph: Graph, x: str, fit: Fit) -> str:
+        """The outliers. At the end, side by side, they are there in no time."""
+        n_inputs, n = len(fit.weights), len(fit.outliers)
+        if fit.outliers[0] < n_inputs - n:
+            return graph.add("Gather", x, graph.constant(fit.outliers), axis=1)
+        span = [graph.constant([at]) for at in (n_inputs - n, n_inputs, 1)]
+        return graph.add("Slice", x, *span)
 
     def rows(self, graph: Graph, table: Floats, ids: str) -> str:
         scales = numpy.abs(table).max(axis=1, keepdims=True) / 127

@@ -26,9 +26,10 @@ from ..models.onnx_tagger import create_onnx_tagger
 from ..scoring.evaluation import load_pipeline, read_corpus
 from ..scoring.measures import prf_of_counts
 from .encoder_weights import FAMILIES, Dense, read_encoder
+from .folding import fold_scales
 from .onnx_model import FullPrecision, Head, Writer, build_model
 from .parts import Parts, find_parts
-from .quantization import fit_eight_bits
+from .quantization import EightBits, fit_eight_bits
 
 PRECISIONS = ("fp32", "int8")
 # By how much emissions may differ in full precision, and entity F1 in int8.
@@ -219,8 +220,7 @@ def build(
     weights = read_encoder(encoder)
     head, tags = read_head(parts), parts.tagger.scheme.tags
 
-    def write(writer: Writer) -> bytes:
-        source = encoder if weights is None else weights
+    def write(writer: Writer, source: Any = weights or encoder) -> bytes:
         return build_model(source, head, tags, writer)
 
     if posts is None:
@@ -230,7 +230,9 @@ def build(
             f"int8 is for encoders of BERT's form ({', '.join(sorted(FAMILIES))}), and "
             f"{encoder.config.model_type} isn't one: export it with --precision fp32"
         )
-    return write(fit_eight_bits(write, tokenizer_json, sizes, posts))
+    fits = fit_eight_bits(write, tokenizer_json, sizes, posts)
+    folded, fits = fold_scales(weights, fits)
+    return write(EightBits(fits), folded)
 
 
 def read_head(parts: Parts) -> Head:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from thinc.shims.shim import Shim
 
 from ..errors import WnutError
+from .wordpieces import Specials
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession  # type: ignore[import-untyped]
@@ -42,6 +43,7 @@ class OnnxShim(Shim):
         self.tokenizer_json = ""
         self._started: InferenceSession | None = None
         self._tokenizer: Tokenizer | None = None
+        self._specials: Specials | None = None
         self._about: dict[str, Any] = {}
         _SHIMS.add(self)
 
@@ -108,6 +110,13 @@ class OnnxShim(Shim):
         return self._tokenizer
 
     @property
+    def specials(self) -> Specials:
+        """RETURNS (Specials): The special tokens around each text."""
+        if self._specials is None:
+            self._specials = Specials.of(self.tokenizer)
+        return self._specials
+
+    @property
     def session(self) -> "InferenceSession":
         """RETURNS (InferenceSession): What runs the model in this process."""
         if self._started is None:
@@ -160,7 +169,7 @@ class OnnxShim(Shim):
 
     def _take(self, graph: bytes, tokenizer_json: str) -> None:
         self.graph, self.tokenizer_json = graph, tokenizer_json
-        self._started = self._tokenizer = None
+        self._started = self._tokenizer = self._specials = None
         self._about = {}
 
     def __getstate__(self) -> dict[str, Any]:

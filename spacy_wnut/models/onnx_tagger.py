@@ -95,7 +95,7 @@ def forward(
             "from and export that again"
         )
     shim = _shim(model)
-    specials = Specials.of(shim.tokenizer)
+    specials = shim.specials
     pieces = tokenize(shim.tokenizer, docs)
     windows = cut_windows(pieces.n_pieces, model.attrs["window"], model.attrs["stride"])
     emissions = numpy.zeros((int(pieces.n_words.sum()), len(shim.tags)), dtype="f")

@@ -1,0 +1,89 @@
+"""What layers in eight bits need of their inputs, done by what makes these inputs."""
+
+from collections.abc import Mapping
+
+import numpy
+
+from .encoder_weights import EncoderWeights, Floats, Layer, Norm
+from .quantization import Fit, Scale
+
+
+def fold_scales(
+    weights: EncoderWeights, fits: Mapping[str, Fit]
+) -> tuple[EncoderWeights, dict[str, Fit]]:
+    """The same function with fewer operators.
+
+    Factors and moves of a norm's output are the norm's own; what goes around the next
+    layer is divided by the factors, and the move is taken off by what that layer adds.
+    Those of attention's output are of its values, since attention takes means of these.
+    The columns that are multiplied in full precision stand together at the end.
+
+    weights (EncoderWeights): The encoder.
+    fits (Mapping[str, Fit]): How its layers are written, by the names that
+        `build_model` gives them. Others stay as they are.
+    RETURNS (Tuple[EncoderWeights, Dict[str, Fit]]): Both, to be written together.
+    """
+    fits = dict(fits)
+    layers = list(weights.layers)
+    first = weights.norm
+    for i, layer in enumerate(layers):
+        qkv, out, up, down = (f"{i}.{part}" for part in ("qkv", "out", "up", "down"))
+        _fold_into_values(fits, qkv, out)
+        if i > 0:
+            norm = _fold_into_norm(fits, layers[i - 1].norm, qkv, out)
+            layers[i - 1] = layers[i - 1]._replace(norm=norm)
+        elif weights.projection is None:
+            first = _fold_into_norm(fits, first, qkv, out)
+        norm = _fold_into_norm(fits, layer.attention_norm, up, down)
+        layers[i] = _put_outliers_last(fits, layer, up, down)
+        layers[i] = layers[i]._replace(attention_norm=norm)
+    return weights._replace(norm=first, layers=layers), fits
+
+
+def _take_scales(fits: dict[str, Fit], name: str) -> tuple[Floats, Floats]:
+    """Factors and moves of a layer's input, which it doesn't have any more."""
+    fit = fits[name]
+    width = len(fit.weights)
+    factors, moves = fit.scale.factors, fit.scale.moves
+    fits[name] = fit._replace(scale=Scale(None, None, fit.scale.scale, fit.scale.zero))
+    return (
+        numpy.ones(width, dtype="f") if factors is None else factors,
+        numpy.zeros(width, dtype="f") if moves is None else moves,
+    )
+
+
+def _fold_into_values(fits: dict[str, Fit], qkv: str, out: str) -> None:
+    factors, moves = _take_scales(fits, out)
+    fit, width = fits[qkv], len(factors)
+    scales, b = fit.weight_scales.copy(), fit.b.copy()
+    scales[-width:] *= factors
+    b[-width:] = b[-width:] * factors + moves
+    fits[qkv] = fit._replace(weight_scales=scales, b=b)
+
+
+def _fold_into_norm(fits: dict[str, Fit], norm: Norm, reader: str, adder: str) -> Norm:
+    """The norm before a layer that reads its output, and before one whose output is
+    added to what goes around both.
+    """
+    if fits[reader].scale.factors is None:
+        return norm
+    factors, moves = _take_scales(fits, reader)
+    fits[adder] = fits[adder]._replace(b=fits[adder].b - moves / factors)
+    return Norm(
+        norm.gamma * factors, norm.beta * factors + moves, numpy.reciprocal(factors)
+    )
+
+
+def _put_outliers_last(fits: dict[str, Fit], layer: Layer, up: str, down: str) -> Layer:
+    n_units, outliers = len(fits[down].weights), fits[down].outliers
+    order = numpy.concatenate([numpy.delete(numpy.arange(n_units), outliers), outliers])
+    fits[up] = fits[up]._replace(
+        weights=fits[up].weights[:, order],
+        weight_scales=fits[up].weight_scales[order],
+        b=fits[up].b[order],
+    )
+    fits[down] = fits[down]._replace(
+        weights=fits[down].weights[order],
+        outliers=numpy.arange(n_units - len(outliers), n_units),
+    )
+    return layer._replace(down=layer.down._replace(W=layer.down.W[order]))
