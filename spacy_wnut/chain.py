@@ -192,23 +192,24 @@ def viterbi(emissions: Floats, lengths: Ints, chain: Chain) -> Ints:
 
     RETURNS (Ints2d): The tags, shape (B, L), with -1 in the padding.
     """
-    n, length, _ = emissions.shape
-    inside = _is_inside(emissions, lengths)
-    best = numpy.empty(emissions.shape)
-    best[:, 0] = chain.start + emissions[:, 0]
+    n, length, n_tags = emissions.shape
+    best = numpy.empty((length, n, n_tags))
+    best[0] = chain.start + emissions[:, 0]
     for i in range(1, length):
-        moves = best[:, i - 1, :, None] + chain.transitions
-        best[:, i] = numpy.maximum.reduce(moves, axis=1) + emissions[:, i]
-    tags = numpy.full((n, length), -1, dtype=numpy.int64)
-    tag = (best[numpy.arange(n), lengths - 1] + chain.end).argmax(axis=1)
-    # Where a path came from is looked up on the path alone.
+        moves = best[i - 1][:, :, None] + chain.transitions
+        best[i] = numpy.maximum.reduce(moves, axis=1)
+        best[i] += emissions[:, i]
+    is_padding = ~_is_inside(emissions, lengths).T
+    tags = numpy.empty((length, n), dtype=numpy.int64)
+    tags[-1] = (best[lengths - 1, numpy.arange(n)] + chain.end).argmax(axis=1)
+    # Where a path came from is looked up on the path alone. The padding comes from the
+    # last tag, unchanged.
     incoming = numpy.ascontiguousarray(chain.transitions.T)
-    for i in range(length - 1, -1, -1):
-        tags[:, i] = numpy.where(inside[:, i], tag, -1)
-        if i > 0:
-            previous = (best[:, i - 1] + incoming[tag]).argmax(axis=1)
-            tag = numpy.where(inside[:, i], previous, tag)
-    return tags
+    for i in range(length - 1, 0, -1):
+        before = (best[i - 1] + incoming[tags[i]]).argmax(axis=1)
+        tags[i - 1] = numpy.where(is_padding[i], tags[i], before)
+    tags[is_padding] = -1
+    return tags.T
 
 
 @numpy.errstate(divide="ignore")
