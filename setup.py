@@ -36,6 +36,7 @@ DEV = [
     "hypothesis>=6.100",
     "mypy>=1.11",
     "pip-audit>=2.7",
+    "psutil>=5.9",
     "pytest>=8.0",
     "pytest-cov>=5.0",
     "pytest-xdist>=3.6",

@@ -70,7 +70,8 @@ def shape_features(doc: Doc) -> Ints2d:
     return cast(Ints2d, numpy.stack(columns, axis=1))
 
 
-@lru_cache(maxsize=2**16)
+# Most of what people write are a few thousand words; more would only be held.
+@lru_cache(maxsize=2**13)
 def word_shape(text: str) -> int:
     """The index in SHAPES of a word's shape."""
     if text.isspace():
