@@ -165,6 +165,7 @@ class EightBits:
         return graph.add("Gemm", self._columns(graph, x, fit), weights, product)
 
     def parts(self, graph: Graph, x: str, layer: Dense, name: str, n: int) -> list[str]:
+        """Without what outliers add: layers that widen have none."""
         fit = self.fits[name]
         if fit.scale.factors is not None:
             x = graph.add("Mul", x, graph.constant(fit.scale.factors))
