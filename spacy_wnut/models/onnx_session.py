@@ -222,6 +222,8 @@ def _start(graph: bytes, threads: int) -> "InferenceSession":
     # The graph is as it should be: what would be fused further is slower.
     levels = onnxruntime.GraphOptimizationLevel
     options.graph_optimization_level = levels.ORT_ENABLE_BASIC
+    # It would round attention's output to eight bits twice.
+    options.add_session_config_entry("session.disable_quant_qdq", "1")
     options.log_severity_level = 3
     try:
         return onnxruntime.InferenceSession(
