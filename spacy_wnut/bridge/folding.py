@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy
 
 from .encoder_weights import EncoderWeights, Floats, Layer, Norm
-from .quantization import Fit, Scale
+from .quantization import Fit
 
 
 def fold_scales(
@@ -35,8 +35,8 @@ def fold_scales(
         elif weights.projection is None:
             first = _fold_into_norm(fits, first, qkv, out)
         norm = _fold_into_norm(fits, layer.attention_norm, up, down)
+        layer = layer._replace(attention_norm=norm)
         layers[i] = _put_outliers_last(fits, layer, up, down)
-        layers[i] = layers[i]._replace(attention_norm=norm)
     return weights._replace(norm=first, layers=layers), fits
 
 
@@ -45,7 +45,7 @@ def _take_scales(fits: dict[str, Fit], name: str) -> tuple[Floats, Floats]:
     fit = fits[name]
     width = len(fit.weights)
     factors, moves = fit.scale.factors, fit.scale.moves
-    fits[name] = fit._replace(scale=Scale(None, None, fit.scale.scale, fit.scale.zero))
+    fits[name] = fit._replace(scale=fit.scale._replace(factors=None, moves=None))
     return (
         numpy.ones(width, dtype="f") if factors is None else factors,
         numpy.zeros(width, dtype="f") if moves is None else moves,

@@ -84,8 +84,8 @@ def test_the_same_function_with_fewer_operators(weights):
         for model in (plain, fewer)
     )
     n_norms = 3 if weights.projection is not None else 4
-    # Of each of three layers an addition is gone. A norm's factors are taken off again
-    # on the way around, attention's aren't.
+    # No input that a norm or attention makes is moved any more. A norm's factors are
+    # taken off again on the way around, attention's aren't.
     assert before["Add"] - after["Add"] == n_norms + 2
     assert before["Mul"] - after["Mul"] == 2
     assert before["Gather"] - after["Gather"] == 2
