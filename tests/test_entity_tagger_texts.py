@@ -52,7 +52,7 @@ def test_batch_of_nothing_but_empty_docs(nlp):
 def test_entities_are_made_of_words_that_have_pieces(nlp, text):
     doc = nlp(text)
     rows = emissions(nlp, nlp.make_doc(text))
-    tokenizer = nlp.get_pipe("transformer").model.tokenizer.backend_tokenizer
+    tokenizer = nlp.get_pipe("transformer").model.shim.tokenizer
     [pieces] = tokenize(tokenizer, [doc]).by_doc()
     assert (rows.any(axis=1) == (pieces.counts > 0)).all()
     for token, row in zip(doc, rows, strict=True):

@@ -79,11 +79,14 @@ def check_same(model: Any, encoder: Any, tokenizer: Any) -> None:
     """
     import torch
 
+    from ..models.wordpieces import unbounded_tokenizer
+
     for part in (model, encoder):
         part.eval()
+    backend = unbounded_tokenizer(tokenizer.backend_tokenizer)
     try:
         with torch.no_grad():
-            inputs, _ = encode(tokenizer, PROBE, model)
+            inputs, _ = encode(tokenizer, backend, PROBE, model)
             logits = model(**inputs).logits
             vectors = encoder(**inputs).last_hidden_state
             expected = linear_head(model)(vectors)
@@ -111,9 +114,16 @@ def check_same(model: Any, encoder: Any, tokenizer: Any) -> None:
         )
 
 
-def encode(tokenizer: Any, text: str, model: Any) -> tuple[dict[str, Any], int]:
+def encode(
+    tokenizer: Any, backend: Any, text: str, model: Any
+) -> tuple[dict[str, Any], int]:
     """A text as a model's input, of as many pieces as the tokenizer allows.
 
+    tokenizer (PreTrainedTokenizerFast): Knows the model's inputs and its limit.
+    backend (Tokenizer): Encodes the text: `unbounded_tokenizer` of the same tokenizer.
+        Some of the classes of transformers want more than a text.
+    text (str): The text.
+    model (PreTrainedModel): The model.
     RETURNS (Tuple[Dict[str, Tensor], int]): Tensors of shape (1, L), special tokens
         around, and the number of special tokens before the text.
     """
@@ -121,8 +131,6 @@ def encode(tokenizer: Any, text: str, model: Any) -> tuple[dict[str, Any], int]:
 
     from ..models.wordpieces import Specials
 
-    # By the tokenizer inside: some of those around it want more than a text.
-    backend = tokenizer.backend_tokenizer
     before, after = Specials.of(backend)
     encoding = backend.encode(text)
     ids, types = encoding.ids, encoding.type_ids

@@ -148,16 +148,17 @@ def measure_agreement(
     """
     import torch
 
-    from ..models.wordpieces import tokenize
+    from ..models.wordpieces import tokenize, unbounded_tokenizer
 
     same = words = 0
+    backend = unbounded_tokenizer(tokenizer.backend_tokenizer)
     ops = parts.tagger.model.ops
     for doc in nlp.pipe(docs):
         if not len(doc):
             continue
         emissions = ops.to_numpy(parts.tagger.model.predict([doc])[0])
-        [pieces] = tokenize(tokenizer.backend_tokenizer, [doc]).by_doc()
-        inputs, n_before = encode(tokenizer, doc.text, model)
+        [pieces] = tokenize(backend, [doc]).by_doc()
+        inputs, n_before = encode(tokenizer, backend, doc.text, model)
         with torch.no_grad():
             best = model(**inputs).logits[0].argmax(dim=1).tolist()
         n_seen = inputs["input_ids"].shape[1]

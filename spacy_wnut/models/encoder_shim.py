@@ -1,6 +1,7 @@
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from spacy_transformers.data_classes import HFObjects, WordpieceBatch
@@ -12,6 +13,12 @@ from transformers import AutoConfig, AutoModel, AutoTokenizer
 
 from .checkpoints import accepts, read_vocabulary, refuse_code
 from .stored_encoder import read_encoder
+from .wordpieces import Specials, unbounded_tokenizer
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer  # type: ignore[import-untyped]
+
+_IMPORTED_IN = os.getpid()
 
 
 class EncoderShim(HFShim):
@@ -26,6 +33,9 @@ class EncoderShim(HFShim):
     random needs a higher one than a pre-trained encoder. Averages of the weights
     (`use_averages`) are looked for under names that they aren't stored under. And
     mixed precision means CUDA alone, where many CPUs multiply bfloat16 faster too.
+
+    Threads may call `predict` at the same time. The encoder is in evaluation mode but
+    for `begin_update`, and its tokenizer is configured when it is set or loaded.
 
     max_grad_norm (float): The norm that the encoder's gradient is clipped to.
         0 switches it off.
@@ -60,14 +70,31 @@ class EncoderShim(HFShim):
         self.max_grad_norm = max_grad_norm
         self.learn_rate_factor = learn_rate_factor
         self.freeze_embeddings = freeze_embeddings
+        self.tokenizer: Tokenizer | None = None
+        self.specials = Specials([], [])
+
+    def set_encoder(self, objects: HFObjects) -> None:
+        """Take an encoder and its tokenizer.
+
+        objects (HFObjects): The encoder and a fast tokenizer.
+        """
+        self._hfmodel = objects
+        self._model = objects.transformer
+        self._model.eval()
+        self.tokenizer = unbounded_tokenizer(objects.tokenizer.backend_tokenizer)
+        self.specials = Specials.of(self.tokenizer)
 
     def predict(self, inputs: ArgsKwargs) -> Any:
         """Run the encoder without dropout and without a record for gradients."""
-        self._model.eval()
+        protect_forked_process()
+        if self._model.training:
+            # Only after an update. The encoder's own flag comes last, so that other
+            # threads never see it without those of its layers.
+            for layer in self._model.children():
+                layer.eval()
+            self._model.eval()
         with torch.inference_mode(), self._autocast():
-            output = self._model(*inputs.args, **inputs.kwargs)
-        self._model.train()
-        return output
+            return self._model(*inputs.args, **inputs.kwargs)
 
     def begin_update(
         self, inputs: ArgsKwargs
@@ -75,6 +102,7 @@ class EncoderShim(HFShim):
         """Run the encoder for training. RETURNS: Its output, and the callback that
         collects the gradients.
         """
+        protect_forked_process()
         embeddings = self._model.get_input_embeddings()
         embeddings.requires_grad_(not self.freeze_embeddings)
         # On CUDA thinc switches autocast on once more, without saying to what: what
@@ -106,8 +134,13 @@ class EncoderShim(HFShim):
 
         Raises WnutError if it can't be read.
         """
-        self._hfmodel = read_encoder(bytes_data)
-        self._model = self._hfmodel.transformer
+        protect_forked_process()
+        objects = read_encoder(bytes_data)
+        if objects.transformer is None:
+            # Stored before it was initialized.
+            self._hfmodel, self._model = objects, None
+        else:
+            self.set_encoder(objects)
         return self
 
     def finish_update(self, optimizer: Optimizer) -> None:
@@ -135,9 +168,21 @@ class EncoderShim(HFShim):
         self._grad_scaler.update()
 
     def _autocast(self) -> Any:
+        # Not thinc's default device: that is a setting of the main thread alone.
         return torch.autocast(
-            _device_type(), dtype=self.half, enabled=self.half is not None
+            self.device.type, dtype=self.half, enabled=self.half is not None
         )
+
+
+def protect_forked_process() -> None:
+    """Keep torch from waiting for threads that a forked process doesn't have.
+
+    Threads that torch started before a fork don't exist in the child, and torch waits
+    for them forever as soon as it divides work among more than one. So our encoders
+    run with one thread in a forked process. The setting belongs to each thread.
+    """
+    if os.getpid() != _IMPORTED_IN and torch.get_num_threads() > 1:
+        torch.set_num_threads(1)
 
 
 def half_precision_dtype() -> Any:

@@ -4,7 +4,8 @@ import hashlib
 import json
 import multiprocessing
 import os
-from typing import TYPE_CHECKING, Any
+from threading import Lock
+from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakSet
 
 import numpy
@@ -28,9 +29,24 @@ MEAN = {"words", "counts", "carried"}
 INSTALL = 'pip install "spacy-wnut[onnx]"'
 
 
+class Started(NamedTuple):
+    """What runs a model in one process. Threads may share it.
+
+    session (InferenceSession): Runs the model.
+    tokenizer (Tokenizer): The tokenizer, without truncation and padding.
+    specials (Specials): The special tokens around each text.
+    about (Dict[str, Any]): What the model says of itself.
+    """
+
+    session: "InferenceSession"
+    tokenizer: "Tokenizer"
+    specials: Specials
+    about: dict[str, Any]
+
+
 class OnnxShim(Shim):
-    """A model and its tokenizer. What runs the model is started when it is needed,
-    once a process.
+    """A model and its tokenizer. The session starts lazily, once per process, and
+    threads may share it.
 
     threads (int): How many threads run the model. 0 stands for as many as there are
         processors to run on, or one where the process is a worker of another.
@@ -41,10 +57,8 @@ class OnnxShim(Shim):
         self.threads = threads
         self.graph = b""
         self.tokenizer_json = ""
-        self._started: InferenceSession | None = None
-        self._tokenizer: Tokenizer | None = None
-        self._specials: Specials | None = None
-        self._about: dict[str, Any] = {}
+        self._started: Started | None = None
+        self._starting = Lock()
         _SHIMS.add(self)
 
     def set_model(self, graph: bytes, tokenizer_json: str) -> None:
@@ -56,75 +70,57 @@ class OnnxShim(Shim):
         Raises WnutError if it can't be run, or is a model of another kind.
         """
         self._take(graph, tokenizer_json)
-        _ = self.about
+        _ = self.started
 
     @property
-    def about(self) -> dict[str, Any]:
-        """RETURNS (Dict[str, Any]): What the model says of itself.
+    def started(self) -> Started:
+        """RETURNS (Started): What runs the model in this process.
 
         Raises WnutError, when asked for the first time, if the model can't be run or is
         of another kind, or its tokenizer can't be read.
         """
-        if not self._about:
-            about = _read_about(self.session)
-            # Read once, for what is wrong with it to be said at once.
-            _ = self.tokenizer
-            self._about = about
-        return self._about
+        started = self._started
+        if started is None:
+            with self._starting:
+                # Another thread may have been faster.
+                started = self._started or self._start()
+                self._started = started
+        return started
 
     @property
     def tags(self) -> tuple[str, ...]:
         """RETURNS (Tuple[str, ...]): The tags of its emissions, in their order."""
-        return tuple(self.about["tags"])
+        return tuple(self.started.about["tags"])
 
     @property
     def is_mean(self) -> bool:
         """RETURNS (bool): Whether a word is the mean of its pieces."""
-        return bool(self.about["is_mean"])
+        return bool(self.started.about["is_mean"])
 
     @property
     def has_shapes(self) -> bool:
         """RETURNS (bool): Whether it takes the shapes of words."""
-        return bool(self.about["has_shapes"])
+        return bool(self.started.about["has_shapes"])
 
     @property
     def width(self) -> int:
         """RETURNS (int): The width of the sums, where a word is the mean."""
-        return int(self.about["width"])
+        return int(self.started.about["width"])
+
+    @property
+    def session(self) -> "InferenceSession":
+        """RETURNS (InferenceSession): Runs the model in this process."""
+        return self.started.session
 
     @property
     def tokenizer(self) -> "Tokenizer":
-        """RETURNS (Tokenizer): The tokenizer."""
-        if self._tokenizer is None:
-            try:
-                from tokenizers import Tokenizer
-            except ImportError as err:
-                raise _missing("tokenizers") from err
-            try:
-                self._tokenizer = Tokenizer.from_str(self.tokenizer_json)
-            # What the library raises has no type of its own.
-            except Exception as err:
-                raise WnutError(
-                    f"the model's tokenizer can't be read ({err}): export it again"
-                ) from err
-        return self._tokenizer
+        """RETURNS (Tokenizer): The tokenizer, without truncation and padding."""
+        return self.started.tokenizer
 
     @property
     def specials(self) -> Specials:
         """RETURNS (Specials): The special tokens around each text."""
-        if self._specials is None:
-            self._specials = Specials.of(self.tokenizer)
-        return self._specials
-
-    @property
-    def session(self) -> "InferenceSession":
-        """RETURNS (InferenceSession): What runs the model in this process."""
-        if self._started is None:
-            if not self.graph:
-                raise _no_model()
-            threads = self.threads or _n_threads()
-            self._started = _start(self.graph, threads)
-        return self._started
+        return self.started.specials
 
     def run(self, inputs: dict[str, NDArray[Any]]) -> list[NDArray[numpy.float32]]:
         """Run the model. RETURNS: The emissions, and the sums if a word is the mean."""
@@ -169,21 +165,30 @@ class OnnxShim(Shim):
 
     def _take(self, graph: bytes, tokenizer_json: str) -> None:
         self.graph, self.tokenizer_json = graph, tokenizer_json
-        self._started = self._tokenizer = self._specials = None
-        self._about = {}
+        self._started = None
+
+    def _start(self) -> Started:
+        if not self.graph:
+            raise _no_model()
+        session = _start_session(self.graph, self.threads or _n_threads())
+        about = _read_about(session)
+        tokenizer = _read_tokenizer(self.tokenizer_json)
+        return Started(session, tokenizer, Specials.of(tokenizer), about)
 
     def __getstate__(self) -> dict[str, Any]:
-        # Neither what runs the model nor the tokenizer can go to another process.
-        return {**self.__dict__, "_started": None, "_tokenizer": None}
+        # Sessions and locks belong to a process.
+        state = {**self.__dict__, "_started": None}
+        del state["_starting"]
+        return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
+        self._starting = Lock()
         _SHIMS.add(self)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "OnnxShim":
         copied = OnnxShim(self.threads)
         copied.graph, copied.tokenizer_json = self.graph, self.tokenizer_json
-        copied._about = self._about
         return copied
 
 
@@ -193,11 +198,13 @@ _LEFT_BEHIND: list[Any] = []
 
 def _leave_behind() -> None:
     """In a forked process: its sessions have lost their threads. They can't be used,
-    and not be freed either, for that would wait for the threads, for ever.
+    and not be freed either, for that would wait for the threads forever. A thread that
+    held the lock is gone, too.
     """
     for shim in _SHIMS:
         _LEFT_BEHIND.append(shim._started)
         shim._started = None
+        shim._starting = Lock()
 
 
 if hasattr(os, "register_at_fork"):
@@ -209,7 +216,7 @@ DAMAGED = (
 )
 
 
-def _start(graph: bytes, threads: int) -> "InferenceSession":
+def _start_session(graph: bytes, threads: int) -> "InferenceSession":
     try:
         import onnxruntime
     except ImportError as err:
@@ -236,6 +243,23 @@ def _start(graph: bytes, threads: int) -> "InferenceSession":
             f"{str(err).strip()}. Install the version that the pipeline's meta.json "
             "asks for, or write the pipeline again with `spacy-wnut export`"
         ) from err
+
+
+def _read_tokenizer(tokenizer_json: str) -> "Tokenizer":
+    try:
+        from tokenizers import Tokenizer
+    except ImportError as err:
+        raise _missing("tokenizers") from err
+    try:
+        tokenizer = Tokenizer.from_str(tokenizer_json)
+    # What the library raises has no type of its own.
+    except Exception as err:
+        raise WnutError(
+            f"the model's tokenizer can't be read ({err}): export it again"
+        ) from err
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
 
 
 def _read_about(session: "InferenceSession") -> dict[str, Any]:

@@ -8,7 +8,6 @@ that little time goes into padding, in training as in use.
 """
 
 import copy
-import os
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -22,6 +21,7 @@ from spacy_transformers.data_classes import (
     WordpieceBatch,
 )
 from spacy_transformers.layers import TransformerModel, split_trf_batch, trfs2arrays
+from spacy_transformers.layers.transformer_model import set_pytorch_transformer
 from spacy_transformers.span_getters import get_doc_spans
 from thinc.api import Model, chain, torch2xp, xp2torch
 from thinc.types import Floats2d, Ints2d, Ragged
@@ -39,11 +39,6 @@ from .wordpieces import (
     pad_windows,
     tokenize,
 )
-
-# A forked process has none of the threads that torch started before the fork,
-# and waits for them for ever: nlp.pipe(n_process=2) would hang.
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
 
 
 def create_transformer_model(
@@ -145,12 +140,18 @@ class WordPieceTransformer(TransformerModel):
             batch_pieces=batch_pieces,
             replace_listener=_replace_listener,
             replace_listener_cfg=_replace_listener_cfg,
+            set_transformer=_set_transformer,
         )
+
+    @property
+    def shim(self) -> EncoderShim:
+        """RETURNS (EncoderShim): The encoder and its tokenizer."""
+        return cast(EncoderShim, self.layers[0].shims[0])
 
     def copy(self) -> "WordPieceTransformer":
         """A copy with a model id of its own; layers are copied deeply."""
         sizes = {key: self.attrs[key] for key in ("window", "stride", "batch_pieces")}
-        shim = cast(EncoderShim, copy.deepcopy(self.layers[0].shims[0]))
+        shim = copy.deepcopy(self.shim)
         copied = WordPieceTransformer(self.attrs["name"], shim, **sizes)
         copied.attrs["has_transformer"] = self.attrs["has_transformer"]
         copied._dims = dict(self._dims)
@@ -183,13 +184,7 @@ def init(
     # would lose small updates, and the config would have it loaded back so.
     model.transformer.float()
     config.torch_dtype = torch.float32
-    if not model.tokenizer.is_fast:
-        raise ValueError(
-            f"the tokenizer of {model.attrs['name']!r} has no fast version, so its "
-            "pieces can't be aligned with words. Use the architecture "
-            "spacy-transformers.TransformerModel.v3 for it, or another encoder"
-        )
-    specials = Specials.of(model.tokenizer.backend_tokenizer)
+    specials = model.shim.specials
     room = getattr(config, "max_position_embeddings", None) or model.attrs["window"]
     most = min(room, model.tokenizer.model_max_length) - sum(map(len, specials))
     if 0 < most < model.attrs["window"]:
@@ -203,9 +198,8 @@ def init(
 def forward(
     model: WordPieceTransformer, docs: list[Doc], is_train: bool
 ) -> tuple[FullTransformerBatch, Callable[[FullTransformerBatch], list[Doc]]]:
-    tokenizer = model.tokenizer.backend_tokenizer
-    specials = Specials.of(tokenizer)
-    pieces = tokenize(tokenizer, docs)
+    specials = model.shim.specials
+    pieces = tokenize(model.shim.tokenizer, docs)
     n_pieces = pieces.n_pieces
     windows = cut_windows(n_pieces, model.attrs["window"], model.attrs["stride"])
     # Every doc with words has at least one row, even if it has no pieces.
@@ -345,6 +339,17 @@ def _split(
             )
         )
     return data
+
+
+def _set_transformer(model: WordPieceTransformer, objects: HFObjects) -> None:
+    if not objects.tokenizer.is_fast:
+        raise ValueError(
+            f"the tokenizer of {model.attrs['name']!r} has no fast version, so its "
+            "pieces can't be aligned with words. Use the architecture "
+            "spacy-transformers.TransformerModel.v3 for it, or another encoder"
+        )
+    set_pytorch_transformer(model, objects)
+    model.shim.set_encoder(objects)
 
 
 def _replace_listener(

@@ -87,11 +87,13 @@ class Specials(NamedTuple):
 
     @classmethod
     def of(cls, tokenizer: "Tokenizer") -> "Specials":
-        """Truncation and padding settings are switched off: padding would pass
-        for special tokens.
+        """Find them by encoding a text.
+
+        tokenizer (Tokenizer): A tokenizer from `unbounded_tokenizer`: padding would
+            count as special tokens.
+
+        Raises ValueError if the tokenizer has no piece for any text.
         """
-        tokenizer.no_truncation()
-        tokenizer.no_padding()
         for text in _likely_texts(tokenizer):
             encoding = tokenizer.encode(text, add_special_tokens=True)
             is_special = numpy.asarray(encoding.special_tokens_mask, dtype=bool)
@@ -117,19 +119,34 @@ class Windows(NamedTuple):
     own_ends: Ints
 
 
+def unbounded_tokenizer(tokenizer: "Tokenizer") -> "Tokenizer":
+    """A copy of a fast tokenizer without truncation and padding.
+
+    Threads may encode with the copy at the same time, since nobody changes its
+    settings. Those of the original do change: transformers sets truncation and
+    padding in every call, and doing so while another thread encodes is an error
+    ("Already borrowed").
+
+    tokenizer (Tokenizer): A fast tokenizer. It is left as it is.
+    RETURNS (Tokenizer): The copy, for `tokenize` and `Specials.of`.
+    """
+    copied = type(tokenizer).from_str(tokenizer.to_str())
+    copied.no_truncation()
+    copied.no_padding()
+    return copied
+
+
 def tokenize(tokenizer: "Tokenizer", docs: list[Doc]) -> Tokenized:
     """Cut docs into word pieces. No piece is dropped, however long the doc or
     one of its words.
 
-    tokenizer (Tokenizer): A fast tokenizer. Its truncation and padding settings
-        are switched off.
+    tokenizer (Tokenizer): A fast tokenizer from `unbounded_tokenizer`.
     docs (List[Doc]): The docs. Their text is tokenised as it stands, and pieces
         are assigned to words by their characters.
     """
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
     texts = [doc.text for doc in docs]
-    encodings = tokenizer.encode_batch(texts, add_special_tokens=False)
+    # One by one: encode_batch starts threads, which a forked process doesn't have.
+    encodings = [tokenizer.encode(text, add_special_tokens=False) for text in texts]
     n_pieces = numpy.asarray([len(e) for e in encodings], dtype=numpy.int64)
     n_words = numpy.asarray([len(doc) for doc in docs], dtype=numpy.int64)
     ids = _flat(encoding.ids for encoding in encodings)

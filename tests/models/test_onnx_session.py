@@ -3,6 +3,8 @@
 import copy
 import pickle
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy
 import pytest
@@ -56,10 +58,10 @@ def test_model_stays_the_same(shim, road):
 
 
 def test_session_is_started_once_a_process(shim):
-    before = shim.session
-    assert shim.session is before
+    before = shim.started
+    assert shim.started is before
     onnx_session._leave_behind()
-    assert shim.session is not before
+    assert shim.session is not before.session
     # To free it in a forked process would hang.
     assert before in onnx_session._LEFT_BEHIND
 
@@ -71,14 +73,35 @@ def test_a_worker_runs_one_thread(monkeypatch):
     assert onnx_session._n_threads() == 1
 
 
-def test_threads_are_those_that_were_asked_for(shim, monkeypatch):
-    asked = []
-    monkeypatch.setattr(onnx_session, "_start", lambda graph, n: asked.append(n))
+def test_threads_are_those_that_were_asked_for(shim):
     for threads in (3, 1):
         copied = copy.deepcopy(shim)
         copied.threads = threads
-        _ = copied.session
-    assert asked == [3, 1]
+        options = copied.session.get_session_options()
+        assert options.intra_op_num_threads == threads
+
+
+def test_threads_start_one_session_together(shim, monkeypatch):
+    start, started = onnx_session._start_session, []
+
+    def start_slowly(*args):
+        time.sleep(0.05)
+        started.append(start(*args))
+        return started[-1]
+
+    monkeypatch.setattr(onnx_session, "_start_session", start_slowly)
+    copied = copy.deepcopy(shim)
+    with ThreadPoolExecutor(8) as pool:
+        sessions = list(pool.map(lambda _: copied.session, range(8)))
+    assert sessions == started * 8
+
+
+def test_a_forked_process_does_not_wait_for_a_thread_it_does_not_have(shim):
+    # The thread that was starting a session when the process was forked.
+    copied = copy.deepcopy(shim)
+    copied._starting.acquire()
+    onnx_session._leave_behind()
+    assert not copied._starting.locked()
 
 
 @pytest.mark.parametrize("at", [0.1, 0.5, 0.9])
@@ -164,7 +187,9 @@ def test_package_that_is_missing(shim, monkeypatch, package):
 
 def test_loading_does_not_start_it(shim, monkeypatch):
     """Not while the copies of those who load it are in memory."""
-    monkeypatch.setattr(onnx_session, "_start", lambda *_: pytest.fail("started"))
+    monkeypatch.setattr(
+        onnx_session, "_start_session", lambda *_: pytest.fail("started")
+    )
     data = shim.to_bytes()
     assert OnnxShim().from_bytes(data).to_bytes() == data
 

@@ -20,6 +20,7 @@ from spacy_wnut.models.wordpieces import (
     Tokenized,
     cut_windows,
     pad_windows,
+    unbounded_tokenizer,
 )
 from spacy_wnut.models.wordpieces import tokenize as tokenize_batch
 
@@ -183,7 +184,7 @@ def test_a_long_word_leaves_the_words_after_it_unharmed(tokenizer, long):
     words = ["Pretty", "storm", "in", "York"]
     longer = ["Pretty", long, "storm", "in", "York"]
     docs = [Doc(VOCAB, words=words), Doc(VOCAB, words=longer)]
-    plain, found = tokenize(tokenizer, docs)
+    plain, found = tokenize(unbounded_tokenizer(tokenizer), docs)
     assert plain.ids.tolist() == expected
     kept = words_of(found)
     assert kept.pop(1)
@@ -302,7 +303,21 @@ def test_padding_and_truncation_are_no_special_tokens():
     expected = Specials.of(tokenizer)
     tokenizer.enable_padding(length=128)
     tokenizer.enable_truncation(max_length=2)
-    assert Specials.of(tokenizer) == expected
+    assert Specials.of(unbounded_tokenizer(tokenizer)) == expected
+
+
+def test_an_unbounded_copy_leaves_the_tokenizer_as_it_is():
+    tokenizer = make_wordpiece()
+    doc = Doc(VOCAB, words=SENTENCES[0].split())
+    [expected] = tokenize(tokenizer, [doc])
+    tokenizer.enable_padding(length=128)
+    tokenizer.enable_truncation(max_length=2)
+    before = tokenizer.to_str()
+    unbounded = unbounded_tokenizer(tokenizer)
+    [found] = tokenize(unbounded, [doc])
+    assert found.ids.tolist() == expected.ids.tolist()
+    assert (unbounded.padding, unbounded.truncation) == (None, None)
+    assert tokenizer.to_str() == before
 
 
 def test_special_tokens_around_a_vocabulary_without_latin_letters():
