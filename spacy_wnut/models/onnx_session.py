@@ -83,7 +83,7 @@ class OnnxShim(Shim):
         if started is None:
             with self._starting:
                 # Another thread may have been faster.
-                started = self._started or self._start()
+                started = self._started or self._start_here()
                 self._started = started
         return started
 
@@ -167,10 +167,10 @@ class OnnxShim(Shim):
         self.graph, self.tokenizer_json = graph, tokenizer_json
         self._started = None
 
-    def _start(self) -> Started:
+    def _start_here(self) -> Started:
         if not self.graph:
             raise _no_model()
-        session = _start_session(self.graph, self.threads or _n_threads())
+        session = _start(self.graph, self.threads or _n_threads())
         about = _read_about(session)
         tokenizer = _read_tokenizer(self.tokenizer_json)
         return Started(session, tokenizer, Specials.of(tokenizer), about)
@@ -216,7 +216,7 @@ DAMAGED = (
 )
 
 
-def _start_session(graph: bytes, threads: int) -> "InferenceSession":
+def _start(graph: bytes, threads: int) -> "InferenceSession":
     try:
         import onnxruntime
     except ImportError as err:

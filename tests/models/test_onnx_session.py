@@ -82,14 +82,14 @@ def test_threads_are_those_that_were_asked_for(shim):
 
 
 def test_threads_start_one_session_together(shim, monkeypatch):
-    start, started = onnx_session._start_session, []
+    start, started = onnx_session._start, []
 
     def start_slowly(*args):
         time.sleep(0.05)
         started.append(start(*args))
         return started[-1]
 
-    monkeypatch.setattr(onnx_session, "_start_session", start_slowly)
+    monkeypatch.setattr(onnx_session, "_start", start_slowly)
     copied = copy.deepcopy(shim)
     with ThreadPoolExecutor(8) as pool:
         sessions = list(pool.map(lambda _: copied.session, range(8)))
@@ -187,9 +187,7 @@ def test_package_that_is_missing(shim, monkeypatch, package):
 
 def test_loading_does_not_start_it(shim, monkeypatch):
     """Not while the copies of those who load it are in memory."""
-    monkeypatch.setattr(
-        onnx_session, "_start_session", lambda *_: pytest.fail("started")
-    )
+    monkeypatch.setattr(onnx_session, "_start", lambda *_: pytest.fail("started"))
     data = shim.to_bytes()
     assert OnnxShim().from_bytes(data).to_bytes() == data
 

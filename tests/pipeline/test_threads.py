@@ -108,7 +108,7 @@ def test_asyncio_finds_the_same(pipeline):
 
 # Processes forked from one that has predicted: gunicorn's preload, and nlp.pipe's own.
 FORK = """
-import os, sys
+import os, signal, sys
 import spacy
 sys.path.insert(0, sys.argv[2])
 from test_threads import TEXTS, alike, call, found_in, in_threads
@@ -126,6 +126,8 @@ in_threads(nlp, rounds=1)
 before = n_threads()
 
 def child():
+    # A child that hangs ends by itself.
+    signal.alarm(120)
     untouched = n_threads() == before
     same = alike(call(nlp), expected) and all_alike(in_threads(nlp, rounds=2))
     return 0 if untouched and same else 3
