@@ -12,7 +12,7 @@ from spacy.training import Example
 from ..errors import WnutError
 from ..files import replacing
 from ..labels import OUTSIDE, LabelScheme, split_tag
-from ..models.checkpoints import load_checkpoint, read_vocabulary
+from ..models.checkpoints import load_checkpoint, max_window, read_vocabulary
 from .heads import check_same, copy_encoder, linear_head
 
 # The score of a tag that a checkpoint doesn't have: finite, so that probabilities
@@ -82,7 +82,8 @@ def make_pipeline(model: Any, tokenizer: Any, name: str, lang: str = "en") -> La
         nlp = spacy.blank(lang)
     except ImportError as err:
         raise WnutError(f"{lang!r} is no language of spaCy's: give one as en") from err
-    window = _window(encoder.config, tokenizer)
+    most = max_window(encoder, tokenizer, tokenizer.num_special_tokens_to_add())
+    window = WINDOW if most is None else max(1, min(WINDOW, most))
     nlp.add_pipe(
         "transformer",
         config={
@@ -169,12 +170,3 @@ def _fill_head(output_layer: Any, head: Any, rows: list[int | None]) -> None:
             bias[tag] = 0.0 if head.bias is None else head.bias[row].item()
     output_layer.set_param("W", weights)
     output_layer.set_param("b", bias)
-
-
-def _window(config: Any, tokenizer: Any) -> int:
-    room: int = getattr(config, "max_position_embeddings", None) or WINDOW
-    room = min(room, tokenizer.model_max_length)
-    n_specials: int = tokenizer.num_special_tokens_to_add()
-    # The smaller number of positions is for specials and for those that some
-    # encoders leave out.
-    return max(1, min(WINDOW, room - max(n_specials, 2)))

@@ -4,6 +4,7 @@ import inspect
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,6 +14,10 @@ from ..files import replacing
 # What an encoder consists of. Repositories often hold the same weights for
 # other frameworks beside.
 HUB_FILES = ("*.json", "*.txt", "*.model", "*.safetensors", "pytorch_model*.bin")
+# More pieces than any encoder takes at once.
+NO_LIMIT = 10**9
+# Converts the file of a slow tokenizer, where there is no tokenizer.json.
+SENTENCEPIECE = ("sentencepiece", "google.protobuf")
 SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 
@@ -45,20 +50,25 @@ def load_checkpoint(
     auto_class: Any,
     revision: str | None = None,
     what: str = "encoder",
+    tokenizer_config: Mapping[str, Any] | None = None,
+    model_config: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> tuple[Any, Any]:
-    """Load a checkpoint in full precision, with its fast tokenizer.
+    """Load a checkpoint in full precision, with its fast tokenizer. Custom code
+    of a checkpoint is never run, and nothing is asked on the terminal.
 
     source (str): A folder, or a model on the hub.
     auto_class (Any): What of transformers loads it: `AutoModel`, say.
     revision (Optional[str]): A branch, tag or commit on the hub.
     what (str): What messages call it.
+    tokenizer_config (Optional[Mapping[str, Any]]): Settings for `AutoTokenizer`.
+    model_config (Optional[Mapping[str, Any]]): Settings for `AutoConfig`.
     options (Any): More for `auto_class.from_pretrained`.
     RETURNS (Tuple[Any, PreTrainedTokenizerFast]): What `auto_class` returns, and
         the tokenizer.
 
-    Raises WnutError if it can't be had, has no fast tokenizer, or isn't one that
-    `auto_class` loads.
+    Raises WnutError if it can't be had, has no fast tokenizer, needs custom code, or
+    isn't one that `auto_class` loads.
     """
     import torch
     from safetensors import SafetensorError
@@ -66,14 +76,18 @@ def load_checkpoint(
 
     # Explicitly: if it is left open, transformers asks on the terminal.
     no_code = {"trust_remote_code": False}
+    tokenizer_settings = {"use_fast": True, **(tokenizer_config or {}), **no_code}
     folder = Path(source)
     if not folder.is_dir():
         folder = _download(source, revision, what)
     try:
-        refuse_code(vars(AutoConfig.from_pretrained(folder, **no_code)))
-        tokenizer = AutoTokenizer.from_pretrained(folder, use_fast=True, **no_code)
+        config = AutoConfig.from_pretrained(
+            folder, **{**(model_config or {}), **no_code}
+        )
+        refuse_code(vars(config))
+        tokenizer = AutoTokenizer.from_pretrained(folder, **tokenizer_settings)
         model = auto_class.from_pretrained(
-            folder, torch_dtype=torch.float32, **no_code, **options
+            folder, config=config, torch_dtype=torch.float32, **no_code, **options
         )
     except (
         # What transformers raises for a file that isn't there or is damaged, for
@@ -86,17 +100,45 @@ def load_checkpoint(
         RuntimeError,
         SafetensorError,
     ) as err:
+        reason = _needs_code(err) or _needs_sentencepiece(folder) or _other_reason(err)
+        raise WnutError(f"The {what} {source!r} can't be loaded: {reason}") from err
+    if not tokenizer_settings["use_fast"]:
         raise WnutError(
-            f"The {what} {source!r} can't be loaded: {_first_line(err)} It takes a "
-            "folder with config.json, model.safetensors and tokenizer.json, as "
-            "save_pretrained writes it"
-        ) from err
+            "the tokenizer_config of the transformer has use_fast = false, but word "
+            "pieces are aligned with words by a fast tokenizer: take the setting out"
+        )
     if not tokenizer.is_fast:
         raise WnutError(
-            f"The {what} {source!r} has no fast tokenizer (tokenizer.json), which is "
-            f"needed to align word pieces with words. Use another {what}"
+            f"The {what} {source!r} is not supported: its tokenizer "
+            f"({type(tokenizer).__name__}) has no fast tokenizer (tokenizer.json), "
+            f"which is needed to align word pieces with words. Use another {what}"
         )
     return model, tokenizer
+
+
+def max_window(model: Any, tokenizer: Any, n_specials: int) -> int | None:
+    """The greatest number of word pieces that an encoder takes at once.
+
+    model (PreTrainedModel): The encoder.
+    tokenizer (PreTrainedTokenizerFast): Its tokenizer. Many say nothing of a limit.
+    n_specials (int): The number of special tokens around the pieces.
+    RETURNS (Optional[int]): Special tokens not counted. None if there is no limit.
+    """
+    limits = [tokenizer.model_max_length]
+    positions = getattr(model.config, "max_position_embeddings", None) or 0
+    if positions > 0:
+        # RoBERTa and its relatives count positions from the number after that of the
+        # padding, so the first rows of the table are never used.
+        skipped = [
+            module.padding_idx + 1
+            for name, module in model.named_modules()
+            if name.rpartition(".")[2] == "position_embeddings"
+            and getattr(module, "padding_idx", None) is not None
+        ]
+        limits.append(positions - max(skipped, default=0))
+    limit = min(limits) - n_specials
+    # transformers' own sign of no limit is 1e30.
+    return int(limit) if 0 < limit < NO_LIMIT else None
 
 
 def accepts(model: Any, argument: str) -> bool:
@@ -223,6 +265,45 @@ def _download(source: str, revision: str | None, what: str) -> Path:
         f"{name_it if what == 'encoder' else 'Give'} a folder with config.json, "
         "model.safetensors and tokenizer.json, or a model on the hub that can be "
         "reached"
+    )
+
+
+def _needs_code(err: Exception) -> str:
+    """What to say of a checkpoint with custom code, or "" if that isn't what failed."""
+    if "trust_remote_code" not in str(err):
+        return ""
+    return (
+        "it needs custom code, which is not run. Use a checkpoint of an "
+        "architecture that transformers has"
+    )
+
+
+def _needs_sentencepiece(folder: Path) -> str:
+    """What to install for a tokenizer that has to be converted, or ""."""
+    is_converted = not (folder / "tokenizer.json").exists()
+    if not is_converted or not any(folder.glob("*.model")):
+        return ""
+    packages = [name.rpartition(".")[2] for name in SENTENCEPIECE if not _has(name)]
+    if not packages:
+        return ""
+    return (
+        "it has no tokenizer.json, and converting its SentencePiece tokenizer needs "
+        f"packages that aren't installed: pip install {' '.join(packages)}"
+    )
+
+
+def _has(package: str) -> bool:
+    try:
+        return find_spec(package) is not None
+    # The package around it isn't there.
+    except ModuleNotFoundError:
+        return False
+
+
+def _other_reason(err: Exception) -> str:
+    return (
+        f"{_first_line(err)} It takes a folder with config.json, model.safetensors and "
+        "tokenizer.json, as save_pretrained writes it"
     )
 
 

@@ -9,9 +9,9 @@ from spacy_transformers.layers.hf_shim import HFShim
 from spacy_transformers.layers.transformer_model import _convert_transformer_inputs
 from thinc.api import Model, Optimizer, get_torch_default_device, torch2xp, xp2torch
 from thinc.types import ArgsKwargs, FloatsXd
-from transformers import AutoConfig, AutoModel, AutoTokenizer
+from transformers import AutoModel
 
-from .checkpoints import accepts, read_vocabulary, refuse_code
+from .checkpoints import accepts, load_checkpoint, read_vocabulary
 from .stored_encoder import read_encoder
 from .wordpieces import Specials, unbounded_tokenizer
 
@@ -205,20 +205,21 @@ def load_encoder(
     tokenizer_config: Mapping[str, Any],
     transformer_config: Mapping[str, Any],
 ) -> HFObjects:
-    """Load an encoder and its tokenizer, as `AutoModel` and `AutoTokenizer` do.
-
-    What spacy-transformers has for this also runs the tokenizer on texts, which
-    those for words on pages refuse, and wants the slow tokenizer's vocabulary.
+    """Load an encoder and its tokenizer, in full precision and on thinc's device.
 
     name (str): A model on the hub or a folder.
     tokenizer_config (Mapping[str, Any]): Settings for `AutoTokenizer`.
     transformer_config (Mapping[str, Any]): Settings for `AutoConfig`.
+
+    Raises WnutError if it can't be had, has no fast tokenizer, needs custom code, or
+    isn't one that `AutoModel` loads.
     """
-    tokenizer = AutoTokenizer.from_pretrained(name, **tokenizer_config)
-    settings = {**transformer_config, "return_dict": True}
-    config = AutoConfig.from_pretrained(name, **settings)
-    refuse_code(vars(config))
-    transformer = AutoModel.from_pretrained(name, config=config)
+    transformer, tokenizer = load_checkpoint(
+        name,
+        AutoModel,
+        tokenizer_config=tokenizer_config,
+        model_config={**transformer_config, "return_dict": True},
+    )
     transformer.to(get_torch_default_device())
     return HFObjects(tokenizer, transformer, read_vocabulary(tokenizer))
 

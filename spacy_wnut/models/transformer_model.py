@@ -28,6 +28,7 @@ from thinc.types import Floats2d, Ints2d, Ragged
 from transformers.modeling_outputs import BaseModelOutput
 
 from ..batching import batch_by_length
+from .checkpoints import max_window
 from .encoder_shim import EncoderShim, convert_inputs, load_encoder
 from .stored_encoder import naming_file
 from .wordpieces import (
@@ -184,10 +185,9 @@ def init(
     # would lose small updates, and the config would have it loaded back so.
     model.transformer.float()
     config.torch_dtype = torch.float32
-    specials = model.shim.specials
-    room = getattr(config, "max_position_embeddings", None) or model.attrs["window"]
-    most = min(room, model.tokenizer.model_max_length) - sum(map(len, specials))
-    if 0 < most < model.attrs["window"]:
+    n_specials = sum(map(len, model.shim.specials))
+    most = max_window(model.transformer, model.tokenizer, n_specials)
+    if most is not None and most < model.attrs["window"]:
         raise ValueError(
             f"window is {model.attrs['window']} pieces, but {model.attrs['name']!r} "
             f"takes at most {most} besides special tokens. Set "
@@ -342,12 +342,6 @@ def _split(
 
 
 def _set_transformer(model: WordPieceTransformer, objects: HFObjects) -> None:
-    if not objects.tokenizer.is_fast:
-        raise ValueError(
-            f"the tokenizer of {model.attrs['name']!r} has no fast version, so its "
-            "pieces can't be aligned with words. Use the architecture "
-            "spacy-transformers.TransformerModel.v3 for it, or another encoder"
-        )
     set_pytorch_transformer(model, objects)
     model.shim.set_encoder(objects)
 

@@ -15,6 +15,7 @@ from spacy.vocab import Vocab
 from transformers import AutoModel, AutoTokenizer
 
 from spacy_wnut.errors import WnutError
+from spacy_wnut.models import checkpoints
 from spacy_wnut.models.checkpoints import fetch_encoder, make_tiny_encoder
 from spacy_wnut.models.transformer_model import create_transformer_model
 
@@ -150,7 +151,106 @@ def test_tokenizer_that_is_slow(copy, out):
         path.unlink()
     slow = {"tokenizer_class": "CanineTokenizer"}
     (copy / "tokenizer_config.json").write_text(json.dumps(slow))
-    assert_refused(out, copy, "has no fast tokenizer .* Use another encoder")
+    message = r"is not supported: .* \(CanineTokenizer\) has no fast .* Use another enc"
+    assert_refused(out, copy, message)
+
+
+# Whose slow tokenizers have no fast version, as BERTweet's, or have to be converted.
+@pytest.mark.parametrize(
+    "tokenizer, files, missing, message",
+    [
+        (
+            "BertweetTokenizer",
+            {"vocab.txt": "a 1\n", "bpe.codes": "a b 1\n"},
+            (),
+            r"is not supported: its tokenizer \(BertweetTokenizer\) has no fast tok",
+        ),
+        (
+            "DebertaV2Tokenizer",
+            {"spm.model": "pieces"},
+            ("sentencepiece",),
+            r"SentencePiece .* aren't installed: pip install sentencepiece$",
+        ),
+        (
+            "XLMRobertaTokenizer",
+            {"sentencepiece.bpe.model": "pieces"},
+            ("sentencepiece", "google.protobuf"),
+            r"SentencePiece .* aren't installed: pip install sentencepiece protobuf$",
+        ),
+        (
+            "AlbertTokenizer",
+            {"spiece.model": "pieces"},
+            ("google.protobuf",),
+            r"SentencePiece .* aren't installed: pip install protobuf$",
+        ),
+        # Then the file itself is at fault.
+        ("AlbertTokenizer", {"spiece.model": "pieces"}, (), r"It takes a folder with"),
+    ],
+)
+def test_tokenizer_that_can_not_be_had(
+    copy, out, monkeypatch, tokenizer, files, missing, message
+):
+    for path in [*copy.glob("*token*"), copy / "vocab.txt"]:
+        path.unlink()
+    (copy / "tokenizer_config.json").write_text(
+        json.dumps({"tokenizer_class": tokenizer})
+    )
+    for name, content in files.items():
+        (copy / name).write_text(content)
+    monkeypatch.setattr(
+        checkpoints, "find_spec", lambda name: None if name in missing else "there"
+    )
+    assert_refused(out, copy, message)
+
+
+CODE = """
+from pathlib import Path
+Path(__file__).with_name("was-run").touch()
+raise SystemExit("code was run")
+"""
+
+
+@pytest.fixture
+def encoder_with_code(tmp_path, tiny_encoder, monkeypatch):
+    """An encoder of an architecture that transformers doesn't have, with its code. To
+    be asked on the terminal fails the test.
+    """
+    folder = tmp_path / "with-code"
+    shutil.copytree(tiny_encoder, folder)
+    config = json.loads((folder / "config.json").read_text())
+    config |= {
+        "model_type": "unheard-of",
+        "auto_map": {"AutoConfig": "code.C", "AutoModel": "code.M"},
+    }
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "code.py").write_text(CODE)
+    monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("asked"))
+    return folder
+
+
+NO_CODE = "can't be loaded: it needs custom code, which is not run. Use a checkpoint of"
+
+
+@pytest.mark.parametrize("settings", [{}, {"trust_remote_code": True}])
+def test_code_of_an_encoder_is_not_run_in_training(encoder_with_code, settings):
+    model = create_transformer_model(
+        str(encoder_with_code), transformer_config=settings, tokenizer_config=settings
+    )
+    with pytest.raises(WnutError, match=NO_CODE):
+        model.initialize()
+    assert not (encoder_with_code / "was-run").exists()
+
+
+def test_settings_of_training_are_passed_on(tiny_encoder):
+    model = create_transformer_model(
+        tiny_encoder,
+        transformer_config={"dropout": 0.25},
+        tokenizer_config={"model_max_length": 300},
+    )
+    model.initialize()
+    assert model.transformer.config.dropout == 0.25
+    assert model.transformer.embeddings.dropout.p == 0.25
+    assert model.tokenizer.model_max_length == 300
 
 
 @pytest.fixture

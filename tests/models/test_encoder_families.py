@@ -1,10 +1,15 @@
 """Every encoder family of the tutorial, tiny, under the tutorial's config."""
 
 import importlib.util
+import json
 import re
 from pathlib import Path
 
+import numpy
 import pytest
+import spacy
+import torch
+from spacy.tokens import Doc
 from transformers import AlbertConfig, AlbertModel, AlbertTokenizerFast
 
 from spacy_wnut.models.checkpoints import accepts, read_vocabulary
@@ -24,7 +29,7 @@ encoders = load_benchmark()
 # What says so by itself.
 REFUSALS = {
     "bros": "You have to specify bbox",
-    "canine": "has no fast version, so its pieces can't be aligned",
+    "canine": "is not supported: its tokenizer (CanineTokenizer) has no fast",
     "layoutlmv2": "requires the detectron2 library",
     "mra": "words don't see each other",
     "qdqbert": "requires the pytorch-quantization library",
@@ -67,6 +72,69 @@ def test_inputs_that_an_encoder_takes():
     config.num_attention_heads = 2
     assert accepts(AlbertModel(config), "token_type_ids")
     assert not accepts(AlbertModel(config), "bbox")
+
+
+@pytest.fixture
+def make_short(tmp_path, monkeypatch):
+    """Makes the tiny encoder of a family with a table of 66 positions, whose tokenizer
+    names no limit.
+    """
+
+    def make(model_type, **settings):
+        [family] = [f for f in encoders.FAMILIES if f.model_type == model_type]
+        short = family.settings | {"max_position_embeddings": 66, **settings}
+        encoders.make_tiny(family._replace(settings=short), tmp_path / "short")
+        path = tmp_path / "short" / "tokenizer_config.json"
+        config = json.loads(path.read_text())
+        path.write_text(json.dumps(config | {"model_max_length": 10**30}))
+        return str(tmp_path / "short")
+
+    return make
+
+
+# How many of the 66 positions are left for pieces: two go to the special tokens. Of the
+# relatives of RoBERTa, those up to the number of the padding, which is 1, are left out.
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    "model_type, room",
+    [
+        ("bert", 64),
+        ("distilbert", 64),
+        ("electra", 64),
+        ("megatron-bert", 64),
+        ("nystromformer", 64),
+        ("roberta", 62),
+        ("roberta-prelayernorm", 62),
+        ("camembert", 62),
+        ("xlm-roberta", 62),
+        ("xlm-roberta-xl", 62),
+        ("xmod", 62),
+        ("data2vec-text", 62),
+        ("ibert", 62),
+        ("luke", 62),
+        ("longformer", 62),
+        ("mpnet", 62),
+    ],
+)
+def test_window_fits_the_positions_of_the_encoder(make_short, model_type, room):
+    folder = make_short(model_type)
+    doc = Doc(spacy.blank("en").vocab, words=["Oslo"] * 200)
+    model = create_transformer_model(folder, window=room, stride=room)
+    model.initialize()
+    assert numpy.isfinite(model.predict([doc]).doc_data[0].tensors[0]).all()
+    # One more piece is more than the encoder itself takes.
+    encoder = model.transformer
+    n_pieces = room + 2 + 1
+    with pytest.raises((IndexError, RuntimeError)):
+        encoder(torch.full((1, n_pieces), 7), torch.ones((1, n_pieces)))
+    longer = create_transformer_model(folder, window=room + 1, stride=room)
+    with pytest.raises(ValueError, match=rf"takes at most {room} .* to {room} or less"):
+        longer.initialize()
+
+
+def test_window_of_an_encoder_without_a_table_of_positions(make_short):
+    folder = make_short("bloom", max_position_embeddings=None)
+    create_transformer_model(folder, window=1000, stride=500).initialize()
 
 
 def test_settings_are_stored_to_the_last_digit(tmp_path):
