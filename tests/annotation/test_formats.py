@@ -12,17 +12,17 @@ from spacy_wnut.errors import WnutError
 @pytest.mark.parametrize(
     "path, given, expected",
     [
-        ("a.jsonl", None, ("jsonl", False)),
-        ("b/a.v2.JSONL.GZ", None, ("jsonl", True)),
-        ("a.ndjson", None, ("jsonl", False)),
-        ("a.csv", None, ("csv", False)),
-        ("a.txt.gz", None, ("txt", True)),
-        ("a.conll", None, ("conll", False)),
-        ("a.parquet", None, ("parquet", False)),
-        ("-", None, ("jsonl", False)),
-        ("-", "txt", ("txt", False)),
-        ("a.dat", "csv", ("csv", False)),
-        ("a.jsonl.gz", "txt", ("txt", True)),
+        ("a.jsonl", None, ("jsonl", "")),
+        ("b/a.v2.JSONL.GZ", None, ("jsonl", "gzip")),
+        ("a.ndjson", None, ("jsonl", "")),
+        ("a.csv", None, ("csv", "")),
+        ("a.txt.gz", None, ("txt", "gzip")),
+        ("a.conll", None, ("conll", "")),
+        ("a.parquet", None, ("parquet", "")),
+        ("-", None, ("jsonl", "")),
+        ("-", "txt", ("txt", "")),
+        ("a.dat", "csv", ("csv", "")),
+        ("a.jsonl.gz", "txt", ("txt", "gzip")),
     ],
 )
 def test_the_format_of_an_input(path, given, expected):
@@ -30,8 +30,8 @@ def test_the_format_of_an_input(path, given, expected):
 
 
 def test_the_format_of_an_output():
-    assert output_format("a.spacy", None) == ("docbin", False)
-    assert output_format("a.jsonl.gz", None) == ("jsonl", True)
+    assert output_format("a.spacy", None) == ("docbin", "")
+    assert output_format("a.jsonl.gz", None) == ("jsonl", "gzip")
 
 
 @pytest.mark.parametrize("path", ["a", "a.xml", "a.gz", "jsonl", "a.spacy"])
@@ -49,7 +49,7 @@ def test_an_unknown_format_is_refused():
     "format_, taken", [("txt", "text"), ("conll", "tags"), ("csv", "body")]
 )
 def test_entities_take_no_place_of_something_else(format_, taken):
-    format_ = Format(format_, False)
+    format_ = Format(format_)
     check_names(format_, "body", "entities")
     for name in (taken, "other_fields"):
         with pytest.raises(WnutError, match="--entities-field"):

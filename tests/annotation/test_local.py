@@ -325,7 +325,7 @@ def test_options_that_can_not_be_are_refused(
     "column, target, message",
     [
         ("body", "out.jsonl", "no column 'text'"),
-        ("text", "out.parquet.gz", "packed already"),
+        ("text", "out.parquet.gz", "compressed already"),
     ],
 )
 def test_what_can_not_be_used_leaves_nothing(
