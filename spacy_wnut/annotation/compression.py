@@ -130,6 +130,13 @@ def _pyarrow(codec: str) -> Any:
     return pa
 
 
+def explain(err: BaseException) -> str:
+    """The message of one of `ERRORS`, for a file that began as a compressed one."""
+    if isinstance(err, gzip.BadGzipFile) and "Not a gzipped file" in str(err):
+        return f"other bytes follow the compressed content ({str(err)[20:-1]})"
+    return str(err)
+
+
 class _Unowned(io.BufferedReader):
     """A file that stays open when the stream that reads it is closed."""
 
@@ -172,6 +179,10 @@ class _Strict(io.RawIOBase):
                 )
             elif self._stream.needs_input and not (data := self._file.read(PIECE)):
                 raise EOFError("the compressed content is cut off")
-            if out := self._stream.decompress(data, len(buffer)):
+            try:
+                out = self._stream.decompress(data, len(buffer))
+            except (OSError, lzma.LZMAError) as err:
+                raise OSError(f"damaged, or followed by other bytes ({err})") from err
+            if out:
                 buffer[: len(out)] = out
                 return len(out)

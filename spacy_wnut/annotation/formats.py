@@ -1,5 +1,6 @@
 """Formats by the suffix of a file."""
 
+import shlex
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,6 +28,16 @@ DELIMITERS = {"csv": ",", "tsv": "\t"}
 # Fields that records have by their format, and so can't be those of the entities.
 TAKEN = {"txt": {"text"}, "conll": {"text", "tokens", "tags"}}
 OTHER = "other_fields"
+# What to do with other kinds of files.
+CONVERT = {
+    ".zip": "unpack it, as with unzip -p {} | spacy-wnut annotate MODEL - OUTPUT",
+    ".tar": "unpack it, as with tar -xO -f {} | spacy-wnut annotate MODEL - OUTPUT",
+    ".tgz": "unpack it, as with tar -xO -f {} | spacy-wnut annotate MODEL - OUTPUT",
+    ".json": "make one line of each record, as with jq -c '.[]' {} | spacy-wnut "
+    "annotate MODEL - OUTPUT, or use --input-format jsonl if there is one per line",
+    ".xlsx": "save the table as .csv",
+    ".xls": "save the table as .csv",
+}
 # Names of open files, which may lead to any kind of file.
 OPEN_FILES = ("/dev/std", "/dev/fd/", "/proc/")
 
@@ -49,7 +60,13 @@ def input_format(path: str, given: str | None) -> Format:
             f"input (cat {path}/*.jsonl | spacy-wnut annotate MODEL - OUTPUT), or use "
             "--engine ray"
         )
-    return _find(path, given, INPUTS, "--input-format")
+    format_ = _find(path, given, INPUTS, "--input-format")
+    if format_.name == "parquet" and format_.codec:
+        raise WnutError(
+            f"{path} can't be read as parquet while it is compressed: decompress it "
+            f"first, with {CODECS[format_.codec].command} {shlex.quote(path)} > FILE"
+        )
+    return format_
 
 
 def output_format(path: str, given: str | None) -> Format:
@@ -80,7 +97,7 @@ def _find(path: str, given: str | None, known: dict[str, str], option: str) -> F
     codec = codec_of(path)
     suffixes = [suffix.lower() for suffix in Path(path).suffixes]
     if codec:
-        suffixes.pop()
+        suffixes = suffixes[:-1]
     if given is not None:
         if given not in known.values():
             names = ", ".join(dict.fromkeys(known.values()))
@@ -89,6 +106,9 @@ def _find(path: str, given: str | None, known: dict[str, str], option: str) -> F
     name = known.get(suffixes[-1] if suffixes else "")
     if name is None and is_stream(path):
         return Format("jsonl")
+    if name is None and known is INPUTS and suffixes and suffixes[-1] in CONVERT:
+        advice = CONVERT[suffixes[-1]].format(shlex.quote(path))
+        raise WnutError(f"{path} has none of the formats that can be read: {advice}")
     if name is None:
         packed = ", ".join(facts.suffix for facts in CODECS.values())
         raise WnutError(

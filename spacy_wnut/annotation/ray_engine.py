@@ -14,7 +14,7 @@ from itertools import islice
 from typing import Any
 
 from ..errors import WnutError
-from .compression import ERRORS, plain
+from .compression import ERRORS, explain, plain
 from .encoding import check_unicode
 from .formats import Format, check_names
 from .local import Summary, check_numbers
@@ -212,8 +212,8 @@ def _lines(stream: Any, path: str) -> Iterator[RawLine | Record]:
                 yield raw
     except ERRORS as err:
         raise DamagedInput(
-            f"{path} can't be read to its end: {err} (after line {last}). Nothing was "
-            "finished: bring the whole file, and begin anew with --overwrite"
+            f"{path} can't be read to its end: {explain(err)} (after line {last}). "
+            "Nothing was finished: bring the whole file, and begin anew with --overwrite"
         ) from err
 
 

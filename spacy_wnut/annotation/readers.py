@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from ..errors import WnutError
-from .compression import CODECS, ERRORS, detect, plain
+from .compression import CODECS, ERRORS, detect, explain, plain
 from .encoding import check_unicode, recode
 from .formats import DELIMITERS
 from .reasons import MOST_NAMES, shorten
@@ -116,11 +116,14 @@ class Source:
                 yield self._in_encoding(record)
         except ERRORS as err:
             raise DamagedInput(
-                f"{self.name} can't be read to its end: {err} (after line {last})",
+                f"{self.name} can't be read to its end: {explain(err)} (after line {last})",
                 codec and f"{CODECS[codec].command} {shlex.quote(self.name)}",
             ) from err
         except UnicodeError as err:
-            raise WnutError(f"{self.name} can't be read: {err}") from err
+            raise WnutError(
+                f"{self.name} can't be read as {self._encoding}: {err}. Give another "
+                "--encoding (without a byte order mark, utf-16-le or utf-16-be)"
+            ) from err
 
     def _in_encoding(self, record: Record) -> Record:
         """A record whose problem names the encoding of the file, not ours."""
@@ -236,7 +239,7 @@ def read_csv(
         _, columns, head = next((row for row in rows if row[1]), (0, None, ""))
         if columns is None:
             raise WnutError(f"{name} has no row that names the columns")
-        _check_delimiter(name, head, columns, text_field)
+        _check_delimiter(name, head, columns, text_field, delimiter)
         if isinstance(columns, csv.Error):
             raise WnutError(f"the row of {name} that names the columns: {columns}")
         check_columns(name, columns, text_field, entities_field)
@@ -253,6 +256,8 @@ def read_csv(
                 yield Record(first, value, fields=fields, problem=problem)
             elif row:
                 problem = f"has {len(row)} columns, and the first row {len(columns)}"
+                if rows.last > first:
+                    problem += f" (lines {first} to {rows.last})"
                 yield Record(first, problem=problem, raw=raw)
     finally:
         # Its end would close the file, which belongs to whoever opened it.
@@ -261,7 +266,11 @@ def read_csv(
 
 
 def _check_delimiter(
-    name: str, head: str, columns: list[str] | csv.Error, text_field: str
+    name: str,
+    head: str,
+    columns: list[str] | csv.Error,
+    text_field: str,
+    delimiter: str,
 ) -> None:
     """Raises WnutError if another delimiter separates the columns better."""
     n_columns = 0
@@ -270,12 +279,12 @@ def _check_delimiter(
             return
         n_columns = len(columns)
     found = []
-    for delimiter in OTHERS:
+    for other in OTHERS:
         with suppress(csv.Error):
-            others = next(csv.reader([head], delimiter=delimiter), [])
-            found.append((text_field in others, len(others), delimiter))
-    has_text, n_others, best = max(found, default=(False, 0, ""))
-    if has_text or (n_columns < 2 < n_others + 1):
+            others = next(csv.reader([head], delimiter=other), [])
+            found.append((text_field in others, len(others), other))
+    has_text, n_others, best = max(found, default=(False, 0, delimiter))
+    if best != delimiter and (has_text or (n_columns < 2 and n_others > 1)):
         raise WnutError(
             f"{name} has no column {text_field!r}, and its columns seem to be separated "
             f"by {best!r}: give --delimiter {best!r}"
@@ -331,8 +340,8 @@ class _Rows:
     wrong with it, and its lines.
 
     A quote that begins a field but isn't meant as one takes the lines after it into
-    that field. If a row of several lines isn't valid, only its first line is given up,
-    and the next row begins on the line after it.
+    that field. If the field has no end, or one within another field, only its first line
+    is given up, and the next row begins on the line after it.
 
     text (TextIO): The file.
     delimiter (str): What separates columns.
@@ -347,13 +356,14 @@ class _Rows:
         self._n_chars = 0
         self._delimiter = delimiter
         self._rows = csv.reader(_Lines(self._line), strict=True, delimiter=delimiter)
-        self._number = 1
+        # The number of the last line of the row.
+        self.last = 0
 
     def __iter__(self) -> Iterator[tuple[int, list[str] | csv.Error, str]]:
         return self
 
     def __next__(self) -> tuple[int, list[str] | csv.Error, str]:
-        first = self._number
+        first = self.last + 1
         self._lines, self._n_chars = [], 0
         row: list[str] | csv.Error
         # After an error the reader goes on with the next line.
@@ -362,16 +372,20 @@ class _Rows:
         except csv.Error as err:
             row = err
         lines = self._lines
-        is_valid = isinstance(row, list) and self.n_columns in (None, len(row))
-        if len(lines) > 1 and not is_valid:
-            why = row if isinstance(row, csv.Error) else f"{len(row)} columns"
+        why = ""
+        if isinstance(row, csv.Error):
+            why = str(row)
+        elif self.n_columns not in (None, len(row)) and self._are_rows(lines[1:-1]):
+            # The field ends somewhere, but rows are in it.
+            why = f"{len(row)} columns"
+        if why and len(lines) > 1:
             row = csv.Error(
                 "the quote that begins a field here has no fitting end (up to line "
                 f"{first + len(lines) - 1}: {why})"
             )
             self._again.extendleft(reversed(lines[1:]))
             del lines[1:]
-        self._number += len(lines)
+        self.last = first + len(lines) - 1
         return first, row, "".join(lines)
 
     def _line(self) -> str:

@@ -58,9 +58,9 @@ class Reasons:
 
     def hint(self) -> str:
         """What may help against the most frequent reason, or ""."""
-        for kind, _ in self._counts.most_common(1):
+        for reason, _ in self.most_common(1):
             for found, hint in HINTS.items():
-                if re.search(found, kind):
+                if re.search(found, reason):
                     return hint
         return ""
 
@@ -78,11 +78,12 @@ class Reasons:
         if annotated or len(self._counts) != 1:
             return ""
         [(reason, count)] = self.most_common(1)
+        read = f"{count:,} records were" if count > 1 else "1 record was"
         names = ", ".join(shorten(repr(n)) for n in list(self._names)[:MOST_NAMES])
         parts = [
-            f"nothing of {name} can be annotated: {count:,} records were read, and all "
-            f"were rejected for one reason. The first one {reason}",
-            f"The fields of these records are {names}" if names else "",
+            f"nothing of {name} can be annotated: {read} read, and rejected for the same "
+            f"reason: {reason.partition(' (its fields')[0]}",
+            f"The fields of these records: {names}" if names else "",
             self.hint(),
             "If other records are good, remove these from the input",
             "Nothing was written",
