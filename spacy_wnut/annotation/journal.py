@@ -2,7 +2,7 @@
 
 Beside OUTPUT stands a folder OUTPUT.partial with three files: `segments` and
 `rejected.jsonl`, which only ever grow, and `journal.jsonl`. Its first line tells the
-settings, and each further line the state after a chunk: how many records were read,
+settings and whether files of an earlier run are replaced, and each further line the state after a chunk: how many records were read,
 annotated and rejected, how long both files are, and a hash of the input until there. A
 chunk counts once its line is on the disk. What is in the files beyond the last line is
 of a chunk that wasn't finished; it is cut off, and the chunk is done again.

@@ -22,7 +22,13 @@ from .ray_files import File, clear_output, finish_output, list_files
 from .readers import DamagedInput, check_columns, read_lines
 from .reasons import MOST_REJECTED, Reasons
 from .records import Chunk, RawLine, Record, parse_json, rejection
-from .tables import check_text_column, infer_schema, plain_schema, row_chunk
+from .tables import (
+    check_text_column,
+    infer_schema,
+    plain_schema,
+    row_chunk,
+    without_views,
+)
 from .work import Annotator, Settings
 from .writers import ParquetWriter
 
@@ -98,7 +104,7 @@ def annotate_with_ray(job: RayJob) -> Summary:
     Annotator(job.settings)
     files = list_files(job.input)
     is_lines = not files[0].path.endswith(".parquet")
-    schema = _schema(job, files, is_lines)
+    schema, given = _schemas(job, files, is_lines)
     clear_output(job.output, job.overwrite)
     if not ray.is_initialized():
         ray.init(include_dashboard=None if "RAY_ADDRESS" in os.environ else False)
@@ -110,7 +116,7 @@ def annotate_with_ray(job: RayJob) -> Summary:
         source = (
             ray.data.read_datasource(LinesSource(paths))
             if is_lines
-            else ray.data.read_parquet(paths)
+            else ray.data.read_parquet(paths, schema=given)
         )
         source.map_batches(
             RayAnnotator,
@@ -243,14 +249,16 @@ class _Sink(BlockBasedFileDatasink):
         self.rejected = [line for lines in write_result.write_returns for line in lines]
 
 
-def _schema(job: RayJob, files: Sequence[File], is_lines: bool) -> Any:
-    """The columns of the input, by its first file.
+def _schemas(job: RayJob, files: Sequence[File], is_lines: bool) -> tuple[Any, Any]:
+    """The columns of the input, by its first file, and those to read it with, if these
+    aren't the file's own: Ray can't send views from process to process.
 
     Raises WnutError if it lacks a column, or has no record that can be annotated and
     the same is wrong with all of them.
     """
     settings, first = job.settings, files[0]
     text_field, entities_field = settings.text_field, settings.entities_field
+    given = None
     if is_lines:
         stream = first.filesystem.open_input_stream(first.path, compression=None)
         with stream:
@@ -271,6 +279,8 @@ def _schema(job: RayJob, files: Sequence[File], is_lines: bool) -> Any:
             check_columns(first.uri, whole.names, text_field, entities_field)
             check_text_column(first.uri, whole, text_field)
             schema = plain_schema(whole, text_field)
+            if without_views(whole) != whole:
+                given = without_views(whole)
             batches = table.iter_batches(batch_size=MOST_REJECTED)
             rows = next(batches, schema.empty_table())
             chunk = row_chunk(rows, schema, text_field, None)
@@ -279,7 +289,7 @@ def _schema(job: RayJob, files: Sequence[File], is_lines: bool) -> Any:
         lines = [rejection(chunk, i, why) for i, why in enumerate(problems) if why]
         if verdict := Reasons(lines).verdict(len(problems) - len(lines), job.input):
             raise WnutError(verdict)
-    return schema
+    return schema, given
 
 
 def _n_free() -> int:

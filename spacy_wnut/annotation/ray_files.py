@@ -71,19 +71,19 @@ def clear_output(output: str, overwrite: bool) -> None:
     filesystem, path = _filesystem(output)
     if filesystem.get_file_info(path).type == pa_fs.FileType.File:
         raise WnutError(f"{output} is a file: --engine ray writes to a folder")
-    beside = f"{path}.rejected.jsonl"
-    has_rejected = filesystem.get_file_info(beside).type != pa_fs.FileType.NotFound
-    if has_rejected and not overwrite:
-        raise WnutError(
-            f"{output.rstrip('/')}.rejected.jsonl is there already: give another "
-            "folder, or replace it with --overwrite"
-        )
     selector = pa_fs.FileSelector(path, recursive=True, allow_not_found=True)
     inside = filesystem.get_file_info(selector)
     if inside and not overwrite:
         raise WnutError(
             f"{output} isn't empty: give another folder, or replace what is in it "
             "with --overwrite"
+        )
+    beside = f"{path}.rejected.jsonl"
+    has_rejected = filesystem.get_file_info(beside).type != pa_fs.FileType.NotFound
+    if has_rejected and not overwrite:
+        raise WnutError(
+            f"{output.rstrip('/')}.rejected.jsonl is there already: give another "
+            "folder, or replace it with --overwrite"
         )
     others = [
         one.base_name

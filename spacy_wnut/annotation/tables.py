@@ -90,20 +90,29 @@ def check_text_column(name: str, schema: Any, text_field: str) -> None:
         )
 
 
+def without_views(schema: Any) -> Any:
+    """The columns of a table, with ordinary ones in the place of views, which pyarrow
+    lacks functions for.
+
+    schema (pyarrow.Schema): The columns.
+    """
+    fields = [field.with_type(_without_views(field.type)) for field in schema]
+    return pa.schema(fields, schema.metadata)
+
+
 def plain_schema(schema: Any, text_field: str) -> Any:
-    """The columns that are kept of a table. Views, for which pyarrow lacks functions,
-    become ordinary columns, and bytes with the texts become texts.
+    """The columns that are kept of a table: without views, and with texts in the place
+    of bytes in the column of the texts.
 
     schema (pyarrow.Schema): The columns of the table.
     text_field (str): The column of the texts.
     """
-    fields = []
-    for field in schema:
-        type_ = _without_views(field.type)
-        if field.name == text_field and _is_binary(type_):
-            type_ = pa.large_string()
-        fields.append(field.with_type(type_))
-    return pa.schema(fields, schema.metadata)
+    schema = without_views(schema)
+    place = schema.get_field_index(text_field)
+    field = schema.field(place)
+    if _is_binary(field.type):
+        schema = schema.set(place, field.with_type(pa.large_string()))
+    return schema
 
 
 def row_chunk(rows: Any, schema: Any, text_field: str, first: int | None) -> Chunk:

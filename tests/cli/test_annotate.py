@@ -125,7 +125,7 @@ def test_null_for_a_number_is_said(ruler, tmp_path):
 def test_nothing_annotated_is_a_failure(ruler, tmp_path):
     (tmp_path / "posts.jsonl").write_text('{"id": 1, "body": "a"}\n' * 20_000)
     with pytest.raises(
-        WnutError, match="10,000 records .*: 'id', 'body'.*--text-field"
+        WnutError, match=r"10,000 records .*: 'id', 'body'.*--text-field"
     ):
         run(ruler, tmp_path / "posts.jsonl", tmp_path / "out.jsonl")
     assert not list(tmp_path.glob("out*"))
