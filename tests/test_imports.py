@@ -75,7 +75,7 @@ ROOMS = {
         "scoring",
     },
     "sweep": {"calibration", "errors", "files", "scoring"},
-    "annotation": {"about", "entity_tagger", "errors", "labels", "scoring"},
+    "annotation": {"about", "entity_tagger", "errors", "files", "labels", "scoring"},
     "unlabelled": {
         "chain",
         "decoding",

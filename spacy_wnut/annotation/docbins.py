@@ -16,7 +16,7 @@ from spacy.vocab import Vocab
 from srsly.msgpack import Packer, Unpacker  # type: ignore[import-untyped]
 
 from ..entity_tagger import CONFIDENCE, install_extensions
-from .records import Chunk, to_json
+from .records import Chunk, count_nulls, to_json
 from .work import Found
 from .writers import Writer
 
@@ -60,6 +60,11 @@ class DocBinWriter(Writer):
             doc.user_data[RECORD] = json.loads(to_json(fields[i]))
             docs.add(doc)
         return docs.to_bytes()
+
+    def count_nulls(self, chunk: Chunk, found: Mapping[int, Found]) -> int:
+        """How many numbers the segment of a chunk has as null."""
+        fields = chunk.fields() if found else []
+        return sum(count_nulls(fields[i]) for i in found)
 
     def assemble(self, segments: Iterator[bytes], path: Path) -> None:
         """Write the DocBin that has the docs of all segments."""

@@ -2,20 +2,25 @@
 
 Beside OUTPUT stands a folder OUTPUT.partial with three files: `segments` and
 `rejected.jsonl`, which only ever grow, and `journal.jsonl`. Its first line tells the
-settings, and each further line the state after a chunk: how many records were read,
+settings and whether files of an earlier run are replaced, and each further line the state after a chunk: how many records were read,
 annotated and rejected, how long both files are, and a hash of the input until there. A
 chunk counts once its line is on the disk. What is in the files beyond the last line is
 of a chunk that wasn't finished; it is cut off, and the chunk is done again.
 """
 
+import errno
 import json
 import os
+import shutil
+import stat
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from ..errors import WnutError
+from ..files import replacing
+from .records import Chunk
 from .writers import Writer
 
 try:
@@ -28,19 +33,20 @@ JOURNAL, SEGMENTS, REJECTED = "journal.jsonl", "segments", "rejected.jsonl"
 
 
 class Done(NamedTuple):
-    """What became of a chunk: its segment, the lines of its rejected records, and
-    how many records were annotated, with how many words.
+    """What became of a chunk: its segment, the lines of its rejected records, how many
+    records were annotated, with how many words, and how many numbers became null.
     """
 
     segment: bytes
     rejected: list[str]
     annotated: int
     words: int
+    nulls: int = 0
 
 
 class State(NamedTuple):
     """Where a run is: records read, annotated and rejected, words, the length of the
-    files in bytes, and the hash of the records read.
+    files in bytes, the hash of the records read, and how many numbers became null.
     """
 
     read: int = 0
@@ -50,6 +56,7 @@ class State(NamedTuple):
     segments_size: int = 0
     rejected_size: int = 0
     digest: str = ""
+    nulls: int = 0
 
 
 def rejected_path(output: Path) -> Path:
@@ -64,21 +71,37 @@ def partial_path(output: Path) -> Path:
 
 def check_output(output: Path, resume: bool, overwrite: bool) -> None:
     """Raises WnutError if an output can't be written for what is there already."""
-    if output.is_dir():
-        raise WnutError(f"{output} is a folder: give a file to write to")
+    for path in (output, rejected_path(output)):
+        if path.is_dir():
+            raise WnutError(f"{path} is a folder: give another file to write to")
+    try:
+        output.resolve()
+    except (OSError, RuntimeError) as err:
+        raise WnutError(f"{output} can't be written: {err}") from None
+    folder = partial_path(output)
+    if folder.exists() and not folder.is_dir():
+        raise WnutError(
+            f"{folder} is there, and is no folder of an unfinished output: rename it"
+        )
     if overwrite:
         return
-    if (partial_path(output) / JOURNAL).exists():
+    if (folder / JOURNAL).exists():
         if not resume:
             raise WnutError(
                 f"{output} was begun and isn't finished: go on with --resume, or begin "
                 "anew with --overwrite"
             )
-    elif output.exists() and not resume:
-        raise WnutError(
-            f"{output} is there already: give another name, or replace it with "
-            "--overwrite"
-        )
+    elif not (output.exists() and resume):
+        for path in _present(output):
+            raise WnutError(
+                f"{path} is there already: give another name, or replace it with "
+                "--overwrite"
+            )
+
+
+def _present(output: Path) -> list[Path]:
+    """The files that a run would replace."""
+    return [path for path in (output, rejected_path(output)) if path.exists()]
 
 
 def is_finished(output: Path) -> bool:
@@ -97,13 +120,21 @@ class Journal:
     output (Path): The file to write in the end.
     settings (Dict[str, Any]): What has to be the same to go on.
     resume (bool): Whether to go on with what is there, if anything is.
+    overwrite (bool): Whether to replace files of an earlier run.
 
     Raises WnutError if that has other settings or is damaged, or if another process
     is at it.
     """
 
-    def __init__(self, output: Path, settings: dict[str, Any], resume: bool) -> None:
+    def __init__(
+        self,
+        output: Path,
+        settings: dict[str, Any],
+        resume: bool,
+        overwrite: bool = False,
+    ) -> None:
         self.output = output
+        self.overwrite = overwrite
         self.folder = partial_path(output)
         self.state = State()
         self.is_committed = False
@@ -124,10 +155,20 @@ class Journal:
         self._close()
         # Nothing to go on with: something was wrong from the start.
         if not self.state.read and not self.is_committed:
-            with suppress(OSError):
-                for name in (SEGMENTS, REJECTED, JOURNAL):
-                    (self.folder / name).unlink(missing_ok=True)
-                self.folder.rmdir()
+            self.discard()
+
+    def discard(self) -> None:
+        """Remove all that isn't finished."""
+        self._close()
+        with suppress(OSError):
+            for name in (SEGMENTS, REJECTED, JOURNAL):
+                (self.folder / name).unlink(missing_ok=True)
+            self.folder.rmdir()
+
+    def rejected_lines(self) -> Iterator[str]:
+        """The records that were rejected so far."""
+        with (self.folder / REJECTED).open(encoding="utf8") as file:
+            yield from file
 
     def append(self, done: Done, read: int, digest: str) -> None:
         """Store a chunk.
@@ -148,6 +189,7 @@ class Journal:
             old.segments_size + len(done.segment),
             old.rejected_size + len(rejected),
             digest,
+            old.nulls + done.nulls,
         )
         self._note(state._asdict())
         self.state = state
@@ -156,9 +198,12 @@ class Journal:
         """Make the output of the segments, check that no record is missing, and put
         it in its place.
 
-        Raises WnutError if one is missing.
+        Raises WnutError if one is missing, or if something else came to stand in the
+        output's place.
         """
         whole = self.folder / SEGMENTS
+        if writer.is_plain and not self.state.segments_size:
+            _store(self._segments, writer.encode(Chunk([]), {}))
         if not writer.is_plain:
             whole = self.folder / f"whole{self.output.suffix}"
             writer.assemble(self._read_segments(), whole)
@@ -173,6 +218,11 @@ class Journal:
                 f"{state.rejected} rejected, but there are {counts[0]} and {counts[1]} "
                 f"in {self.folder}. This is a fault: please report it"
             )
+        for path in () if self.overwrite else _present(self.output):
+            raise WnutError(
+                f"{path} was created by something else in the meantime. All is "
+                "annotated: rename that file, and finish with --resume"
+            )
         self._note({"finished": whole.name})
         self._commit(whole.name)
 
@@ -181,7 +231,9 @@ class Journal:
         if not resume:
             lines, size = [], 0
         if lines:
-            _check_same(self.output, json.loads(lines[0])["settings"], settings)
+            first = json.loads(lines[0])
+            _check_same(self.output, first["settings"], settings)
+            self.overwrite = first.get("overwrite", False)
             last = json.loads(lines[-1])
             if "finished" in last:
                 self._commit(last["finished"])
@@ -203,19 +255,21 @@ class Journal:
                 )
             _cut(file, kept)
         if not lines:
-            self._note({"settings": settings})
+            self._note({"settings": settings, "overwrite": self.overwrite})
 
     def _commit(self, whole: str) -> None:
         """Put the finished files in their places. Every step can be done again."""
         self._close()
         rejected, target = self.folder / REJECTED, rejected_path(self.output)
         if rejected.exists() and rejected.stat().st_size:
-            rejected.replace(target)
+            _put(rejected, target)
         elif rejected.exists():
-            target.unlink(missing_ok=True)
+            # None rejected: those of an earlier run are wrong now.
+            if self.overwrite:
+                target.unlink(missing_ok=True)
             rejected.unlink()
         if (self.folder / whole).exists():
-            (self.folder / whole).replace(self.output)
+            _put(self.folder / whole, self.output)
         (self.folder / SEGMENTS).unlink(missing_ok=True)
         # Last, since it is what tells that something isn't finished.
         (self.folder / JOURNAL).unlink(missing_ok=True)
@@ -253,6 +307,25 @@ class Journal:
 def _open(path: Path) -> BinaryIO:
     path.touch()
     return path.open("rb+")
+
+
+def _put(path: Path, target: Path) -> None:
+    """Move a file to its place. If this is a symbolic link, the file that it leads to
+    is replaced. The mode of the file that was there is kept.
+    """
+    target = target.resolve()
+    with suppress(FileNotFoundError):
+        path.chmod(stat.S_IMODE(target.stat().st_mode))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.replace(target)
+    except OSError as err:
+        if err.errno != errno.EXDEV:
+            raise
+        # The link leads to another disk.
+        with replacing(target) as beside:
+            shutil.copy(path, beside)
+        path.unlink()
 
 
 def _cut(file: BinaryIO, size: int) -> None:

@@ -1,23 +1,40 @@
 """The local engine: a file on this machine, in one process or several."""
 
 import hashlib
+import re
+import shlex
 import sys
 import time
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 from ..about import __version__
 from ..errors import WnutError
-from .formats import Format, check_names, input_format, output_format
-from .journal import Journal, check_output, is_finished
+from .encoding import find_encoding
+from .formats import (
+    Format,
+    check_names,
+    find_delimiter,
+    input_format,
+    is_stream,
+    output_format,
+)
+from .journal import (
+    Journal,
+    check_output,
+    is_finished,
+    partial_path,
+    rejected_path,
+)
 from .pool import Result, in_pool, in_process
-from .readers import Source, open_source
+from .readers import DamagedInput, Source, open_source
+from .reasons import MOST_REJECTED, Reasons
 from .records import Chunk
 from .work import Annotator, Settings
 from .writers import Writer, make_writer
@@ -25,6 +42,7 @@ from .writers import Writer, make_writer
 STDOUT = "-"
 # How many chunks are looked at for a record that can be read.
 LOOK_AHEAD = 10
+CONTROLS = re.compile("[\x7f-\x9f]")
 
 
 @dataclass(frozen=True)
@@ -41,6 +59,8 @@ class Job:
         those that are missing.
     resume (bool): Whether to go on where an earlier run was ended.
     overwrite (bool): Whether to replace the output, or what is there of it.
+    delimiter (Optional[str]): What separates columns of csv or tsv, if not the usual.
+    encoding (Optional[str]): The encoding of the input, if not UTF-8.
     """
 
     settings: Settings
@@ -52,11 +72,15 @@ class Job:
     chunk_size: int = 1000
     resume: bool = False
     overwrite: bool = False
+    delimiter: str | None = None
+    encoding: str | None = None
 
 
 class Summary(NamedTuple):
     """What a run did: all records that were read, annotated and rejected, how many
-    of them an earlier run had done, and how long the others took, in seconds.
+    of them an earlier run had done, how long the others took, in seconds, the most
+    frequent reasons for rejection with their counts, a hint against the first of them,
+    and how many numbers became null, as JSON doesn't have them.
     """
 
     read: int
@@ -64,24 +88,34 @@ class Summary(NamedTuple):
     rejected: int
     resumed: int
     seconds: float
+    reasons: Sequence[tuple[str, int]] = ()
+    hint: str = ""
+    nulls: int = 0
 
 
 def annotate_file(job: Job) -> Summary | None:
     """Annotate the records of a file, with a progress bar on stderr.
 
-    Those that can't be annotated go to OUTPUT.rejected.jsonl.
+    Those that can't be annotated go to OUTPUT.rejected.jsonl, or to stderr if the
+    output is a stream.
 
     job (Job): The file, and how to annotate it.
     RETURNS (Optional[Summary]): What was done, or None if it was to go on and the
         output is there already.
 
-    Raises WnutError if a file or the pipeline can't be used.
+    Raises WnutError if a file or the pipeline can't be used, or if all records were
+    rejected for one reason.
     """
     source_format = input_format(job.input, job.input_format)
     target_format = output_format(job.output, job.output_format)
     check_numbers(job.settings, job.n_process, job.chunk_size)
-    if job.output == STDOUT:
-        _check_stdout(job, target_format)
+    delimiter = find_delimiter(source_format.name, job.delimiter)
+    encoding = find_encoding(job.encoding)
+    if encoding and source_format.name == "parquet":
+        raise WnutError("--encoding is for files of text, and the input is parquet")
+    _check_apart(job)
+    if is_stream(job.output):
+        _check_stream(job, target_format)
     else:
         check_output(Path(job.output), job.resume, job.overwrite)
         if job.resume and is_finished(Path(job.output)):
@@ -92,12 +126,18 @@ def annotate_file(job: Job) -> Summary | None:
     if source_format.name in ("txt", "conll"):
         # They have no fields but those that we give them.
         names = ("text", settings.entities_field)
-    with open_source(job.input, source_format.name, *names) as source:
+    with open_source(
+        job.input, source_format.name, *names, delimiter, encoding
+    ) as source:
         annotator, identity = _load(job)
         if job.output == STDOUT:
-            return _to_stdout(job, source, target_format, annotator)
+            return _to_stream(job, source, target_format, annotator, sys.stdout.buffer)
+        if is_stream(job.output):
+            # Nothing is cut off, if it is a file after all.
+            with open(job.output, "ab") as stream:
+                return _to_stream(job, source, target_format, annotator, stream)
         facts = _facts(job, source_format, target_format, identity)
-        with Journal(Path(job.output), facts, job.resume) as journal:
+        with Journal(Path(job.output), facts, job.resume, job.overwrite) as journal:
             if journal.is_committed:
                 return None
             return _to_file(job, source, target_format, annotator, journal)
@@ -132,52 +172,136 @@ def _to_file(
     began = journal.state.read
     start = time.perf_counter()
     chunks = _Chunks(source, job.chunk_size)
-    writer = make_writer(*format_, job.settings.entities_field, chunks.schema(format_))
-    chunks.skip(journal.state.read, journal.state.digest)
-    with (
-        closing(_results(job, chunks, annotator, writer)) as results,
-        _progress(source, began) as progress,
-    ):
-        for done, read, digest in results:
-            if (
-                writer.most_words
-                and journal.state.words + done.words > writer.most_words
-            ):
-                raise WnutError(
-                    f"a DocBin can't hold more than {writer.most_words} words: split "
-                    f"{job.input} after {journal.state.read} records, or write another "
-                    "format"
-                )
-            journal.append(done, read, digest)
-            _show(progress, source, read)
+    reasons = Reasons(journal.rejected_lines())
+    try:
+        schema = chunks.schema(format_)
+        writer = make_writer(*format_, job.settings.entities_field, schema)
+        chunks.skip(journal.state.read, journal.state.digest)
+        with (
+            closing(_results(job, chunks, annotator, writer)) as results,
+            _progress(source, began) as progress,
+        ):
+            for done, read, digest in results:
+                if (
+                    writer.most_words
+                    and journal.state.words + done.words > writer.most_words
+                ):
+                    raise WnutError(
+                        f"a DocBin can't hold more than {writer.most_words} words: "
+                        f"split {job.input} after {journal.state.read} records, or "
+                        "write another format"
+                    )
+                journal.append(done, read, digest)
+                reasons.add(done.rejected)
+                _show(progress, source, read)
+                if read >= MOST_REJECTED:
+                    _check_some(journal, reasons, source)
+        chunks.check_end()
+    except DamagedInput as err:
+        raise WnutError(f"{err}. {_way_on(job, err, journal)}") from err
+    _check_some(journal, reasons, source)
     journal.finish(writer)
     state = journal.state
-    seconds = time.perf_counter() - start
-    return Summary(state.read, state.annotated, state.rejected, began, seconds)
+    return Summary(
+        state.read,
+        state.annotated,
+        state.rejected,
+        began,
+        time.perf_counter() - start,
+        *reasons.summary(),
+        state.nulls,
+    )
 
 
-def _to_stdout(
-    job: Job, source: Source, format_: Format, annotator: Annotator | None
+def _check_some(journal: Journal, reasons: Reasons, source: Source) -> None:
+    """Raises WnutError if all records were rejected for one reason."""
+    if verdict := reasons.verdict(journal.state.annotated, source.name):
+        journal.discard()
+        raise WnutError(verdict)
+
+
+def _way_on(job: Job, err: DamagedInput, journal: Journal) -> str:
+    """What is kept of a run on a damaged input, and what to do."""
+    state = journal.state
+    if state.read:
+        kept = (
+            f"{state.annotated:,} posts are annotated and {state.rejected:,} rejected, "
+            f"and are kept in {partial_path(Path(job.output))}: bring the whole file, "
+            "and go on with --resume"
+        )
+    else:
+        kept = "No chunk was finished, so nothing is kept: bring the whole file"
+    return f"{kept}.{_rescue(job, err, ' --resume' if state.read else '')}"
+
+
+def _rescue(job: Job, err: DamagedInput, option: str = "") -> str:
+    """How to annotate what can be read of a damaged file that is compressed."""
+    if not err.rescue:
+        return ""
+    output = shlex.quote(job.output)
+    name = input_format(job.input, job.input_format).name
+    return (
+        " To annotate what can be decompressed: "
+        f"{err.rescue} | spacy-wnut annotate {shlex.quote(job.settings.model)} - "
+        f"{output} --input-format {name}{option}, with the other options as before"
+    )
+
+
+def _to_stream(
+    job: Job,
+    source: Source,
+    format_: Format,
+    annotator: Annotator | None,
+    stream: BinaryIO,
 ) -> Summary:
     start = time.perf_counter()
     chunks = _Chunks(source, job.chunk_size)
     writer = make_writer(*format_, job.settings.entities_field, None)
-    annotated = rejected = 0
-    with closing(_results(job, chunks, annotator, writer)) as results:
-        for done, _, _ in results:
-            sys.stdout.buffer.write(done.segment)
-            sys.stdout.buffer.flush()
-            for line in done.rejected:
-                print(line, file=sys.stderr)
-            annotated += done.annotated
-            rejected += len(done.rejected)
-    read = chunks.read
-    if annotated + rejected != read:
+    reasons = Reasons()
+    # They aren't shown before it is clear that not all are rejected for one reason.
+    waiting: list[str] = []
+    annotated = rejected = nulls = 0
+    try:
+        with closing(_results(job, chunks, annotator, writer)) as results:
+            for done, read, _ in results:
+                annotated += done.annotated
+                rejected += len(done.rejected)
+                nulls += done.nulls
+                reasons.add(done.rejected)
+                waiting += done.rejected
+                verdict = reasons.verdict(annotated, source.name)
+                if verdict and read >= MOST_REJECTED:
+                    raise WnutError(verdict)
+                stream.write(done.segment)
+                stream.flush()
+                if not verdict:
+                    _show_rejected(waiting)
+        chunks.check_end()
+    except DamagedInput as err:
         raise WnutError(
-            f"{read} records were read, but {annotated} annotated and {rejected} "
+            f"{err}. {annotated:,} posts were annotated and written before, and "
+            f"{rejected:,} rejected: bring the whole file, and begin anew."
+            f"{_rescue(job, err)}"
+        ) from err
+    if verdict := reasons.verdict(annotated, source.name):
+        raise WnutError(verdict)
+    if annotated + rejected != chunks.read:
+        raise WnutError(
+            f"{chunks.read} records were read, but {annotated} annotated and {rejected} "
             "rejected. This is a fault: please report it"
         )
-    return Summary(read, annotated, rejected, 0, time.perf_counter() - start)
+    seconds = time.perf_counter() - start
+    return Summary(
+        chunks.read, annotated, rejected, 0, seconds, *reasons.summary(), nulls
+    )
+
+
+def _show_rejected(lines: list[str]) -> None:
+    """Show rejected records, and forget them."""
+    for line in lines:
+        # JSON escapes no control characters but those of ASCII.
+        print(CONTROLS.sub(lambda c: f"\\u{ord(c[0]):04x}", line), file=sys.stderr)
+    lines.clear()
 
 
 class _Chunks:
@@ -190,6 +314,7 @@ class _Chunks:
         self._waiting: deque[Chunk] = deque()
         self._name = source.name
         self._source_schema = source.schema
+        self._damage: DamagedInput | None = None
         self._digest = hashlib.blake2b(source.identity().encode("utf8"), digest_size=16)
         self.read = 0
 
@@ -197,11 +322,26 @@ class _Chunks:
         return self
 
     def __next__(self) -> tuple[Chunk, int, str]:
-        chunk = self._waiting.popleft() if self._waiting else next(self._chunks)
+        chunk = self._waiting.popleft() if self._waiting else self._next()
+        if chunk is None:
+            raise StopIteration
         self.read += len(chunk.records)
         text = repr(chunk.records).encode("utf8", "surrogatepass")
         self._digest.update(text)
         return chunk, self.read, self._digest.hexdigest()
+
+    def _next(self) -> Chunk | None:
+        # What was read before can be annotated first.
+        try:
+            return next(self._chunks, None)
+        except DamagedInput as err:
+            self._damage = err
+            return None
+
+    def check_end(self) -> None:
+        """Raises DamagedInput if it wasn't the end of the input."""
+        if self._damage:
+            raise self._damage
 
     def schema(self, format_: Format) -> Any:
         """The columns of the source or, if it has none, of the first records that can
@@ -213,7 +353,7 @@ class _Chunks:
 
         sample: list[dict[str, Any]] = []
         while not sample and len(self._waiting) < LOOK_AHEAD:
-            chunk = next(self._chunks, None)
+            chunk = self._next()
             if chunk is None:
                 break
             self._waiting.append(chunk)
@@ -227,13 +367,15 @@ class _Chunks:
     def skip(self, read: int, digest: str) -> None:
         """Pass over the records that an earlier run has done.
 
-        Raises WnutError if they aren't the same.
+        Raises WnutError if they aren't the same, or can't be read.
         """
         last = ""
         while self.read < read:
             _, _, last = next(self, (None, 0, ""))
             if not last:
                 break
+        if self.read < read:
+            self.check_end()
         if read and (self.read, last) != (read, digest):
             raise WnutError(
                 f"the first {read} records of {self._name} aren't those that were "
@@ -263,14 +405,31 @@ def _facts(job: Job, source: Format, target: Format, identity: str) -> dict[str,
         "labels": None if settings.labels is None else sorted(settings.labels),
         "batch size": settings.batch_size,
         "chunk size": job.chunk_size,
+        "delimiter": find_delimiter(source.name, job.delimiter),
+        "encoding": find_encoding(job.encoding),
     }
 
 
-def _check_stdout(job: Job, format_: Format) -> None:
+def _check_stream(job: Job, format_: Format) -> None:
+    name = "standard output" if job.output == STDOUT else job.output
     if format_.name not in ("jsonl", "conll"):
-        raise WnutError(f"{format_.name} can't go to standard output: name a file")
+        raise WnutError(f"{format_.name} can't go to {name}: name a file")
     if job.resume:
-        raise WnutError("--resume needs a file: standard output can't be gone on with")
+        raise WnutError(
+            f"--resume needs a file: {name} keeps nothing that could be gone on with"
+        )
+
+
+def _check_apart(job: Job) -> None:
+    """Raises WnutError if the input would be replaced."""
+    source, output = Path(job.input), Path(job.output)
+    if is_stream(job.input) or is_stream(job.output) or not source.exists():
+        return
+    for path in (output, rejected_path(output)):
+        if path.exists() and path.samefile(source):
+            raise WnutError(
+                f"{path} is the input, which would be replaced: give another output"
+            )
 
 
 def _progress(source: Source, began: int) -> Any:

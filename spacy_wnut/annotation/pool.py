@@ -37,7 +37,8 @@ def process(annotator: Annotator, writer: Writer, chunk: Chunk) -> Done:
     """
     found, rejected = annotator.annotate(chunk, writer.objection)
     words = sum(len(one.words) for one in found.values())
-    return Done(writer.encode(chunk, found), rejected, len(found), words)
+    nulls = writer.count_nulls(chunk, found)
+    return Done(writer.encode(chunk, found), rejected, len(found), words, nulls)
 
 
 def in_process(

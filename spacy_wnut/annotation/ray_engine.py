@@ -8,18 +8,27 @@ no record is lost or there twice.
 import io
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
 from ..errors import WnutError
+from .compression import ERRORS, explain, plain
+from .encoding import check_unicode
 from .formats import Format, check_names
 from .local import Summary, check_numbers
 from .ray_files import File, clear_output, finish_output, list_files
-from .readers import check_columns, plain, read_json, read_lines
-from .records import Chunk, RawLine, Record, parse_json
-from .tables import check_text_column, infer_schema, row_records
+from .readers import DamagedInput, check_columns, read_lines
+from .reasons import MOST_REJECTED, Reasons
+from .records import Chunk, RawLine, Record, parse_json, rejection
+from .tables import (
+    check_text_column,
+    infer_schema,
+    plain_schema,
+    row_chunk,
+    without_views,
+)
 from .work import Annotator, Settings
 from .writers import ParquetWriter
 
@@ -90,12 +99,12 @@ def annotate_with_ray(job: RayJob) -> Summary:
     n_actors = 1 if job.n_actors is None else job.n_actors
     check_numbers(job.settings, n_actors, job.chunk_size)
     names = (job.settings.text_field, job.settings.entities_field)
-    check_names(Format("parquet", False), *names)
+    check_names(Format("parquet"), *names)
     # To see that it can be used.
     Annotator(job.settings)
     files = list_files(job.input)
     is_lines = not files[0].path.endswith(".parquet")
-    schema = _schema(job, files[0], is_lines)
+    schema, given = _schemas(job, files, is_lines)
     clear_output(job.output, job.overwrite)
     if not ray.is_initialized():
         ray.init(include_dashboard=None if "RAY_ADDRESS" in os.environ else False)
@@ -107,7 +116,7 @@ def annotate_with_ray(job: RayJob) -> Summary:
         source = (
             ray.data.read_datasource(LinesSource(paths))
             if is_lines
-            else ray.data.read_parquet(paths)
+            else ray.data.read_parquet(paths, schema=given)
         )
         source.map_batches(
             RayAnnotator,
@@ -119,11 +128,30 @@ def annotate_with_ray(job: RayJob) -> Summary:
             compute=ray.data.ActorPoolStrategy(size=job.n_actors or _n_free()),
         ).write_datasink(sink)
         read = source.count()
+    except Exception as err:
+        if problem := _problem(err):
+            raise WnutError(problem) from err
+        raise
     finally:
         context.target_max_block_size = before
+    reasons = Reasons(sink.rejected)
+    if verdict := reasons.verdict(read - len(sink.rejected), job.input):
+        raise WnutError(verdict)
     annotated = finish_output(job.output, sink.rejected, read)
     seconds = time.perf_counter() - start
-    return Summary(read, annotated, len(sink.rejected), 0, seconds)
+    rejected = len(sink.rejected)
+    return Summary(read, annotated, rejected, 0, seconds, *reasons.summary())
+
+
+def _problem(err: BaseException | None) -> str:
+    """The message of the WnutError of a task, without Ray's traceback around it, or
+    "".
+    """
+    while err is not None:
+        if type(err) in (WnutError, DamagedInput):
+            return str(err)
+        err = getattr(err, "cause", None) or err.__cause__
+    return ""
 
 
 class RayAnnotator:
@@ -147,7 +175,8 @@ class RayAnnotator:
         if self.is_lines:
             chunk = Chunk(list(_read_rows(rows, settings)))
         else:
-            chunk = Chunk(row_records(rows, settings.text_field, None), rows)
+            schema = self.writer.schema
+            chunk = row_chunk(rows, schema, settings.text_field, None)
         found, rejected = self.annotator.annotate(chunk, self.writer.objection)
         table = self.writer.table(chunk, found)
         reasons = pa.table({REJECTED: pa.array(rejected, type=pa.string())})
@@ -158,11 +187,7 @@ class LinesSource(FileBasedDatasource):
     """Lines of files, with their numbers, for Ray to read. Blank ones are no records."""
 
     def _read_stream(self, f: Any, path: str) -> Iterator[Any]:
-        lines = (
-            raw
-            for raw in read_lines(plain(io.BufferedReader(f)))
-            if isinstance(raw, Record) or raw.line.strip()
-        )
+        lines = _lines(f, path)
         while some := list(islice(lines, 1000)):
             yield pa.table(
                 {
@@ -172,6 +197,30 @@ class LinesSource(FileBasedDatasource):
                     PROBLEM: [getattr(raw, "problem", "") for raw in some],
                 }
             )
+
+    def _open_input_source(self, filesystem: Any, path: str, **open_args: Any) -> Any:
+        # Ray would decompress some files, by their names alone.
+        return filesystem.open_input_stream(path, compression=None)
+
+
+def _lines(stream: Any, path: str) -> Iterator[RawLine | Record]:
+    """The lines of a file that aren't blank.
+
+    Raises WnutError if it can't be read to its end.
+    """
+    last = 0
+    try:
+        content = plain(io.BufferedReader(stream), path)
+        check_unicode(path, content)
+        for raw in read_lines(content):
+            last = _number(raw) or last
+            if isinstance(raw, Record) or raw.line.strip():
+                yield raw
+    except ERRORS as err:
+        raise DamagedInput(
+            f"{path} can't be read to its end: {explain(err)} (after line {last}). "
+            "Nothing was finished: bring the whole file, and begin anew with --overwrite"
+        ) from err
 
 
 class _Sink(BlockBasedFileDatasink):
@@ -200,22 +249,47 @@ class _Sink(BlockBasedFileDatasink):
         self.rejected = [line for lines in write_result.write_returns for line in lines]
 
 
-def _schema(job: RayJob, first: File, is_lines: bool) -> Any:
-    """The columns of the input, by its first file."""
-    settings = job.settings
+def _schemas(job: RayJob, files: Sequence[File], is_lines: bool) -> tuple[Any, Any]:
+    """The columns of the input, by its first file, and those to read it with, if these
+    aren't the file's own: Ray can't send views from process to process.
+
+    Raises WnutError if it lacks a column, or has no record that can be annotated and
+    the same is wrong with all of them.
+    """
+    settings, first = job.settings, files[0]
     text_field, entities_field = settings.text_field, settings.entities_field
+    given = None
     if is_lines:
-        with first.filesystem.open_input_stream(first.path) as stream:
-            records = read_json(
-                plain(io.BufferedReader(stream)), text_field, entities_field
+        stream = first.filesystem.open_input_stream(first.path, compression=None)
+        with stream:
+            records = (
+                raw
+                if isinstance(raw, Record)
+                else parse_json(raw, text_field, entities_field)
+                for raw in _lines(stream, first.uri)
             )
-            sample = [r for r in islice(records, job.chunk_size) if not r.problem]
-        return infer_schema([record.fields or {} for record in sample])
-    with first.filesystem.open_input_file(first.path) as file:
-        schema = pq.read_schema(file)
-    check_columns(first.uri, schema.names, text_field, entities_field)
-    check_text_column(first.uri, schema, text_field)
-    return schema
+            # Blank lines are left out already.
+            chunk = Chunk([r for r in islice(records, MOST_REJECTED) if r])
+        sample = [r for r in chunk.records[: job.chunk_size] if not r.problem]
+        schema = infer_schema([record.fields or {} for record in sample])
+    else:
+        with first.filesystem.open_input_file(first.path) as file:
+            table = pq.ParquetFile(file)
+            whole = table.schema_arrow
+            check_columns(first.uri, whole.names, text_field, entities_field)
+            check_text_column(first.uri, whole, text_field)
+            schema = plain_schema(whole, text_field)
+            if without_views(whole) != whole:
+                given = without_views(whole)
+            batches = table.iter_batches(batch_size=MOST_REJECTED)
+            rows = next(batches, schema.empty_table())
+            chunk = row_chunk(rows, schema, text_field, None)
+    if len(files) == 1 or len(chunk.records) == MOST_REJECTED:
+        problems = [record.problem for record in chunk.records]
+        lines = [rejection(chunk, i, why) for i, why in enumerate(problems) if why]
+        if verdict := Reasons(lines).verdict(len(problems) - len(lines), job.input):
+            raise WnutError(verdict)
+    return schema, given
 
 
 def _n_free() -> int:

@@ -14,6 +14,7 @@ import pyarrow.dataset as pa_dataset  # type: ignore[import-untyped]
 import pyarrow.fs as pa_fs  # type: ignore[import-untyped]
 
 from ..errors import WnutError
+from .compression import CODECS
 
 LINES = (".jsonl", ".ndjson")
 SUCCESS = "_SUCCESS"
@@ -41,7 +42,8 @@ def list_files(place: str) -> list[File]:
     # Names that begin like this are no data, by custom.
     found = [p for p in found if not posixpath.basename(p).startswith(("_", "."))]
     tables = [p for p in found if p.endswith(".parquet")]
-    lines = [p for p in found if p.removesuffix(".gz").endswith(LINES)]
+    packed = tuple(end + codec.suffix for end in LINES for codec in CODECS.values())
+    lines = [p for p in found if p.lower().endswith((*LINES, *packed))]
     if bool(tables) == bool(lines):
         raise WnutError(
             f"{place} holds {len(tables)} files of .parquet and {len(lines)} of .jsonl: "
@@ -58,7 +60,7 @@ def _filesystem(place: str) -> tuple[Any, str]:
         filesystem, path = pa_fs.FileSystem.from_uri(place)
     except (OSError, pa.ArrowException) as err:
         raise WnutError(f"{place} can't be reached: {err}") from err
-    return filesystem, str(path)
+    return filesystem, str(path).rstrip("/")
 
 
 def clear_output(output: str, overwrite: bool) -> None:
@@ -76,6 +78,13 @@ def clear_output(output: str, overwrite: bool) -> None:
             f"{output} isn't empty: give another folder, or replace what is in it "
             "with --overwrite"
         )
+    beside = f"{path}.rejected.jsonl"
+    has_rejected = filesystem.get_file_info(beside).type != pa_fs.FileType.NotFound
+    if has_rejected and not overwrite:
+        raise WnutError(
+            f"{output.rstrip('/')}.rejected.jsonl is there already: give another "
+            "folder, or replace it with --overwrite"
+        )
     others = [
         one.base_name
         for one in inside
@@ -88,6 +97,8 @@ def clear_output(output: str, overwrite: bool) -> None:
         )
     if inside:
         filesystem.delete_dir_contents(path)
+    if has_rejected:
+        filesystem.delete_file(beside)
 
 
 def finish_output(output: str, rejected: Sequence[str], read: int) -> int:
@@ -110,13 +121,10 @@ def finish_output(output: str, rejected: Sequence[str], read: int) -> int:
             f"{read} records were read, but {annotated} are in {output} and "
             f"{len(rejected)} were rejected. This is a fault: please report it"
         )
-    beside = f"{path}.rejected.jsonl"
     if rejected:
-        with filesystem.open_output_stream(beside) as stream:
+        with filesystem.open_output_stream(f"{path}.rejected.jsonl") as stream:
             for line in sorted(rejected, key=_place):
                 stream.write(line.encode("utf8") + b"\n")
-    elif filesystem.get_file_info(beside).type != pa_fs.FileType.NotFound:
-        filesystem.delete_file(beside)
     with filesystem.open_output_stream(posixpath.join(path, SUCCESS)):
         pass
     return annotated

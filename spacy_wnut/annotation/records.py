@@ -4,10 +4,14 @@ annotated. What can't be annotated says why.
 
 import base64
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, time
 from typing import Any, NamedTuple
+
+# Objects and lists in each other. Deeper ones exceed Python's stack somewhere.
+DEEPEST = 200
 
 
 class Record(NamedTuple):
@@ -79,6 +83,8 @@ def parse_json(raw: RawLine, text_field: str, entities_field: str) -> Record | N
         return _unread(raw, f"isn't JSON: {err}")
     if not isinstance(fields, dict):
         return _unread(raw, f"is {_kind(fields)}, not an object with fields")
+    if line.count(b"[") + line.count(b"{") > DEEPEST and _is_deep(fields):
+        return _unread(raw, f"is nested more than {DEEPEST} levels deep")
     # Escapes are the one way for halves of characters to come into JSON.
     if b"\\u" in line and has_surrogates(json.dumps(fields, ensure_ascii=False)):
         return _unread(raw, "holds half a character (a lone surrogate)")
@@ -168,10 +174,43 @@ def rejection(chunk: Chunk, index: int, reason: str) -> str:
 
 
 def to_json(fields: Any) -> str:
-    """A value as one line of JSON. What JSON doesn't have becomes text."""
-    text = json.dumps(fields, ensure_ascii=False, default=_plain)
+    """A value as one line of JSON. Numbers that JSON doesn't have (NaN, infinity) become
+    null, and values of other types text.
+    """
+    try:
+        text = _dump(fields)
+    except ValueError:
+        fields = _finite(fields)
+        text = _dump(fields)
     # Rejected records of CSV may hold bytes that aren't UTF-8.
-    return json.dumps(fields, default=_plain) if has_surrogates(text) else text
+    return _dump(fields, ensure_ascii=True) if has_surrogates(text) else text
+
+
+def count_nulls(value: Any) -> int:
+    """How many numbers of a value `to_json` writes as null."""
+    if isinstance(value, float):
+        return int(not math.isfinite(value))
+    if isinstance(value, dict):
+        value = value.values()
+    elif not isinstance(value, list | tuple):
+        return 0
+    return sum(map(count_nulls, value))
+
+
+def _dump(fields: Any, ensure_ascii: bool = False) -> str:
+    return json.dumps(
+        fields, ensure_ascii=ensure_ascii, allow_nan=False, default=_plain
+    )
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {name: _finite(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(part) for part in value]
+    return value
 
 
 def _plain(value: Any) -> str:
@@ -198,6 +237,20 @@ def has_surrogates(text: str) -> bool:
     except UnicodeEncodeError:
         return True
     return False
+
+
+def _is_deep(value: Any) -> bool:
+    level = [value]
+    for _ in range(DEEPEST):
+        level = [
+            part
+            for whole in level
+            for part in (whole.values() if isinstance(whole, dict) else whole)
+            if isinstance(part, dict | list)
+        ]
+        if not level:
+            return False
+    return True
 
 
 def _kind(value: Any) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..errors import WnutError
 from .formats import OTHER
-from .readers import STDIN, Source, check_columns
+from .readers import STDIN, DamagedInput, Source, check_columns
 from .records import Chunk, Record, text_problem, to_json
 
 try:
@@ -46,7 +46,7 @@ class ParquetSource(Source):
             self._table = pq.ParquetFile(name, buffer_size=2**20, pre_buffer=False)
         except (OSError, pa.ArrowException) as err:
             raise WnutError(f"{name} can't be read as parquet: {err}") from err
-        self.schema = self._table.schema_arrow
+        self.schema = plain_schema(self._table.schema_arrow, text_field)
         self.total = self._table.metadata.num_rows
         self._text_field = text_field
         self._read = 0
@@ -71,41 +71,156 @@ class ParquetSource(Source):
         """
         try:
             for rows in self._table.iter_batches(batch_size=size):
-                records = row_records(rows, self._text_field, self._read + 1)
-                self._read += len(records)
-                yield Chunk(records, rows)
+                chunk = row_chunk(rows, self.schema, self._text_field, self._read + 1)
+                self._read += len(chunk.records)
+                yield chunk
         except (OSError, pa.ArrowException) as err:
-            raise WnutError(
-                f"{self.name} can't be read to its end: {err} (after row {self._read}). "
-                "What was annotated is kept: bring the whole file, and go on with "
-                "--resume"
+            raise DamagedInput(
+                f"{self.name} can't be read to its end: {err} (after row {self._read})"
             ) from err
 
 
 def check_text_column(name: str, schema: Any, text_field: str) -> None:
     """Raises WnutError if a column can't hold texts."""
     type_ = schema.field(text_field).type
-    value = type_.value_type if pa.types.is_dictionary(type_) else type_
-    if not (pa.types.is_string(value) or pa.types.is_large_string(value)):
+    if not (_is_text(type_) or _is_binary(type_)):
         raise WnutError(
             f"the column {text_field!r} of {name} is of type {type_}, not of texts: name "
             "another one with --text-field"
         )
 
 
-def row_records(rows: Any, text_field: str, first: int | None) -> list[Record]:
+def without_views(schema: Any) -> Any:
+    """The columns of a table, with ordinary ones in the place of views, which pyarrow
+    lacks functions for.
+
+    schema (pyarrow.Schema): The columns.
+    """
+    fields = [field.with_type(_without_views(field.type)) for field in schema]
+    return pa.schema(fields, schema.metadata)
+
+
+def plain_schema(schema: Any, text_field: str) -> Any:
+    """The columns that are kept of a table: without views, and with texts in the place
+    of bytes in the column of the texts.
+
+    schema (pyarrow.Schema): The columns of the table.
+    text_field (str): The column of the texts.
+    """
+    schema = without_views(schema)
+    place = schema.get_field_index(text_field)
+    field = schema.field(place)
+    if _is_binary(field.type):
+        schema = schema.set(place, field.with_type(pa.large_string()))
+    return schema
+
+
+def row_chunk(rows: Any, schema: Any, text_field: str, first: int | None) -> Chunk:
     """The records of a table's rows.
 
     rows (Any): The table.
+    schema (pyarrow.Schema): The columns, as `plain_schema` gives them.
     text_field (str): The column of the texts.
     first (Optional[int]): The number of the first row, if it has one.
     """
+    columns = []
+    problems: dict[int, str] = {}
+    for column, field in zip(rows.columns, schema, strict=True):
+        name = "the text" if field.name == text_field else f"the column {field.name!r}"
+        if _is_text(field.type) and not _is_valid(column):
+            texts, invalid = _decode(column)
+            column = pa.array(texts, type=field.type)
+            for i, byte in invalid.items():
+                problems.setdefault(i, f"{name} isn't UTF-8: the byte {byte:#04x}")
+        columns.append(column if column.type == field.type else column.cast(field.type))
+    rows = type(rows).from_arrays(columns, schema=schema)
+    rows.validate(full=True)
     records = []
     for i, text in enumerate(rows.column(text_field).to_pylist()):
-        problem = text_problem(text, text_field)
+        problem = problems.get(i) or text_problem(text, text_field)
         line = None if first is None else first + i
         records.append(Record(line, "" if problem else text, problem=problem))
-    return records
+    return Chunk(records, rows)
+
+
+def _is_valid(column: Any) -> bool:
+    """Whether a column is of texts, and all of these are UTF-8."""
+    try:
+        column.validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return _is_text(column.type)
+
+
+def _decode(column: Any) -> tuple[list[str | None], dict[int, int]]:
+    """The texts of a column, and the first byte of each that isn't UTF-8."""
+    texts: list[str | None] = []
+    invalid = {}
+    for i, value in enumerate(column.cast(pa.large_binary()).to_pylist()):
+        try:
+            texts.append(None if value is None else value.decode("utf8"))
+        except UnicodeDecodeError as err:
+            invalid[i] = value[err.start]
+            texts.append(value.decode("utf8", "backslashreplace"))
+    return texts, invalid
+
+
+def _value_type(type_: Any) -> Any:
+    return type_.value_type if pa.types.is_dictionary(type_) else type_
+
+
+def _is_text(type_: Any) -> bool:
+    value = _value_type(type_)
+    return any(
+        is_type(value)
+        for is_type in (
+            pa.types.is_string,
+            pa.types.is_large_string,
+            pa.types.is_string_view,
+        )
+    )
+
+
+def _is_binary(type_: Any) -> bool:
+    value = _value_type(type_)
+    return any(
+        is_type(value)
+        for is_type in (
+            pa.types.is_binary,
+            pa.types.is_large_binary,
+            pa.types.is_binary_view,
+            pa.types.is_fixed_size_binary,
+        )
+    )
+
+
+def _without_views(type_: Any) -> Any:
+    """A type with ordinary columns in the place of views."""
+    if pa.types.is_string_view(type_):
+        return pa.large_string()
+    if pa.types.is_binary_view(type_):
+        return pa.large_binary()
+    if "view" not in str(type_):
+        return type_
+    if pa.types.is_struct(type_):
+        return pa.struct(
+            [field.with_type(_without_views(field.type)) for field in type_]
+        )
+    if pa.types.is_map(type_):
+        key, item = _without_views(type_.key_type), _without_views(type_.item_type)
+        return pa.map_(key, item)
+    if pa.types.is_dictionary(type_):
+        value = _without_views(type_.value_type)
+        return pa.dictionary(type_.index_type, value, type_.ordered)
+    if pa.types.is_fixed_size_list(type_):
+        return pa.list_(_inner(type_), type_.list_size)
+    if pa.types.is_large_list(type_) or pa.types.is_large_list_view(type_):
+        return pa.large_list(_inner(type_))
+    return pa.list_(_inner(type_))
+
+
+def _inner(type_: Any) -> Any:
+    return type_.value_field.with_type(_without_views(type_.value_type))
 
 
 def infer_schema(sample: Sequence[Mapping[str, Any]]) -> Any:

@@ -6,15 +6,14 @@ DocBin) the file is assembled from the segments at the end, without ever holding
 than a few of them.
 """
 
-import gzip
 from collections.abc import Iterator, Mapping
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from ..errors import WnutError
 from ..labels import Entity, entities_to_tags
-from .records import Chunk, to_json
+from .compression import compress, plain
+from .records import Chunk, count_nulls, to_json
 from .work import Found
 
 ROWS = 50_000
@@ -24,16 +23,16 @@ class Writer:
     """Writes one format. Writers are sent to other processes, so they hold no state.
 
     entities_field (str): The field of the entities.
-    is_gzipped (bool): Whether to gzip the file.
+    codec (str): The compression of the file, or "".
     """
 
     is_plain = True
     # How many words a file can hold, if there is a limit.
     most_words: int | None = None
 
-    def __init__(self, entities_field: str, is_gzipped: bool = False) -> None:
+    def __init__(self, entities_field: str, codec: str = "") -> None:
         self.entities_field = entities_field
-        self.is_gzipped = is_gzipped
+        self.codec = codec
 
     def objection(self, found: Found) -> str:
         """Why the format can't hold what was found in a record, or ""."""
@@ -47,8 +46,14 @@ class Writer:
             their index, in order.
         """
         text = self._encode(chunk, found).encode("utf8")
-        # A file of gzip may have several members. No time: same posts, same bytes.
-        return gzip.compress(text, mtime=0) if self.is_gzipped else text
+        # A compressed file may consist of several streams.
+        return compress(text, self.codec)
+
+    def count_nulls(self, chunk: Chunk, found: Mapping[int, Found]) -> int:
+        """How many numbers the segment of a chunk has as null. JSON has no NaN and no
+        infinity.
+        """
+        return 0
 
     def assemble(self, segments: Iterator[bytes], path: Path) -> None:
         """Write the file that the segments are of, if it isn't plain."""
@@ -56,8 +61,9 @@ class Writer:
 
     def count(self, path: Path) -> int:
         """How many records a file holds."""
-        with gzip.open(path) if self.is_gzipped else path.open("rb") as file:
-            return sum(self._ends_record(line) for line in file)
+        with path.open("rb") as file:
+            whole = plain(file) if self.codec else file
+            return sum(self._ends_record(line) for line in whole)
 
     def _encode(self, chunk: Chunk, found: Mapping[int, Found]) -> str:
         raise NotImplementedError
@@ -68,6 +74,11 @@ class Writer:
 
 class JsonWriter(Writer):
     """An object of JSON a line: the record's fields and its entities."""
+
+    def count_nulls(self, chunk: Chunk, found: Mapping[int, Found]) -> int:
+        """How many numbers the segment of a chunk has as null."""
+        fields = chunk.fields() if found else []
+        return sum(count_nulls(fields[i]) for i in found)
 
     def _encode(self, chunk: Chunk, found: Mapping[int, Found]) -> str:
         lines = []
@@ -163,28 +174,22 @@ class ParquetWriter(Writer):
         return count_rows(path)
 
 
-def make_writer(
-    format_: str, is_gzipped: bool, entities_field: str, schema: Any
-) -> Writer:
+def make_writer(format_: str, codec: str, entities_field: str, schema: Any) -> Writer:
     """The writer of a format.
 
     format_ (str): One of jsonl, conll, parquet and docbin.
-    is_gzipped (bool): Whether to gzip the file.
+    codec (str): The compression of jsonl or conll, or "".
     entities_field (str): The field for the entities.
     schema (Any): The columns of parquet.
-
-    Raises WnutError if the format isn't gzipped.
     """
-    if format_ == "parquet" and not is_gzipped:
+    if format_ == "parquet":
         return ParquetWriter(entities_field, schema)
-    if format_ == "docbin" and not is_gzipped:
+    if format_ == "docbin":
         from .docbins import DocBinWriter
 
         return DocBinWriter(entities_field)
-    if format_ not in ("jsonl", "conll"):
-        raise WnutError(f"{format_} is packed already: name the output without .gz")
     writer = JsonWriter if format_ == "jsonl" else ConllWriter
-    return writer(entities_field, is_gzipped)
+    return writer(entities_field, codec)
 
 
 def _tagged(found: Found) -> Iterator[tuple[str, str]]:

@@ -26,16 +26,17 @@ def annotate_cli(
         str,
         typer.Argument(
             metavar="INPUT",
-            help="File of posts: .jsonl, .csv, .parquet, .txt (a post a line), .conll; "
-            "may be gzipped. - for standard input",
+            help="File of posts: .jsonl, .csv, .tsv, .parquet, .txt (one post per line), "
+            ".conll; may be compressed (.gz, .bz2, .xz, .zst, .lz4). - for standard "
+            "input",
         ),
     ],
     output: Annotated[
         str,
         typer.Argument(
             metavar="OUTPUT",
-            help="File to write: .jsonl, .parquet, .spacy (DocBin), .conll. "
-            "- for standard output",
+            help="File to write: .jsonl, .parquet, .spacy (DocBin), .conll; .jsonl and "
+            ".conll may be compressed. - for standard output",
         ),
     ],
     text_field: Annotated[
@@ -79,7 +80,8 @@ def annotate_cli(
         bool, typer.Option("--resume", help="Go on where an earlier run was ended")
     ] = False,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace what is there of OUTPUT")
+        bool,
+        typer.Option("--overwrite", help="Replace OUTPUT and OUTPUT.rejected.jsonl"),
     ] = False,
     input_format: Annotated[
         str | None,
@@ -88,6 +90,17 @@ def annotate_cli(
     output_format: Annotated[
         str | None,
         typer.Option("--output-format", help="Instead of the one by OUTPUT's suffix"),
+    ] = None,
+    delimiter: Annotated[
+        str | None,
+        typer.Option(
+            "--delimiter",
+            help="What separates the columns of .csv (a comma if not set) and .tsv",
+        ),
+    ] = None,
+    encoding: Annotated[
+        str | None,
+        typer.Option("--encoding", help="Encoding of INPUT. UTF-8 if not set"),
     ] = None,
     engine: Annotated[
         Engine,
@@ -102,9 +115,10 @@ def annotate_cli(
     """Find the entities of any number of posts.
 
     Posts that can't be read or processed go to OUTPUT.rejected.jsonl with the reason,
-    and the exit status is 3. If it is interrupted, the same command with --resume goes
-    on where it was.
+    and the exit status is 3. If all are rejected for the same reason, it stops with
+    status 1. If it is interrupted, the same command with --resume goes on where it was.
     """
+    from ..annotation.formats import is_stream
     from ..annotation.local import Job, Summary, annotate_file
     from ..annotation.work import Settings
     from ..errors import WnutError
@@ -128,6 +142,18 @@ def annotate_cli(
 
         if resume:
             raise WnutError("--engine ray has no --resume: begin anew with --overwrite")
+        for option, value in (
+            ("--input-format", input_format),
+            ("--output-format", output_format),
+            ("--delimiter", delimiter),
+            ("--encoding", encoding),
+        ):
+            if value is not None:
+                raise WnutError(
+                    f"--engine ray has no {option}: it reads .jsonl in UTF-8 or "
+                    ".parquet, and writes .parquet. Leave it out, or use the local "
+                    "engine"
+                )
         summary = annotate_with_ray(
             RayJob(settings, input_, output, n_process, chunk_size, overwrite)
         )
@@ -142,6 +168,8 @@ def annotate_cli(
             chunk_size,
             resume,
             overwrite,
+            delimiter,
+            encoding,
         )
         try:
             summary = annotate_file(job)
@@ -160,18 +188,29 @@ def annotate_cli(
         done = summary.read - summary.resumed
         rate = f" ({done / summary.seconds:,.1f} a second)" if done else ""
         msg.good(f"{summary.annotated:,} posts annotated{rate}: {output}")
+        if summary.nulls:
+            msg.warn(
+                f"{summary.nulls:,} numbers were written as null: JSON has no NaN, no "
+                "infinity, and no number as large"
+            )
         if summary.rejected:
-            where = "above" if output == "-" else rejected
+            where = "above" if is_stream(output) else rejected
             msg.warn(f"{summary.rejected:,} posts rejected: {where}")
+            for reason, count in summary.reasons:
+                msg.text(f"  {count:,} × {reason}")
+            if summary.hint:
+                msg.text(f"If it isn't the posts that are wrong: {summary.hint}")
             raise typer.Exit(SOME_REJECTED)
 
 
 def _end(output: str, err: BaseException) -> None:
+    from ..annotation.journal import JOURNAL, partial_path
+
     if isinstance(err, BrokenPipeError):
         # Whoever read standard output has enough. Python would say so once more.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(1)
-    kept = Path(f"{output}.partial").exists()
+    kept = (partial_path(Path(output)) / JOURNAL).exists()
     hint = ". The same command with --resume goes on from there" if kept else ""
     with redirect_stdout(sys.stderr):
         if isinstance(err, KeyboardInterrupt):

@@ -1,4 +1,6 @@
+import errno
 import json
+from pathlib import Path
 
 import pytest
 
@@ -28,8 +30,8 @@ def done(*posts, rejected=()):
     return Done(segment, list(rejected), len(posts), 2 * len(posts))
 
 
-def begin(output, resume=False, **facts):
-    return Journal(output, {**FACTS, **facts}, resume)
+def begin(output, resume=False, overwrite=False, **facts):
+    return Journal(output, {**FACTS, **facts}, resume, overwrite)
 
 
 def test_a_run_that_ends_well_leaves_the_output_alone(output):
@@ -45,12 +47,100 @@ def test_a_run_that_ends_well_leaves_the_output_alone(output):
     assert is_finished(output)
 
 
-def test_without_rejections_an_old_file_of_them_goes(output):
+def test_old_rejections_go_with_overwrite_alone(output):
     rejected_path(output).write_text("old")
-    with begin(output) as journal:
+    with begin(output, overwrite=True) as journal:
         journal.append(done("1"), 1, "x")
+    # Known to a run that goes on, too.
+    with begin(output, resume=True) as journal:
         journal.finish(WRITER)
     assert [path.name for path in output.parent.iterdir()] == [output.name]
+
+
+@pytest.mark.parametrize("place", [lambda path: path, rejected_path])
+def test_a_file_that_came_in_the_meantime_is_kept(output, place):
+    with begin(output) as journal:
+        journal.append(done("1", rejected=["a"]), 2, "x")
+        place(output).write_text("mine")
+        with pytest.raises(WnutError, match=r"in the meantime.*rename.*--resume"):
+            journal.finish(WRITER)
+    assert place(output).read_text() == "mine"
+    place(output).unlink()
+    with begin(output, resume=True) as journal:
+        journal.finish(WRITER)
+    assert output.read_text() == "1\n"
+    assert rejected_path(output).read_text() == "a\n"
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_the_target_of_a_link_is_replaced(output, tmp_path, is_there):
+    target = tmp_path / "elsewhere" / "real.jsonl"
+    target.parent.mkdir()
+    if is_there:
+        target.write_text("old")
+    output.symlink_to(target)
+    with begin(output, overwrite=True) as journal:
+        journal.append(done("1", rejected=["a"]), 2, "x")
+        journal.finish(WRITER)
+    assert output.is_symlink() and not target.is_symlink()
+    assert target.read_text() == "1\n"
+    assert rejected_path(output).read_text() == "a\n"
+    assert not partial_path(output).exists()
+    assert [path.name for path in target.parent.iterdir()] == [target.name]
+
+
+def test_a_link_to_another_disk(output, tmp_path, monkeypatch):
+    target = tmp_path / "elsewhere" / "real.jsonl"
+    target.parent.mkdir()
+    target.write_text("old")
+    target.chmod(0o640)
+    output.symlink_to(target)
+    replace = Path.replace
+
+    def refuse(path, where):
+        if path.parent == partial_path(output):
+            raise OSError(errno.EXDEV, "Invalid cross-device link")
+        return replace(path, where)
+
+    with begin(output, overwrite=True) as journal:
+        journal.append(done("1"), 1, "x")
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "replace", refuse)
+            journal.finish(WRITER)
+    assert output.is_symlink() and target.read_text() == "1\n"
+    assert target.stat().st_mode & 0o777 == 0o640
+    assert not partial_path(output).exists()
+
+
+def test_the_mode_of_a_file_is_kept(output):
+    for path in (output, rejected_path(output)):
+        path.write_text("old")
+        path.chmod(0o604)
+    with begin(output, overwrite=True) as journal:
+        journal.append(done("1", rejected=["a"]), 2, "x")
+        journal.finish(WRITER)
+    for path in (output, rejected_path(output)):
+        assert path.stat().st_mode & 0o777 == 0o604
+        assert path.read_text() != "old"
+
+
+def test_what_is_in_the_way_is_refused_at_the_start(output):
+    rejected_path(output).write_text("mine")
+    for resume in (False, True):
+        with pytest.raises(WnutError, match=r"rejected.jsonl is there already"):
+            check_output(output, resume, overwrite=False)
+    check_output(output, resume=False, overwrite=True)
+    rejected_path(output).unlink()
+    rejected_path(output).mkdir()
+    with pytest.raises(WnutError, match="is a folder"):
+        check_output(output, resume=False, overwrite=True)
+    rejected_path(output).rmdir()
+    partial_path(output).write_text("mine")
+    with pytest.raises(WnutError, match="no folder of an unfinished output"):
+        check_output(output, resume=False, overwrite=True)
+    output.symlink_to(output)
+    with pytest.raises(WnutError, match="can't be written: "):
+        check_output(output, resume=False, overwrite=True)
 
 
 def test_going_on_cuts_off_what_was_not_noted(output):
@@ -162,5 +252,5 @@ def test_every_line_of_the_journal_can_be_read(output):
     with begin(output) as journal:
         journal.append(done("1"), 1, "x")
     lines = (partial_path(output) / "journal.jsonl").read_text().splitlines()
-    assert json.loads(lines[0]) == {"settings": FACTS}
+    assert json.loads(lines[0]) == {"settings": FACTS, "overwrite": False}
     assert json.loads(lines[1])["read"] == 1

@@ -65,7 +65,7 @@ def kill_at(step):
         return call
 
     journals._store = store
-    for name in ("replace", "unlink", "rmdir"):
+    for name in ("replace", "unlink", "rmdir", "chmod"):
         setattr(Path, name, before(getattr(Path, name)))
     return taken
 
@@ -143,6 +143,35 @@ def test_killed_at_any_step(undisturbed, tmp_path, annotate, ruler, target):
         assert in_child(killed) == -signal.SIGKILL
         annotate(ruler, posts, out, chunk_size=8, resume=True)
         assert files_of(out) == whole[target], f"killed at step {step} of {n_steps}"
+
+
+@pytest.mark.parametrize("is_link", [False, True])
+def test_killed_while_replacing(undisturbed, tmp_path, annotate, ruler, is_link):
+    """An earlier output is there, or the new one, but never none."""
+    posts, whole = undisturbed
+    link = out = tmp_path / "out.jsonl"
+    if is_link:
+        link, out = tmp_path / "out.jsonl", tmp_path / "disk" / "real.jsonl"
+        out.parent.mkdir()
+        link.symlink_to(out)
+    options = {"chunk_size": 8, "overwrite": True}
+    out.write_text("old")
+    n_steps = count_steps(annotate, ruler, posts, link)
+    for step in range(n_steps - 8, n_steps + 1):
+        for path in (out, journals.rejected_path(link)):
+            path.write_text("old")
+            path.chmod(0o640)
+
+        def killed(step=step):
+            kill_at(step)
+            annotate(ruler, posts, link, **options)
+
+        assert in_child(killed) == -signal.SIGKILL
+        assert out.read_bytes() in (b"old", whole["out.jsonl"]["out.jsonl"])
+        annotate(ruler, posts, link, chunk_size=8, resume=True)
+        assert files_of(link) == whole["out.jsonl"], f"killed at step {step}"
+        assert link.is_symlink() == is_link
+        assert out.stat().st_mode & 0o777 == 0o640
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -1,17 +1,25 @@
+import bz2
 import errno
 import gzip
 import io
 import json
+import lzma
 import multiprocessing
 import os
+import re
+import stat
 import sys
+from pathlib import Path
+from threading import Thread
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import spacy
 from spacy.tokens import DocBin
 
 from spacy_wnut.annotation import journal as journals
+from spacy_wnut.annotation import local
 from spacy_wnut.annotation.local import Summary
 from spacy_wnut.corpus.conll import read_conll
 from spacy_wnut.errors import WnutError
@@ -325,7 +333,7 @@ def test_options_that_can_not_be_are_refused(
     "column, target, message",
     [
         ("body", "out.jsonl", "no column 'text'"),
-        ("text", "out.parquet.gz", "packed already"),
+        ("text", "out.parquet.gz", "compressed already"),
     ],
 )
 def test_what_can_not_be_used_leaves_nothing(
@@ -347,3 +355,220 @@ def test_a_docbin_that_would_be_too_large_is_refused_in_time(
         WnutError, match=r"more than 100 words: split .* after 10 records"
     ):
         annotate(ruler, posts_file, tmp_path / "out.spacy", chunk_size=10)
+
+
+def write_posts(path, records):
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    return path
+
+
+@pytest.mark.parametrize("n", [1, 30, 100_000])
+def test_what_fails_as_a_whole_stops_early(tmp_path, annotate, ruler, monkeypatch, n):
+    monkeypatch.setattr(local, "MOST_REJECTED", 50)
+    source = write_posts(
+        tmp_path / "in.jsonl", [{"id": i, "body": "x"} for i in range(n)]
+    )
+    message = rf"{min(n, 50)} record.*has no field 'text'\. .*: 'id', 'body'\. .*--text"
+    for options in ({}, {"resume": True}, {"overwrite": True}):
+        with pytest.raises(WnutError, match=message):
+            annotate(
+                ruler,
+                source,
+                tmp_path / "out.jsonl",
+                chunk_size=10,
+                **options,
+            )
+    assert names(tmp_path) == ["in.jsonl"]
+
+
+def test_an_old_output_is_kept_if_all_fails(tmp_path, annotate, ruler):
+    source = write_posts(tmp_path / "in.jsonl", [{"id": 1}])
+    for name in ("out.jsonl", "out.jsonl.rejected.jsonl"):
+        (tmp_path / name).write_text("old")
+    with pytest.raises(WnutError, match="Nothing was written"):
+        annotate(ruler, source, tmp_path / "out.jsonl", overwrite=True)
+    for name in ("out.jsonl", "out.jsonl.rejected.jsonl"):
+        assert (tmp_path / name).read_text() == "old"
+
+
+@pytest.mark.parametrize("good", [0, 49, 120])
+def test_what_fails_in_part_does_not_stop(tmp_path, annotate, ruler, monkeypatch, good):
+    monkeypatch.setattr(local, "MOST_REJECTED", 50)
+    records = [{"id": i} for i in range(130)]
+    # One that is annotated, or that is rejected for another reason.
+    records[good] = {"text": "a"} if good < 50 else {"text": 5}
+    records[1] = {"text": 5}
+    source = write_posts(tmp_path / "in.jsonl", records)
+    summary = annotate(ruler, source, tmp_path / "out.jsonl", chunk_size=10)
+    assert summary.read == 130
+    assert [count for _, count in summary.reasons] == (
+        [128, 1] if good < 50 else [128, 2]
+    )
+    assert "--text-field" in summary.hint
+
+
+def test_reasons_are_those_of_all_runs(begun, posts_file, tmp_path, annotate, ruler):
+    resumed = annotate(ruler, posts_file, begun, chunk_size=10, resume=True)
+    whole = annotate(ruler, posts_file, tmp_path / "w.jsonl", chunk_size=10)
+    assert resumed.reasons == whole.reasons
+    assert sum(count for _, count in whole.reasons) == 9
+
+
+def test_rejections_on_stderr_wait_for_a_post_that_is_none(
+    tmp_path, annotate, ruler, streams, capsys
+):
+    out = streams(b'{"id": 1}\n' * 30)
+    with pytest.raises(WnutError, match="30 records were read"):
+        annotate(ruler, "-", "-", chunk_size=10)
+    assert (out.getvalue(), capsys.readouterr().err) == (b"", "")
+    out = streams(b'{"id": "\xc2\x9b"}\n' * 20 + b'{"text": "a"}\n')
+    annotate(ruler, "-", "-", chunk_size=10)
+    rejected = capsys.readouterr().err.splitlines()
+    assert len(rejected) == 20
+    # Nothing that a terminal would obey.
+    assert "\x9b" not in rejected[0]
+    assert json.loads(rejected[0])["record"] == {"id": "\x9b"}
+
+
+PACK = {"gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress}
+
+
+@pytest.mark.parametrize("suffix", PACK)
+@pytest.mark.parametrize(
+    "damage", [lambda data: data[:-3], lambda data: data + b"more"]
+)
+@pytest.mark.parametrize("chunk_size", [10, 1000])
+def test_a_damaged_input_says_what_is_kept(
+    posts_file, tmp_path, annotate, ruler, streams, suffix, damage, chunk_size
+):
+    content = posts_file.read_bytes()
+    source = tmp_path / f"in.jsonl.{suffix}"
+    source.write_bytes(damage(PACK[suffix](content)))
+    out = tmp_path / "out.jsonl"
+    with pytest.raises(WnutError) as raised:
+        annotate(ruler, source, out, chunk_size=chunk_size)
+    said = str(raised.value)
+    assert "can't be read to its end" in said
+    is_kept = local.partial_path(out).exists()
+    if is_kept:
+        kept = int(re.search(r"(\d+) posts are annotated", said)[1])
+        journal = (local.partial_path(out) / "journal.jsonl").read_text()
+        assert json.loads(journal.splitlines()[-1])["annotated"] == kept > 0
+        assert f"kept in {out}.partial" in said and "--resume" in said
+    else:
+        assert "nothing is kept" in said and "--resume" not in said
+    # The way that it tells, with what the command writes.
+    assert f"-cd {source} | " in said and f"- {out} --input-format jsonl" in said
+    streams(content)
+    summary = annotate(
+        ruler, "-", out, input_format="jsonl", chunk_size=chunk_size, resume=is_kept
+    )
+    assert summary.read == 100
+    assert (summary.resumed > 0) == is_kept
+
+
+def test_a_damaged_input_on_the_way_to_a_stream(tmp_path, annotate, ruler, streams):
+    out = streams(gzip.compress(b'{"text": "a"}\n' * 10_000)[:-3])
+    with pytest.raises(WnutError) as raised:
+        annotate(ruler, "-", "-")
+    written = len(out.getvalue().splitlines())
+    assert f"{written:,} posts were annotated and written before" in str(raised.value)
+    assert "kept" not in str(raised.value)
+
+
+@pytest.mark.parametrize("target", ["out.parquet", "out.jsonl"])
+def test_a_damaged_table_keeps_what_was_done(tmp_path, annotate, ruler, target):
+    table = pa.table({"text": [f"post {i}" for i in range(3000)]})
+    source = tmp_path / "a.parquet"
+    pq.write_table(table, source, row_group_size=1000, compression="gzip")
+    whole = bytearray(source.read_bytes())
+    middle = len(whole) // 2
+    whole[middle : middle + 500] = b"\0" * 500
+    source.write_bytes(whole)
+    with pytest.raises(WnutError, match=r"1,000 posts are annotated .* --resume\.$"):
+        annotate(ruler, source, tmp_path / target)
+
+
+def test_a_device_is_written_through(posts_file, tmp_path, annotate, ruler, capsys):
+    before = os.stat("/dev/null")
+    summary = annotate(ruler, posts_file, "/dev/null")
+    assert (summary.annotated, summary.rejected) == (91, 9)
+    assert len(capsys.readouterr().err.splitlines()) == 9
+    after = os.stat("/dev/null")
+    assert (before.st_ino, before.st_mode) == (after.st_ino, after.st_mode)
+    assert not list(Path("/dev").glob("null.*"))
+    for options, message in (
+        ({"resume": True}, "--resume needs a file: /dev/null"),
+        ({"output_format": "parquet"}, "parquet can't go to /dev/null: name a file"),
+    ):
+        with pytest.raises(WnutError, match=message):
+            annotate(ruler, posts_file, "/dev/null", **options)
+
+
+def test_a_pipe_is_written_through(posts_file, tmp_path, annotate, ruler):
+    annotate(ruler, posts_file, tmp_path / "out.jsonl")
+    os.mkfifo(tmp_path / "pipe")
+    read = []
+    reader = Thread(target=lambda: read.append((tmp_path / "pipe").read_bytes()))
+    reader.start()
+    annotate(ruler, posts_file, tmp_path / "pipe")
+    reader.join()
+    assert read == [(tmp_path / "out.jsonl").read_bytes()]
+    assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
+
+
+def test_an_open_file_is_not_cut_off(posts_file, tmp_path, annotate, ruler):
+    with (tmp_path / "out").open("ab") as file:
+        file.write(b"before\n")
+        file.flush()
+        annotate(ruler, posts_file, f"/dev/fd/{file.fileno()}")
+    lines = (tmp_path / "out").read_bytes().splitlines()
+    assert lines[0] == b"before" and len(lines) == 92
+
+
+def test_the_input_is_never_the_output(posts_file, tmp_path, annotate, ruler):
+    before = posts_file.read_bytes()
+    (tmp_path / "link.jsonl").symlink_to(posts_file)
+    rejected = tmp_path / "out.jsonl.rejected.jsonl"
+    rejected.write_bytes(before)
+    for source, target in (
+        (posts_file, posts_file),
+        (posts_file, tmp_path / "link.jsonl"),
+        (rejected, tmp_path / "out.jsonl"),
+    ):
+        with pytest.raises(WnutError, match="is the input, which would be replaced"):
+            annotate(ruler, source, target, overwrite=True)
+    assert posts_file.read_bytes() == rejected.read_bytes() == before
+
+
+def test_rejections_of_others_stay(posts_file, tmp_path, annotate, ruler):
+    rejected = tmp_path / "out.jsonl.rejected.jsonl"
+    rejected.write_text("mine")
+    for resume in (True, False):
+        with pytest.raises(WnutError, match=r"rejected.jsonl is there already"):
+            annotate(ruler, posts_file, tmp_path / "out.jsonl", resume=resume)
+    assert rejected.read_text() == "mine"
+    annotate(ruler, posts_file, tmp_path / "out.jsonl", overwrite=True)
+    assert len(rejected.read_text().splitlines()) == 9
+    # Of a run without rejections there are none.
+    write_posts(posts_file, [{"text": "a"}])
+    annotate(ruler, posts_file, tmp_path / "out.jsonl", overwrite=True)
+    assert names(tmp_path) == ["out.jsonl", "posts.jsonl"]
+
+
+def test_an_empty_output_that_is_compressed_is_valid(tmp_path, annotate, ruler):
+    (tmp_path / "in.jsonl").write_bytes(b"")
+    for suffix, unpack in (("gz", gzip), ("bz2", bz2), ("xz", lzma)):
+        out = tmp_path / f"out.jsonl.{suffix}"
+        annotate(ruler, tmp_path / "in.jsonl", out)
+        assert out.read_bytes() and unpack.decompress(out.read_bytes()) == b""
+
+
+def test_numbers_that_json_does_not_have(tmp_path, annotate, ruler, read_jsonl):
+    line = '{"text": "Oslo", "lat": 1e400, "x": [NaN, -Infinity, 1.5]}\n'
+    (tmp_path / "in.jsonl").write_text(line * 3)
+    for target in ("out.jsonl", "out.spacy"):
+        summary = annotate(ruler, tmp_path / "in.jsonl", tmp_path / target)
+        assert (summary.annotated, summary.nulls) == (3, 9)
+    post = read_jsonl(tmp_path / "out.jsonl")[0]
+    assert (post["lat"], post["x"]) == (None, [None, None, 1.5])

@@ -1,7 +1,9 @@
 """A local Ray with two actors does what the local engine does."""
 
+import bz2
 import gzip
 import json
+import lzma
 import os
 from datetime import datetime
 
@@ -88,6 +90,46 @@ def test_tables_as_the_local_engine_has_them(ray, ruler, tmp_path, annotate):
     # An output is not written to twice.
     with pytest.raises(WnutError, match=r"isn't empty: .*--overwrite"):
         run(ruler, source, tmp_path / "ray")
+
+
+def test_files_as_the_local_engine_reads_them(ray, ruler, tmp_path, annotate):
+    """Compressed files, columns of views, and what is wrong with a file."""
+    source = tmp_path / "in"
+    source.mkdir()
+    lines = ("\n".join(make_posts(60)) + "\n").encode("utf8")
+    (source / "a.jsonl.xz").write_bytes(lzma.compress(lines))
+    (source / "b.jsonl.bz2").write_bytes(bz2.compress(lines))
+    (tmp_path / "all.jsonl").write_bytes(lines * 2)
+    annotate(ruler, tmp_path / "all.jsonl", tmp_path / "local.parquet")
+    summary = run(ruler, source, tmp_path / "ray")
+    assert (summary.read, summary.rejected) == (120, 10)
+    assert summary.reasons and summary.reasons[0][1] > 1
+    assert rows_of(tmp_path / "ray") == rows_of(tmp_path / "local.parquet")
+
+    texts = pa.array(["in Oslo", None, "é"], type=pa.string_view())
+    pq.write_table(pa.table({"text": texts, "more": texts}), tmp_path / "a.parquet")
+    annotate(ruler, tmp_path / "a.parquet", tmp_path / "local2.parquet")
+    run(ruler, tmp_path / "a.parquet", tmp_path / "ray2")
+    assert rows_of(tmp_path / "ray2") == rows_of(tmp_path / "local2.parquet")
+
+    (source / "b.jsonl.bz2").write_bytes(bz2.compress(lines)[:-9])
+    with pytest.raises(
+        WnutError, match=r"b.jsonl.bz2 can't be read to its end"
+    ) as raised:
+        run(ruler, source, tmp_path / "ray3")
+    assert "Traceback" not in str(raised.value)
+    assert not (tmp_path / "ray3" / "_SUCCESS").exists()
+
+
+def test_an_input_without_texts_is_refused_at_once(ruler, tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"id": 1, "body": "a"}\n' * 3)
+    pq.write_table(
+        pa.table({"text": pa.array([None], type=pa.string())}), tmp_path / "a.parquet"
+    )
+    for name, message in (("a.jsonl", "'id', 'body'"), ("a.parquet", "missing")):
+        with pytest.raises(WnutError, match=message):
+            run(ruler, tmp_path / name, tmp_path / "ray")
+    assert not (tmp_path / "ray").exists()
 
 
 def test_an_actor_that_dies_loses_and_doubles_nothing(

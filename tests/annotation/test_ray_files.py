@@ -16,15 +16,16 @@ def write_rows(path, n):
 def test_the_files_of_a_folder_are_of_one_kind(tmp_path):
     folder = tmp_path / "in"
     (folder / "deep").mkdir(parents=True)
-    for name in ("b.jsonl", "deep/a.ndjson", "c.jsonl.gz", "_d.jsonl", ".e.jsonl", "f"):
+    names = ("b.jsonl", "c.jsonl.gz", "d.jsonl.xz", "deep/a.ndjson", "e.ndjson.zst")
+    for name in (*names, "_d.jsonl", ".e.jsonl", "f"):
         (folder / name).touch()
     assert [file.path for file in list_files(str(folder))] == [
-        str(folder / name) for name in ("b.jsonl", "c.jsonl.gz", "deep/a.ndjson")
+        str(folder / name) for name in names
     ]
     [file] = list_files(f"file://{folder}/b.jsonl")
     assert file.uri == f"file://{folder}/b.jsonl"
     write_rows(folder / "g.parquet", 1)
-    with pytest.raises(WnutError, match=r"1 files of \.parquet and 3 of \.jsonl"):
+    with pytest.raises(WnutError, match=r"1 files of \.parquet and 5 of \.jsonl"):
         list_files(str(folder))
 
 
@@ -68,8 +69,15 @@ def test_an_output_says_that_it_is_whole_if_it_is(tmp_path):
     assert (out / "_SUCCESS").exists()
     beside = tmp_path / "out.rejected.jsonl"
     assert beside.read_text() == f"{rejected[1]}\n{rejected[0]}\n"
-    assert finish_output(str(out), [], 5) == 5
+    clear_output(str(out), overwrite=True)
     assert not beside.exists()
+
+
+def test_rejections_of_others_are_kept(tmp_path):
+    (tmp_path / "out.rejected.jsonl").write_text("mine")
+    with pytest.raises(WnutError, match=r"out.rejected.jsonl is there already"):
+        clear_output(f"{tmp_path}/out/", overwrite=False)
+    assert (tmp_path / "out.rejected.jsonl").read_text() == "mine"
 
 
 def test_nothing_written_is_nothing_annotated(tmp_path):

@@ -1,8 +1,11 @@
+import io
 import json
+import math
 import re
 from datetime import datetime, timezone
 from decimal import Decimal
 
+import pyarrow.json
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -11,6 +14,7 @@ from spacy_wnut.annotation.records import (
     Chunk,
     RawLine,
     Record,
+    count_nulls,
     parse_json,
     parse_post,
     parse_text,
@@ -19,7 +23,11 @@ from spacy_wnut.annotation.records import (
 )
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
     max_leaves=5,
 )
@@ -146,3 +154,74 @@ def test_what_json_does_not_have_becomes_text():
         "b": "1.50",
         "c": "/w==",
     }
+
+
+def strict(text):
+    """As a parser reads JSON that knows the standard alone."""
+
+    def refuse(constant):
+        raise AssertionError(f"{constant} isn't JSON")
+
+    return json.loads(text, parse_constant=refuse)
+
+
+NUMBERS = st.recursive(
+    st.integers() | st.floats() | st.none() | st.text(max_size=3),
+    lambda inner: (
+        st.lists(inner)
+        | st.lists(inner).map(tuple)
+        | st.dictionaries(st.text(max_size=3), inner)
+    ),
+    max_leaves=5,
+)
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.dictionaries(st.text(max_size=3), NUMBERS, max_size=4))
+def test_any_number_is_valid_json_or_null(fields):
+    def expected(value):
+        if isinstance(value, float) and not math.isfinite(value):
+            nulls.append(value)
+            return None
+        if isinstance(value, dict):
+            return {name: expected(part) for name, part in value.items()}
+        if isinstance(value, list | tuple):
+            return [expected(part) for part in value]
+        return value
+
+    nulls = []
+    # Texts with halves of characters come out as escapes.
+    assert strict(to_json(fields)) == expected(fields)
+    assert count_nulls(fields) == len(nulls)
+
+
+@pytest.mark.parametrize(
+    "number, written",
+    [
+        ("1e400", "null"),
+        ("-1e400", "null"),
+        ("NaN", "null"),
+        ("-Infinity", "null"),
+        ("1e308", "1e+308"),
+        ("-0.0", "-0.0"),
+        ("1.0", "1.0"),
+        ("1", "1"),
+        ("123456789012345678901234567890", "123456789012345678901234567890"),
+    ],
+)
+def test_numbers_of_the_input_in_the_output(number, written):
+    record = parse(f'{{"text": "a", "x": [{number}]}}')
+    assert record.problem == ""
+    assert to_json(record.fields) == f'{{"text": "a", "x": [{written}]}}'
+    assert pyarrow.json.read_json(io.BytesIO(to_json(record.fields).encode()))
+
+
+def test_records_that_are_too_deep_are_rejected():
+    def nested(n, inner="NaN"):
+        return '{"text": "a", "x": ' + '[{"y": ' * n + inner + "}]" * n + "}"
+
+    record = parse(nested(90))
+    assert record.problem == "" and "null" in to_json(record.fields)
+    assert "levels deep" in parse(nested(150)).problem
+    # Wide isn't deep.
+    assert parse(nested(1, "[" + "[]," * 1000 + "[]]")).problem == ""

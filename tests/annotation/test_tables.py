@@ -1,21 +1,28 @@
 import datetime
 import decimal
 import json
+import math
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import spacy
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from spacy.tokens import DocBin
 
 from spacy_wnut.annotation.readers import open_source
-from spacy_wnut.annotation.tables import OTHER, infer_schema, row_records, to_table
+from spacy_wnut.annotation.tables import OTHER, infer_schema, row_chunk, to_table
 from spacy_wnut.errors import WnutError
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=3)
 NAME = st.sampled_from(["a", "b", "c", OTHER])
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | TEXT,
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | TEXT,
     lambda inner: (
         st.lists(inner, max_size=2) | st.dictionaries(NAME, inner, max_size=2)
     ),
@@ -108,9 +115,103 @@ def test_rows_are_read_in_chunks_with_their_numbers(tmp_path):
 def test_texts_may_be_large_or_in_a_dictionary(tmp_path):
     for type_ in (pa.large_string(), pa.dictionary(pa.int32(), pa.string())):
         table = pa.table({"text": pa.array(["a", "b", "a"], type=type_)})
-        assert [r.text for r in row_records(table, "text", None)] == ["a", "b", "a"]
+        chunk = row_chunk(table, table.schema, "text", None)
+        assert [record.text for record in chunk.records] == ["a", "b", "a"]
         pq.write_table(table, tmp_path / "a.parquet")
         open_source(str(tmp_path / "a.parquet"), "parquet", "text", "entities")
+
+
+TEXTS = ["in Oslo", None, "", "c", "é🎉"]
+TYPES = [
+    pa.string(),
+    pa.large_string(),
+    pa.string_view(),
+    pa.dictionary(pa.int8(), pa.string()),
+    pa.dictionary(pa.int32(), pa.large_string()),
+    pa.binary(),
+    pa.large_binary(),
+    pa.binary_view(),
+    pa.dictionary(pa.int32(), pa.binary()),
+]
+
+
+@pytest.mark.parametrize("type_", TYPES, ids=str)
+@pytest.mark.parametrize("target", ["b.parquet", "b.jsonl", "b.spacy"])
+def test_texts_of_any_type(tmp_path, annotate, ruler, type_, target, read_jsonl):
+    is_binary = "binary" in str(type_)
+    texts = [t.encode() if is_binary and t is not None else t for t in TEXTS]
+    column = pa.array(texts, type=type_)
+    pq.write_table(pa.table({"text": column, "other": column}), tmp_path / "a.parquet")
+    annotate(ruler, tmp_path / "a.parquet", tmp_path / target, chunk_size=2)
+    [rejected] = read_jsonl(tmp_path / f"{target}.rejected.jsonl")
+    assert (rejected["line"], rejected["record"]["text"]) == (2, None)
+    good = [text for text in TEXTS if text is not None]
+    if target == "b.jsonl":
+        assert [post["text"] for post in read_jsonl(tmp_path / target)] == good
+    elif target == "b.parquet":
+        rows = pq.read_table(tmp_path / target)
+        assert rows.column("text").to_pylist() == good
+        others = [text for text in texts if text is not None]
+        assert rows.column("other").to_pylist() == others
+        if not is_binary and type_ != pa.string_view():
+            source = pq.read_table(tmp_path / "a.parquet")
+            assert rows.schema.field("text").type == source.schema.field("text").type
+    else:
+        docs = DocBin().from_disk(tmp_path / target)
+        vocab = spacy.blank("en").vocab
+        assert [doc.text for doc in docs.get_docs(vocab)] == good
+
+
+@pytest.mark.parametrize(
+    "type_, values",
+    [
+        (pa.list_(pa.string_view()), [["a"], None, []]),
+        (pa.large_list(pa.binary_view()), [[b"a"], None, []]),
+        (pa.list_(pa.string_view(), 1), [["a"], None, ["b"]]),
+        (pa.struct([("x", pa.string_view())]), [{"x": "a"}, None, {"x": None}]),
+        (pa.map_(pa.string(), pa.string_view()), [[("a", "b")], None, []]),
+    ],
+    ids=str,
+)
+def test_views_in_other_columns(tmp_path, annotate, ruler, type_, values):
+    table = pa.table({"text": ["a", "b", "c"], "x": pa.array(values, type=type_)})
+    pq.write_table(table, tmp_path / "a.parquet")
+    annotate(ruler, tmp_path / "a.parquet", tmp_path / "b.parquet", chunk_size=2)
+    rows = pq.read_table(tmp_path / "b.parquet")
+    assert rows.column("x").to_pylist() == values
+
+
+@pytest.mark.parametrize("name", ["text", "other"])
+@pytest.mark.parametrize("type_", [pa.binary(), pa.string()], ids=str)
+def test_bytes_that_are_no_text_are_rejected_alone(
+    tmp_path, annotate, ruler, read_jsonl, name, type_
+):
+    bad = pa.array([b"in Oslo", b"caf\xe9", b"c"])
+    # As a writer does it that doesn't look at its texts.
+    bad = pa.Array.from_buffers(type_, 3, bad.buffers())
+    table = pa.table({"text": ["x"] * 3, name: bad})
+    pq.write_table(table, tmp_path / "a.parquet")
+    annotate(ruler, tmp_path / "a.parquet", tmp_path / "b.jsonl")
+    posts = read_jsonl(tmp_path / "b.jsonl")
+    if name == "other" and type_ == pa.binary():
+        assert len(posts) == 3
+        return
+    assert [post[name] for post in posts] == ["in Oslo", "c"]
+    [rejected] = read_jsonl(tmp_path / "b.jsonl.rejected.jsonl")
+    assert "isn't UTF-8: the byte 0xe9" in rejected["reason"]
+    assert (rejected["line"], rejected["record"][name]) == (2, r"caf\xe9")
+
+
+def test_nan_in_a_table_is_null_in_json(tmp_path, annotate, ruler, read_jsonl):
+    values = [math.nan, math.inf, 0.5]
+    pq.write_table(pa.table({"text": ["a"] * 3, "x": values}), tmp_path / "a.parquet")
+    summary = annotate(ruler, tmp_path / "a.parquet", tmp_path / "b.jsonl")
+    assert [post["x"] for post in read_jsonl(tmp_path / "b.jsonl")] == [None, None, 0.5]
+    assert summary.nulls == 2
+    summary = annotate(ruler, tmp_path / "a.parquet", tmp_path / "b.parquet")
+    assert summary.nulls == 0
+    after = pq.read_table(tmp_path / "b.parquet").column("x").to_pylist()
+    assert math.isnan(after[0]) and after[1:] == [math.inf, 0.5]
 
 
 @pytest.mark.parametrize(
@@ -144,7 +245,7 @@ def test_a_damaged_table_is_never_taken_for_whole(tmp_path):
     whole[len(whole) // 2 : len(whole) // 2 + 500] = b"\0" * 500
     path.write_bytes(whole)
     with open_source(str(path), "parquet", "text", "entities") as source:
-        with pytest.raises(WnutError, match=r"to its end.*after row \d+.*--resume"):
+        with pytest.raises(WnutError, match=r"to its end.*after row \d+"):
             list(source.chunks(1000))
 
 

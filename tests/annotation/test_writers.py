@@ -1,6 +1,10 @@
+import bz2
 import gzip
+import io
 import json
+import lzma
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import spacy
@@ -13,7 +17,6 @@ from spacy_wnut.annotation.records import Chunk, Record
 from spacy_wnut.annotation.tables import infer_schema
 from spacy_wnut.annotation.work import Found
 from spacy_wnut.annotation.writers import make_writer
-from spacy_wnut.errors import WnutError
 
 FORMATS = ["jsonl", "conll", "parquet", "docbin"]
 
@@ -41,9 +44,9 @@ def make_chunk(posts):
     return Chunk(records), {i: find(w, [(0, 1)] * bool(w)) for i, w in enumerate(posts)}
 
 
-def writer_of(format_, is_gzipped=False):
+def writer_of(format_, codec=""):
     schema = infer_schema([{"text": "a", "id": 1}])
-    return make_writer(format_, is_gzipped, "entities", schema)
+    return make_writer(format_, codec, "entities", schema)
 
 
 def write(writer, chunks, path):
@@ -64,23 +67,25 @@ def test_what_is_written_is_counted(tmp_path, format_, sizes):
     assert writer.count(path) == sum(sizes)
 
 
+UNPACK = {
+    "gzip": gzip.decompress,
+    "bz2": bz2.decompress,
+    "xz": lzma.decompress,
+    "zstd": lambda data: pa.CompressedInputStream(io.BytesIO(data), "zstd").read(),
+    "lz4": lambda data: pa.CompressedInputStream(io.BytesIO(data), "lz4").read(),
+}
+
+
+@pytest.mark.parametrize("codec", UNPACK)
 @pytest.mark.parametrize("format_", ["jsonl", "conll"])
-def test_gzipped_segments_are_one_file(tmp_path, format_):
-    chunks = [make_chunk([["Ada", "ran"]] * 2), make_chunk([["Bo"]])]
-    packed = write(writer_of(format_, True), chunks, tmp_path / "packed")
+def test_compressed_segments_are_one_file(tmp_path, format_, codec):
+    chunks = [make_chunk([["Ada", "ran"]] * 2), make_chunk([]), make_chunk([["Bo"]])]
+    packed = write(writer_of(format_, codec), chunks, tmp_path / "packed")
     open_ = write(writer_of(format_), chunks, tmp_path / "open")
-    assert gzip.decompress(packed.read_bytes()) == open_.read_bytes()
-    assert writer_of(format_, True).count(packed) == 3
-    assert (
-        packed.read_bytes()
-        == write(writer_of(format_, True), chunks, tmp_path / "again").read_bytes()
-    )
-
-
-@pytest.mark.parametrize("format_", ["parquet", "docbin"])
-def test_packed_formats_are_not_gzipped(format_):
-    with pytest.raises(WnutError, match="packed already"):
-        writer_of(format_, True)
+    assert UNPACK[codec](packed.read_bytes()) == open_.read_bytes()
+    assert writer_of(format_, codec).count(packed) == 3
+    again = write(writer_of(format_, codec), chunks, tmp_path / "again")
+    assert packed.read_bytes() == again.read_bytes()
 
 
 def test_json_keeps_the_fields_and_their_order(tmp_path):

@@ -42,6 +42,7 @@ def test_rejected_posts_show_in_the_exit_status(ruler, posts, tmp_path):
     assert done.stdout == ""
     said = " ".join(done.stderr.split())
     assert "1 posts annotated" in said and "1 posts rejected" in said
+    assert "1 × has no field 'body'" in said and "--text-field" in said
     [post] = map(json.loads, out.read_text().splitlines())
     assert [entity["text"] for entity in post["found"]] == ["Oslo"]
     [rejected] = map(json.loads, (tmp_path / "out.jsonl.rejected.jsonl").open())
@@ -77,6 +78,11 @@ def test_all_well_is_status_0_and_again_with_resume(ruler, tmp_path):
         (("--output-format", "csv"), "--output-format 'csv' is unknown"),
         (("--input-format", "xml"), "--input-format 'xml' is unknown"),
         (("--n-process", "0"), "--n-process has to be at least 1"),
+        (("--delimiter", ";"), "--delimiter is for csv and tsv"),
+        (("--encoding", "latin99"), "--encoding 'latin99' is unknown"),
+        (("--engine", "ray", "--encoding", "cp1252"), "ray has no --encoding"),
+        (("--engine", "ray", "--delimiter", ";"), "ray has no --delimiter"),
+        (("--engine", "ray", "--input-format", "csv"), "ray has no --input-format"),
     ],
 )
 def test_options_that_can_not_be(ruler, posts, tmp_path, options, message):
@@ -92,6 +98,50 @@ def test_where_ray_leaves_what_is_rejected(monkeypatch, ruler, posts):
     done = run(ruler, posts, "s3://lake/found/", "--engine", "ray")
     assert done.exit_code == 3
     assert "1 posts rejected: s3://lake/found.rejected.jsonl" in done.stderr
+
+
+def test_a_table_of_a_spreadsheet(ruler, tmp_path):
+    source, out = tmp_path / "posts.csv", tmp_path / "out.jsonl"
+    source.write_bytes("id;text\n1;café in Oslo\n2;ok\n".encode("cp1252"))
+    with pytest.raises(WnutError, match="give --delimiter ';'"):
+        run(ruler, source, out)
+    done = run(ruler, source, out, "--delimiter", ";")
+    assert done.exit_code == 3
+    assert "--encoding cp1252" in done.stderr
+    done = run(
+        ruler, source, out, "--delimiter", ";", "--encoding", "cp1252", "--overwrite"
+    )
+    assert (done.exit_code, len(out.read_text().splitlines())) == (0, 2)
+    assert [path.name for path in tmp_path.glob("out*")] == ["out.jsonl"]
+
+
+def test_null_for_a_number_is_said(ruler, tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"text": "a", "x": 1e400}\n')
+    done = run(ruler, tmp_path / "a.jsonl", tmp_path / "b.jsonl")
+    assert done.exit_code == 0
+    assert "1 numbers were written as null" in " ".join(done.stderr.split())
+
+
+def test_nothing_annotated_is_a_failure(ruler, tmp_path):
+    (tmp_path / "posts.jsonl").write_text('{"id": 1, "body": "a"}\n' * 20_000)
+    with pytest.raises(
+        WnutError, match=r"10,000 records .*: 'id', 'body'.*--text-field"
+    ):
+        run(ruler, tmp_path / "posts.jsonl", tmp_path / "out.jsonl")
+    assert not list(tmp_path.glob("out*"))
+
+
+def test_a_failure_shows_no_traceback_and_no_control_characters(ruler, tmp_path):
+    (tmp_path / "posts.csv").write_bytes("id\tx\0y,a\x9b\n1,2\n".encode())
+    done = subprocess.run(
+        command(ruler, tmp_path / "posts.csv", tmp_path / "out.jsonl"),
+        capture_output=True,
+        encoding="utf8",
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert r"'id\tx\x00y', 'a\x9b'" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not {"\0", "\t", "\x9b"} & set(done.stderr)
 
 
 def command(*args):
