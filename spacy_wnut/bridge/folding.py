@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy
 
 from .encoder_weights import EncoderWeights, Floats, Layer, Norm
-from .quantization import Fit
+from .quantization import Fit, Ints
 
 
 def fold_scales(
@@ -16,7 +16,8 @@ def fold_scales(
     Factors and moves of a norm's output are the norm's own; what goes around the next
     layer is divided by the factors, and the move is taken off by what that layer adds.
     Those of attention's output are of its values, since attention takes means of these.
-    The columns that are multiplied in full precision stand together at the end.
+    The columns that are multiplied in full precision stand at the end, every second
+    one, and all weights keep to the limit for pairs of rows (`MOST_PAIR`).
 
     weights (EncoderWeights): The encoder.
     fits (Mapping[str, Fit]): How its layers are written, by the names that
@@ -76,7 +77,7 @@ def _fold_into_norm(fits: dict[str, Fit], norm: Norm, reader: str, adder: str) -
 
 def _put_outliers_last(fits: dict[str, Fit], layer: Layer, up: str, down: str) -> Layer:
     n_units, outliers = len(fits[down].weights), fits[down].outliers
-    order = numpy.concatenate([numpy.delete(numpy.arange(n_units), outliers), outliers])
+    order = _pair_outliers(n_units, outliers)
     fits[up] = fits[up]._replace(
         weights=fits[up].weights[:, order],
         weight_scales=fits[up].weight_scales[order],
@@ -84,6 +85,27 @@ def _put_outliers_last(fits: dict[str, Fit], layer: Layer, up: str, down: str) -
     )
     fits[down] = fits[down]._replace(
         weights=fits[down].weights[order],
-        outliers=numpy.arange(n_units - len(outliers), n_units),
+        outliers=numpy.flatnonzero(numpy.isin(order, outliers)),
     )
     return layer._replace(down=layer.down._replace(W=layer.down.W[order]))
+
+
+def _pair_outliers(n_units: int, outliers: Ints) -> Ints:
+    """An order of units with the outliers at every second place at the end, if there
+    are enough other units.
+
+    The weights were fitted to the limit for the pairs of rows 2k and 2k + 1, so no
+    other pairs may arise. Pairs without an outlier stay together. All other units stand
+    beside an outlier each, whose row of weights is zero.
+    """
+    if n_units % 2 or n_units < 2 * len(outliers):
+        return numpy.arange(n_units)
+    pairs = numpy.arange(n_units).reshape(-1, 2)
+    is_outlier = numpy.isin(pairs, outliers)
+    is_kept = ~is_outlier.any(axis=1)
+    kept, others = pairs[is_kept], pairs[~is_kept][~is_outlier[~is_kept]]
+    # For two outliers that were a pair, two units that were one are taken apart.
+    n_apart = (len(outliers) - len(others)) // 2
+    others = numpy.concatenate([others, kept[:n_apart].ravel()])
+    beside = numpy.stack([others, outliers], axis=1)
+    return numpy.concatenate([kept[n_apart:].ravel(), beside.ravel()])

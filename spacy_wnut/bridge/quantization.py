@@ -24,10 +24,13 @@ from .encoder_weights import Dense, Floats
 from .onnx_graph import Graph
 from .onnx_model import FullPrecision, Writer
 
-# The greatest weight, and the greatest that two neighbours of the same sign come to.
-# A processor without instructions of its own for this adds the products of two inputs
-# in 16 bits, and 255 * 128 is what these hold: what is more would be cut off without a
-# word. The pair is one less, for rounding may add one.
+Ints = NDArray[numpy.int64]
+
+# The largest weight, and the largest sum of two weights of the same sign in rows 2k and
+# 2k + 1 of a column. On x86 processors with AVX2 or AVX-512 but without VNNI,
+# ONNX Runtime multiplies such a pair by two inputs of up to 255 and adds the products
+# in 16 bits (the instruction vpmaddubsw). Larger sums are silently cut off, and
+# 255 * 128 is the largest that fits. The limit is 127, since rounding may add one.
 MOST, MOST_PAIR = 127, 127
 # The type of full precision, onnx.TensorProto.FLOAT.
 FLOAT = 1
@@ -75,7 +78,7 @@ class Fit(NamedTuple):
     error (float): The share of its output's variance that is lost.
     """
 
-    outliers: NDArray[numpy.int64]
+    outliers: Ints
     scale: Scale
     weights: NDArray[numpy.int8]
     weight_scales: Floats
@@ -192,11 +195,12 @@ class EightBits:
         ]
 
     def _columns(self, graph: Graph, x: str, fit: Fit) -> str:
-        """The outliers. At the end, side by side, they are there in no time."""
-        n_inputs, n = len(fit.weights), len(fit.outliers)
-        if fit.outliers[0] < n_inputs - n:
+        """The outliers. With a fixed step between them, a slice is the fastest way."""
+        first, last = int(fit.outliers[0]), int(fit.outliers[-1])
+        step = max((last - first) // max(len(fit.outliers) - 1, 1), 1)
+        if fit.outliers.tolist() != list(range(first, last + 1, step)):
             return graph.add("Gather", x, graph.constant(fit.outliers), axis=1)
-        span = [graph.constant([at]) for at in (n_inputs - n, n_inputs, 1)]
+        span = [graph.constant([at]) for at in (first, last + 1, 1, step)]
         return graph.add("Slice", x, *span)
 
     def rows(self, graph: Graph, table: Floats, ids: str) -> str:
@@ -251,7 +255,7 @@ def _is_narrowing(W: Floats) -> bool:
     return bool(n_inputs > n_outputs)
 
 
-def _outliers(W: Floats, inputs: Floats) -> NDArray[numpy.int64]:
+def _outliers(W: Floats, inputs: Floats) -> Ints:
     """The columns that can do the most to what a layer puts out, if it is one whose
     outliers are multiplied apart.
     """
@@ -295,7 +299,9 @@ def _fit_range(even: Scale, lowest: float, highest: float) -> Scale:
 
 
 def _round_weights(W: Floats) -> tuple[NDArray[numpy.int8], Floats]:
-    """Weights in eight bits, a scale a column, as large as is safe."""
+    """Weights in eight bits with one scale per column, as large as `MOST` and
+    `MOST_PAIR` allow.
+    """
     pairs = greatest_pairs(W)
     scales = numpy.maximum(numpy.abs(W).max(axis=0) / MOST, pairs / MOST_PAIR)
     scales = numpy.maximum(scales, 1e-8)
@@ -303,7 +309,9 @@ def _round_weights(W: Floats) -> tuple[NDArray[numpy.int8], Floats]:
 
 
 def greatest_pairs(W: NDArray[Any]) -> NDArray[Any]:
-    """The most that two neighbouring weights of the same sign come to, a column."""
+    """The largest sum of two weights of the same sign in rows 2k and 2k + 1, per
+    column. An odd last row is a pair with zero, as ONNX Runtime pads it.
+    """
     padded = numpy.concatenate([W, 0 * W[: len(W) % 2]])
     pairs = padded.reshape(-1, 2, W.shape[1])
     sums = [numpy.maximum(sign * pairs, 0).sum(axis=1) for sign in (1, -1)]

@@ -2,11 +2,14 @@
 
 import numpy
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from spacy_wnut.bridge.encoder_weights import Dense
 from spacy_wnut.bridge.onnx_graph import Graph
 from spacy_wnut.bridge.quantization import (
     MOST,
+    MOST_PAIR,
     N_OUTLIERS,
     EightBits,
     Fit,
@@ -33,6 +36,16 @@ def make_inputs(layer, n_rows=500, greatest=1.0, seed=1):
     rows = rng.normal(size=(n_rows, len(layer.W))).astype("f")
     rows[:, 3] *= greatest
     return rows
+
+
+def make_weights(rng, n_inputs, n_outputs):
+    """Random weights that are as large as the limit for pairs lets them be."""
+    first = rng.integers(-MOST, MOST + 1, ((n_inputs + 1) // 2, n_outputs))
+    rest = MOST_PAIR + 1 - abs(first)
+    second = rng.integers(-MOST, numpy.minimum(rest, MOST) + 1)
+    second = numpy.where(first < 0, -second, second)
+    pairs = numpy.stack([first, second], axis=1)
+    return pairs.reshape(-1, n_outputs)[:n_inputs].astype(numpy.int8)
 
 
 def run(fit, layer, rows):
@@ -101,14 +114,16 @@ def test_sums_are_exact_where_they_are_greatest(sign, pair):
     assert found.tolist() == (rows.astype("i8") @ weights.astype("i8")).tolist()
 
 
-def test_arithmetic_is_that_of_whole_numbers():
+@pytest.mark.parametrize("n_inputs, n_rows", [(96, 33), (97, 33), (96, 1), (3, 2)])
+def test_arithmetic_is_that_of_whole_numbers(n_inputs, n_rows):
     rng = numpy.random.default_rng(0)
     for zero in (0, 117, 255):
-        weights = rng.integers(-MOST, MOST + 1, (96, 24)).astype(numpy.int8)
+        weights = make_weights(rng, n_inputs, 24)
+        assert greatest_pairs(weights).max() > MOST_PAIR - 10
         scales = rng.uniform(0.01, 0.1, 24).astype("f")
         b = rng.normal(size=24).astype("f")
         scale = Scale(None, None, 0.05, zero)
-        rows = rng.normal(scale=8, size=(33, 96)).astype("f")
+        rows = rng.normal(scale=8, size=(n_rows, n_inputs)).astype("f")
         bits = quantize(rows, scale)
         assert bits.min() == 0 or bits.max() == 255
         sums = (bits.astype("i8") - zero) @ weights.astype("i8")
@@ -119,6 +134,55 @@ def test_arithmetic_is_that_of_whole_numbers():
             rows,
         )
         numpy.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-4)
+
+
+def test_model_of_the_saturating_instruction(multiply_saturating):
+    """Sums that ONNX Runtime 1.32 yields with AVX2 and with AVX-512 without VNNI."""
+    weights = numpy.asarray([[127, 127, -127, 100], [127, -127, -127, 60]], "i1")
+    bits = numpy.asarray([[255, 255], [200, 255], [128, 128], [10, 255]], "u1")
+    assert multiply_saturating(bits, weights).tolist() == [
+        [32767, 0, -32768, 32767],
+        [32767, -6985, -32768, 32767],
+        [32512, 0, -32512, 20480],
+        [32767, -31115, -32768, 16300],
+    ]
+    # Pairs don't overlap, and an odd input has none to be added to.
+    weights = numpy.asarray([[1], [127], [127]], "i1")
+    bits = numpy.full((1, 3), 255, "u1")
+    assert multiply_saturating(bits, weights).tolist() == [[255 * 128 + 255 * 127]]
+
+
+@pytest.mark.parametrize("pair", [(127, 2), (65, 64), (-64, -65), (127, 127)])
+def test_model_saturates_beyond_the_limit(pair, multiply_saturating, make_extreme):
+    weights = numpy.tile(numpy.asarray(pair, "i1"), 8)[:, None]
+    bits = make_extreme(weights)
+    exact = bits.astype("i8") @ weights.astype("i8")
+    assert (multiply_saturating(bits, weights) != exact).any()
+
+
+@given(data=st.data())
+def test_fitted_weights_never_saturate(data, multiply_saturating, make_extreme):
+    n_inputs, n_outputs = data.draw(st.integers(1, 40)), data.draw(st.integers(1, 12))
+    rng = numpy.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
+    # From weights that are all alike to columns with a few large ones.
+    power = data.draw(st.sampled_from([0.0, 0.3, 1.0, 4.0]))
+    size = data.draw(st.sampled_from([1e-6, 1.0, 1e4]))
+    W = rng.normal(size=(n_inputs, n_outputs))
+    W = size * numpy.sign(W) * abs(W) ** power
+    if data.draw(st.booleans()):
+        # All of one sign, where pairs are the largest.
+        W = abs(W)
+    W[:, : data.draw(st.integers(0, n_outputs))] *= -1
+    W[1:][rng.random(n_inputs - 1) < data.draw(st.sampled_from([0, 0.5, 1]))] = 0
+    W = W.astype("f")
+    layer = Dense(W, numpy.zeros(n_outputs, dtype="f"))
+    inputs = rng.normal(size=(12, n_inputs)) * rng.lognormal(sigma=2, size=n_inputs)
+    fit = fit_layer(layer, inputs.astype("f"))
+    assert numpy.abs(fit.weights.astype("i8")).max() <= MOST
+    assert greatest_pairs(fit.weights).max() <= MOST_PAIR + 1
+    bits = make_extreme(fit.weights)
+    exact = bits.astype("i8") @ fit.weights.astype("i8")
+    assert (multiply_saturating(bits, fit.weights) == exact).all()
 
 
 @pytest.mark.parametrize("n_inputs", [64, 65])

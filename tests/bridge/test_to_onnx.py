@@ -8,6 +8,7 @@ import onnx
 import pytest
 import spacy
 import srsly
+from onnx import numpy_helper
 from spacy.tokens import DocBin
 from transformers import (
     AutoModel,
@@ -22,8 +23,11 @@ from transformers import (
 from spacy_wnut import __version__
 from spacy_wnut.bridge import to_onnx
 from spacy_wnut.bridge.encoder_weights import read_encoder
+from spacy_wnut.bridge.onnx_graph import Graph
+from spacy_wnut.bridge.quantization import MOST, MOST_PAIR, greatest_pairs
 from spacy_wnut.bridge.to_onnx import check, convert, export_pipeline
 from spacy_wnut.errors import WnutError
+from spacy_wnut.models.onnx_session import _start
 
 SIZES = {
     "hidden_size": 32,
@@ -53,6 +57,24 @@ PLAIN = {
 def graph_of(nlp):
     shim = nlp.get_pipe("ner").model.layers[0].shims[0]
     return onnx.load_from_string(shim.graph).graph
+
+
+def int8_layers_of(nlp):
+    """The int8 layers of a pipeline: a model of the layer alone, and its constants."""
+    graph = graph_of(nlp)
+    arrays = {c.name: numpy_helper.to_array(c) for c in graph.initializer}
+    for node in graph.node:
+        if node.op_type != "MatMulIntegerToFloat":
+            continue
+        constants = [arrays[name] for name in node.input[1:]]
+        alone = Graph()
+        names = [alone.constant(array) for array in constants]
+        alone.add("com.microsoft:MatMulIntegerToFloat", "bits", *names, name="y")
+        n_inputs, n_outputs = constants[0].shape
+        model = alone.model(
+            {"bits": ("uint8", ["n", n_inputs])}, {"y": ("float32", ["n", n_outputs])}
+        )
+        yield model, *constants
 
 
 def ops_of(nlp):
@@ -138,6 +160,53 @@ def test_layers_are_in_eight_bits(int8_folder):
     n_pieces = shim.tokenizer.get_vocab_size()
     [words] = [c for c in graph_of(nlp).initializer if list(c.dims) == [n_pieces, 32]]
     assert words.data_type == onnx.TensorProto.INT8
+
+
+def check_int8_layers(nlp, multiply_saturating, make_extreme):
+    """No layer saturates on any processor, and each yields here what NumPy does.
+
+    RETURNS (int): The number of layers.
+    """
+    layers = list(int8_layers_of(nlp))
+    for model, weights, scale, scales, zero, zeros, added in layers:
+        assert weights.dtype == numpy.int8 and zero.dtype == numpy.uint8
+        assert not zeros.any()
+        assert numpy.abs(weights.astype("i8")).max() <= MOST
+        assert greatest_pairs(weights).max() <= MOST_PAIR + 1
+        bits = make_extreme(weights)
+        sums = multiply_saturating(bits, weights)
+        assert (sums == bits.astype("i8") @ weights.astype("i8")).all()
+        sums = sums - zero.astype("i8") * weights.sum(axis=0, dtype="i8")
+        expected = sums * (scale.astype("d") * scales) + added
+        # All rows at once, and one, which ONNX Runtime multiplies in another way.
+        for rows in (slice(None), slice(0, 1)):
+            found = _start(model, 1).run(None, {"bits": bits[rows]})[0]
+            size = numpy.abs(expected).max()
+            numpy.testing.assert_allclose(
+                found, expected[rows], rtol=1e-5, atol=1e-6 * size
+            )
+    return len(layers)
+
+
+def test_no_layer_of_a_pipeline_saturates(
+    int8_folder, multiply_saturating, make_extreme
+):
+    nlp = spacy.load(int8_folder)
+    n_layers = check_int8_layers(nlp, multiply_saturating, make_extreme)
+    assert n_layers == ops_of(nlp)["MatMulIntegerToFloat"] == 13
+    # The outliers of a network's second layer are one slice.
+    slices = [node for node in graph_of(nlp).node if node.op_type == "Slice"]
+    assert len(slices) == 1 + 2
+
+
+@pytest.mark.parametrize("family", FUSED)
+def test_no_layer_of_any_family_saturates(
+    make_pipeline, make_docs, family, multiply_saturating, make_extreme
+):
+    nlp = make_pipeline(FUSED[family])
+    convert(nlp, make_docs(nlp))
+    n_layers = check_int8_layers(nlp, multiply_saturating, make_extreme)
+    assert n_layers == 12 + (family == "electra")
 
 
 def test_pipeline_without_torch(onnx_folder, whole_folder):
