@@ -37,7 +37,7 @@ ROOMS = {
     "": {"about"},
     "about": set(),
     "errors": set(),
-    "files": set(),
+    "files": {"errors"},
     "labels": set(),
     "chain": set(),
     "batching": set(),

@@ -10,7 +10,7 @@ from spacy.language import Language
 from spacy.training import Example
 
 from ..errors import WnutError
-from ..files import replacing
+from ..files import check_out, replacing
 from ..labels import OUTSIDE, LabelScheme, split_tag
 from ..models.checkpoints import load_checkpoint, max_window, read_vocabulary
 from .heads import check_same, copy_encoder, linear_head
@@ -39,6 +39,7 @@ def from_hf(
     """
     from transformers import AutoModelForTokenClassification
 
+    check_out(folder, [source], "meta.json")
     (model, info), tokenizer = load_checkpoint(
         source,
         AutoModelForTokenClassification,

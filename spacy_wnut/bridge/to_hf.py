@@ -9,7 +9,7 @@ from spacy.language import Language
 from spacy.tokens import Doc
 
 from ..errors import WnutError
-from ..files import replacing
+from ..files import check_out, replacing
 from ..scoring.evaluation import load_pipeline, read_corpus
 from .card import model_card
 from .heads import check_same, copy_encoder, encode, linear_head
@@ -54,6 +54,7 @@ def to_hf(
     Raises WnutError if the pipeline, the corpus or the repository can't be used, or
     the pipeline has no linear head on the vectors of words.
     """
+    check_out(folder, [pipeline, corpus or ""], "config.json")
     nlp = load_pipeline(pipeline)
     docs = None
     if corpus is not None:

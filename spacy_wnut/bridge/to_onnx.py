@@ -20,7 +20,7 @@ from ..calibration.fitting import fit_temperature
 from ..calibration.sample import Sample, find_entities, read_sample
 from ..decoding import decode
 from ..errors import WnutError
-from ..files import replacing
+from ..files import check_out, replacing
 from ..models.linear_chain import PARAMS, with_linear_chain
 from ..models.onnx_tagger import create_onnx_tagger
 from ..scoring.evaluation import load_pipeline, read_corpus
@@ -107,7 +107,7 @@ def export_pipeline(
         raise WnutError(
             'exporting takes the package onnx: pip install "spacy-wnut[train]"'
         )
-    check_target(out)
+    check_out(out, [model, corpus, calibration or ""], "meta.json")
     nlp = load_pipeline(model)
     parts = find_parts(nlp)
     name = parts.tagger.name
@@ -148,16 +148,6 @@ def export_pipeline(
         nlp.meta["export"] = figures
         _store(nlp, beside)
     return figures
-
-
-def check_target(out: Path) -> None:
-    """Raises WnutError if something else than a pipeline would be replaced."""
-    is_empty = not out.exists() or (out.is_dir() and not any(out.iterdir()))
-    if not is_empty and not (out / "meta.json").is_file():
-        raise WnutError(
-            f"{out} is there and holds no pipeline (no meta.json), so it isn't "
-            "replaced by one: name another folder"
-        )
 
 
 def convert(nlp: Language, posts: Sequence[Doc] | None = None) -> None:

@@ -12,7 +12,7 @@ from tqdm import tqdm  # type: ignore[import-untyped]
 from ..chain import Bools, Ints
 from ..entity_tagger import find_tagger
 from ..errors import WnutError
-from ..files import replacing
+from ..files import check_out, replacing
 from ..scoring.calibration import (
     Bin,
     ThresholdScores,
@@ -93,7 +93,7 @@ def calibrate_pipeline(
     used, the pipeline has several EntityTaggers or the corpus no entities; and
     NothingToCalibrate unless the pipeline is copied.
     """
-    target = _target(model, out_dir)
+    target = _target(model, corpus, out_dir)
     nlp = load_pipeline(model, gpu_id)
     try:
         tagger = find_tagger(nlp, missing=NothingToCalibrate)
@@ -198,7 +198,7 @@ def _fit(
     return Settings(bias, temperature)
 
 
-def _target(model: str, out_dir: Path | None) -> Path:
+def _target(model: str, corpus: Path, out_dir: Path | None) -> Path:
     if out_dir is None:
         if not Path(model).is_dir():
             raise WnutError(
@@ -206,10 +206,5 @@ def _target(model: str, out_dir: Path | None) -> Path:
                 "place: name a folder for it with --out"
             )
         return Path(model)
-    is_empty = not out_dir.exists() or not any(out_dir.iterdir())
-    if not is_empty and not (out_dir / "meta.json").is_file():
-        raise WnutError(
-            f"{out_dir} is there and holds no pipeline (no meta.json), so it isn't "
-            "replaced by one: name another folder with --out"
-        )
+    check_out(out_dir, [model, corpus], "meta.json")
     return out_dir

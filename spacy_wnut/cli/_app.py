@@ -2,7 +2,7 @@
 
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 from wasabi import msg
 
 from ..errors import WnutError
+from ..files import check_out
 
 
 class _Commands(TyperGroup):
@@ -106,6 +107,15 @@ def first_set(values: Sequence[str], what: str) -> str:
         if value:
             return value
     raise WnutError(f"All names of {what} are empty: give one that isn't")
+
+
+def check_json(json_to: Path | None, inputs: Iterable[Path | str]) -> None:
+    """Check where `--json` writes to, before anything is measured.
+
+    Raises WnutError as `check_out` does.
+    """
+    if json_to is not None and json_to != Path("-"):
+        check_out(json_to, inputs)
 
 
 def _fail(text: str, status: int) -> NoReturn:

@@ -3,7 +3,7 @@ from typing import Annotated
 
 import typer
 
-from ._app import GpuId, HasBias, JsonTo, app
+from ._app import GpuId, HasBias, JsonTo, app, check_json
 
 
 @app.command("calibrate")
@@ -50,6 +50,7 @@ def calibrate_cli(
     from ..calibration.report import format_calibration
     from ..scoring.report import hand_over
 
+    check_json(json_to, [model, corpus])
     figures = calibrate_pipeline(model, corpus, out_dir, has_bias, gpu_id, or_copy)
     if figures is None:
         text = "has nothing to calibrate (no entity_tagger, or it finds no entities)"

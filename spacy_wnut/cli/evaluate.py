@@ -6,7 +6,7 @@ import typer
 from ..scoring.evaluation import evaluate_pipeline, surface_forms
 from ..scoring.measures import all_scores
 from ..scoring.report import report_scores
-from ._app import GoldCorpus, GpuId, JsonTo, Model, app
+from ._app import GoldCorpus, GpuId, JsonTo, Model, app, check_json
 
 
 @app.command("evaluate")
@@ -28,6 +28,7 @@ def evaluate_cli(
 
     The corpus says by which protocol: on its tokens, or on the pipeline's own.
     """
+    check_json(json_to, [model, corpus, train or ""])
     forms = None if train is None else surface_forms(train)
     posts, protocol = evaluate_pipeline(model, corpus, gpu_id)
     title = f"{model} on {corpus}: {protocol}, {len(posts)} posts"

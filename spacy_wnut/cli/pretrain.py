@@ -4,6 +4,7 @@ from typing import Annotated
 import typer
 from wasabi import msg
 
+from ..files import check_out
 from ._app import PerFile, Texts, app
 
 
@@ -25,6 +26,7 @@ def pretrain_cli(
     from ..unlabelled.masked_lm import pretrain_encoder
     from ..unlabelled.texts import sample_texts
 
+    check_out(out_dir, [encoder, *texts], "config.json")
     posts, loss = pretrain_encoder(
         encoder,
         sample_texts(texts, per_file, seed),

@@ -4,6 +4,7 @@ from typing import Annotated
 import typer
 from wasabi import msg
 
+from ..files import check_out
 from ._app import GpuId, PerFile, Texts, app
 
 
@@ -28,6 +29,7 @@ def pseudo_label_cli(
     from ..unlabelled.pseudo_labels import pseudo_label
     from ..unlabelled.texts import sample_texts
 
+    check_out(out, [*teachers, *texts])
     posts, kept, entities = pseudo_label(
         teachers,
         sample_texts(texts, per_file),

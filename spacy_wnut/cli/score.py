@@ -6,7 +6,7 @@ import typer
 from ..scoring.matching import read_posts
 from ..scoring.measures import all_scores
 from ..scoring.report import report_scores
-from ._app import JsonTo, app
+from ._app import JsonTo, app, check_json
 
 
 @app.command("score")
@@ -27,5 +27,6 @@ def score_cli(
 
     Tokens are matched by position; the last column is the tag.
     """
+    check_json(json_to, [gold, predicted])
     posts = list(read_posts(gold, predicted))
     report_scores(f"{len(posts)} posts of {gold}", all_scores(posts), json_to)

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 from wasabi import msg
 
+from ..files import check_out
 from ._app import GpuId, Model, app
 
 
@@ -34,6 +35,8 @@ def show_cli(
     from ..display.terminal import annotate, format_doc, has_color
     from ..scoring.evaluation import load_pipeline
 
+    if html is not None:
+        check_out(html, [model])
     # What isn't UTF-8 is shown with a sign for it, like what isn't printable.
     for stream in (sys.stdin, sys.stdout):
         if hasattr(stream, "reconfigure"):

@@ -5,6 +5,7 @@ import typer
 from wasabi import msg
 
 from ..corpus.conll import read_conll
+from ..files import check_out
 from ._app import app
 
 
@@ -18,6 +19,7 @@ def tiny_encoder_cli(
     """Make a tiny DistilBERT of random weights, to try the road with."""
     from ..models.checkpoints import make_tiny_encoder
 
+    check_out(out_dir, [corpus], "config.json")
     texts = (" ".join(post.tokens) for post in read_conll(corpus, None))
     make_tiny_encoder(texts, out_dir)
     msg.good(f"Wrote a tiny encoder to {out_dir}")

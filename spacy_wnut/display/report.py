@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import WnutError
-from ..files import replacing
+from ..files import check_out, replacing
 from ..scoring.evaluation import evaluate_pipeline, surface_forms
 from .figures import Run, report_data
 
@@ -42,6 +42,7 @@ def report(
     written.
     """
     # First what is fast and may fail.
+    check_out(out, [model, corpus, against or "", train or ""])
     forms = None if train is None else surface_forms(train)
     models = [model] if against is None else [model, against]
     runs = []

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from ..errors import WnutError
-from ..files import replacing
+from ..files import check_out, replacing
 
 # What an encoder consists of. Repositories often hold the same weights for
 # other frameworks beside.
@@ -38,6 +38,7 @@ def fetch_encoder(source: str, out: Path, revision: str | None = None) -> Any:
     """
     from transformers import AutoModel
 
+    check_out(out, [source], "config.json")
     model, tokenizer = load_checkpoint(source, AutoModel, revision)
     with replacing(out) as beside:
         model.save_pretrained(beside, safe_serialization=True)

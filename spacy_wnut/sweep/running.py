@@ -12,7 +12,7 @@ from wasabi import msg
 
 from ..calibration.pipeline import calibrate_pipeline
 from ..errors import WnutError
-from ..files import replacing
+from ..files import check_out, replacing
 from ..scoring.evaluation import evaluate_pipeline, surface_forms
 from .metrics import Metrics, Settings, measure, read_metrics, write_metrics
 from .plan import Run, corpus_file, is_finished
@@ -38,6 +38,8 @@ def run_all(
     waiting = [run for run in runs if retrain or not is_finished(run)]
     if len(waiting) < len(runs):
         msg.info(f"{len(runs) - len(waiting)} of {len(runs)} are finished already")
+    for run in waiting:
+        check_out(run.folder, [corpus], "metrics.json")
     forms = surface_forms(corpus_file(corpus, "gold", "train"))
     for number, run in enumerate(waiting, 1):
         msg.divider(f"{run.name} ({number} of {len(waiting)})")

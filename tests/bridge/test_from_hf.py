@@ -48,14 +48,14 @@ def out(tmp_path):
     """Where to write to, with a pipeline of an earlier run in it."""
     folder = tmp_path / "out" / "pipeline"
     folder.mkdir(parents=True)
-    (folder / "earlier").write_text("run")
+    (folder / "meta.json").write_text("earlier")
     return folder
 
 
 def assert_refused(folder, out, message, **options):
     with pytest.raises(WnutError, match=message):
         from_hf(str(folder), out, **options)
-    assert [path.name for path in out.iterdir()] == ["earlier"]
+    assert [path.read_text() for path in out.iterdir()] == ["earlier"]
     assert list(out.parent.iterdir()) == [out]
 
 

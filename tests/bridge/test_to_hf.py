@@ -36,14 +36,14 @@ def out(tmp_path):
     """Where to write to, with the checkpoint of an earlier run in it."""
     folder = tmp_path / "out" / "checkpoint"
     folder.mkdir(parents=True)
-    (folder / "earlier").write_text("run")
+    (folder / "config.json").write_text("earlier")
     return folder
 
 
 def assert_refused(nlp, out, message):
     with pytest.raises(WnutError, match=message):
         write_checkpoint(nlp, out)
-    assert [path.name for path in out.iterdir()] == ["earlier"]
+    assert [path.read_text() for path in out.iterdir()] == ["earlier"]
     assert list(out.parent.iterdir()) == [out]
 
 

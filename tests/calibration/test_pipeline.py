@@ -211,7 +211,7 @@ def test_a_folder_of_something_else_is_not_replaced(model, corpus, tmp_path):
     mine = tmp_path / "mine"
     mine.mkdir()
     (mine / "thesis.txt").write_text("words")
-    with pytest.raises(WnutError, match="mine is there and holds no pipeline"):
+    with pytest.raises(WnutError, match="mine is there and holds other files"):
         calibrate_pipeline(str(model), corpus, mine, True, -1)
     assert files(mine) == {"thesis.txt": b"words"}
 

@@ -36,14 +36,14 @@ def out(tmp_path):
     """Where to write to, with an encoder of an earlier run in it."""
     folder = tmp_path / "out" / "encoder"
     folder.mkdir(parents=True)
-    (folder / "earlier").write_text("run")
+    (folder / "config.json").write_text("earlier")
     return folder
 
 
 def assert_refused(out, source, message, **options):
     with pytest.raises(WnutError, match=message):
         fetch_encoder(str(source), out, **options)
-    assert contents(out) == {"earlier": b"run"}
+    assert contents(out) == {"config.json": b"earlier"}
     assert list(out.parent.iterdir()) == [out]
 
 
@@ -382,7 +382,7 @@ def test_interrupted_writing_leaves_nothing(tiny_encoder, out, monkeypatch):
     monkeypatch.setattr("transformers.PreTrainedModel.save_pretrained", interrupt)
     with pytest.raises(KeyboardInterrupt):
         fetch_encoder(tiny_encoder, out)
-    assert contents(out) == {"earlier": b"run"}
+    assert contents(out) == {"config.json": b"earlier"}
     assert list(out.parent.iterdir()) == [out]
 
 
