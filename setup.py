@@ -33,6 +33,8 @@ DEV = [
     *DOCS,
     *RAY,
     "accelerate>=1.0",
+    "fastapi>=0.115",
+    "httpx>=0.27",
     "hypothesis>=6.100",
     "mypy>=1.11",
     "pip-audit>=2.7",
@@ -42,6 +44,7 @@ DEV = [
     "pytest-xdist>=3.6",
     "ruff>=0.6",
     "selenium>=4.20",
+    "uvicorn>=0.50",
 ]
 
 setup(

@@ -9,6 +9,7 @@ import pytest
 import spacy
 import srsly
 import typer
+import uvicorn
 from spacy.cli._util import app as spacy_app
 from thinc.api import Config
 
@@ -17,7 +18,7 @@ from spacy_wnut.cli import app
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 # Programs that samples may call beside those that are checked.
-OTHERS = {"cd", "cat", "export", "mkdocs", "pip", "tail", "zcat"}
+OTHERS = {"cd", "cat", "curl", "export", "gunicorn", "mkdocs", "pip", "tail", "zcat"}
 
 
 def blocks(page, language):
@@ -109,6 +110,8 @@ def test_commands_exist(page, words):
         assert given <= {f"--vars.{name}" for name in project["vars"]}
     elif words[:5] == ["python", "-m", "spacy", "project", "assets"]:
         assert words[5:] == []
+    elif words[0] == "uvicorn":
+        uvicorn.main.make_context("uvicorn", words[1:])
     elif words[0] == "python" and words[1] != "-m":
         assert (ROOT / words[1]).is_file()
     else:
