@@ -21,6 +21,8 @@ RAY = [*ANNOTATE, "ray[data]>=2.50"]
 TRAIN = [
     *TORCH,
     *ONNX,
+    # transformers' Trainer, for `spacy-wnut pretrain`.
+    "accelerate>=1.0",
     "build>=1.2",
     "datasets>=4.0,<5.2",
     "huggingface-hub>=0.26",
@@ -32,7 +34,6 @@ DEV = [
     *TRAIN,
     *DOCS,
     *RAY,
-    "accelerate>=1.0",
     "fastapi>=0.115",
     "httpx>=0.27",
     "hypothesis>=6.100",

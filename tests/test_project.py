@@ -9,6 +9,8 @@ import typer
 from weasel.util.config import load_project_config
 
 from spacy_wnut.cli import app
+from spacy_wnut.cli._app import first_set
+from spacy_wnut.errors import WnutError
 
 ASSETS = {
     "wnut17train.conll": "c213127d9438fb2c64fe0fabe8644489",
@@ -138,14 +140,68 @@ def test_recipe_is_a_variable(root, recipe):
     assert f"{recipe}-0/model-best" in train["outputs"][0]
 
 
-def test_own_folders_go_before_the_environment_and_the_default(root, monkeypatch):
-    monkeypatch.setenv("SPACY_WNUT_DATA", "from the environment")
-    monkeypatch.setenv("SPACY_WNUT_ENCODER", "from there too")
-    project = load_project_config(root, overrides={"vars.encoder": "my folder"})
+SETTINGS = {
+    "vars.wnut17": "my_data",
+    "vars.encoder": "somebody/encoder",
+    "vars.unlabelled": "posts/",
+}
+
+
+@pytest.mark.parametrize("overrides", [{}, SETTINGS])
+def test_scripts_are_split_alike_on_windows(root, overrides):
+    """weasel keeps quotes in the arguments there."""
+    project = load_project_config(root, overrides=overrides)
+    for command in project["commands"]:
+        for line in command["script"]:
+            words = shlex.split(line, posix=False)
+            assert words == shlex.split(line)
+            assert not set("\"'") & set(line)
+
+
+def test_variables_reach_the_commands(root):
+    project = load_project_config(root, overrides=SETTINGS)
     lines = {c["name"]: shlex.split(c["script"][0]) for c in project["commands"]}
-    sources = lines["encoder"][5:]
-    assert sources == ["my folder", "from there too", "distilbert-base-uncased"]
-    assert lines["convert"][5:8] == ["", "from the environment", "wnut_17"]
+    assert lines["convert"][5:6] == ["my_data"]
+    assert lines["encoder"][5:] == ["somebody/encoder"]
+    assert lines["pseudo-label"][5:6] == ["posts/"]
+    for name in ("package", "package-onnx"):
+        assert {"--encoder=somebody/encoder", "--data=my_data"} <= set(lines[name])
+
+
+@pytest.mark.parametrize(
+    "given, variable, expected",
+    [
+        ([], None, "default"),
+        ([], "", "default"),
+        ([], "my folder", "my folder"),
+        ([""], "my folder", "my folder"),
+        (["given"], "my folder", "given"),
+        (["", "given", "later"], "my folder", "given"),
+    ],
+)
+def test_what_is_given_goes_before_the_environment_and_the_default(
+    monkeypatch, given, variable, expected
+):
+    monkeypatch.delenv("SOURCE", raising=False)
+    if variable is not None:
+        monkeypatch.setenv("SOURCE", variable)
+    assert first_set(given, "SOURCE", "default") == expected
+
+
+def test_a_path_that_was_split_at_its_blanks(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my own data").mkdir()
+    with pytest.raises(
+        WnutError, match=r"'my own data' has blanks .* Set SOURCE to it"
+    ):
+        first_set(["my", "own", "data"], "SOURCE", "default")
+
+
+def test_commands_whose_sources_may_change_are_never_skipped(project):
+    """weasel looks at the files of the project alone."""
+    commands = {command["name"]: command for command in project["commands"]}
+    always = {name for name, command in commands.items() if command.get("no_skip")}
+    assert always == {"convert", "encoder", "pseudo-label"}
 
 
 def test_quickstart_keeps_apart_from_the_real_thing(root):

@@ -1,5 +1,6 @@
 """The `spacy-wnut` command: one file a subcommand, registered on `app`."""
 
+import os
 import signal
 import sys
 from collections.abc import Iterable, Sequence
@@ -35,6 +36,11 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+# The environment variables with defaults of arguments, and the encoder without one.
+DATA, ENCODER = "SPACY_WNUT_DATA", "SPACY_WNUT_ENCODER"
+UNLABELLED = "SPACY_WNUT_UNLABELLED"
+DEFAULT_ENCODER = "distilbert-base-uncased"
+
 # Arguments and options that several commands have.
 Model = Annotated[
     str,
@@ -60,11 +66,12 @@ JsonTo = Annotated[
 ]
 GpuId = Annotated[int, typer.Option("--gpu-id", help="GPU to run on; -1 for the CPU")]
 Texts = Annotated[
-    list[str],
+    list[str] | None,
     typer.Argument(
-        metavar="TEXTS...",
-        help="Files with a post a line (.txt, .gz), or folders of them. Empty "
-        "names are passed over",
+        metavar="[TEXTS]...",
+        help="Files with one post per line (.txt, .gz), or folders of them. By default "
+        "that of SPACY_WNUT_UNLABELLED",
+        show_default=False,
     ),
 ]
 PerFile = Annotated[
@@ -97,16 +104,36 @@ def main() -> None:
         _fail(str(err), status=1)
 
 
-def first_set(values: Sequence[str], what: str) -> str:
-    """The first value that isn't empty, so that project.yml can give a variable,
-    an environment variable and a default, in this order.
+def first_set(values: Sequence[str], variable: str, default: str) -> str:
+    """The first value that isn't empty, else that of an environment variable, else
+    the default.
 
-    Raises WnutError if there is none.
+    values (Sequence[str]): The values that were given.
+    variable (str): The name of the environment variable.
+    default (str): The value if nothing is set.
+
+    Raises WnutError if a path was split at its blanks, as a variable in project.yml is.
     """
-    for value in values:
-        if value:
-            return value
-    raise WnutError(f"All names of {what} are empty: give one that isn't")
+    given = [value for value in values if value]
+    if not given:
+        return os.environ.get(variable) or default
+    whole = " ".join(given)
+    if len(given) > 1 and not Path(given[0]).exists() and Path(whole).exists():
+        raise WnutError(
+            f"The path {whole!r} has blanks and was split at them. Set {variable} to it"
+        )
+    return given[0]
+
+
+def texts_of(names: Sequence[str] | None) -> list[str]:
+    """The names of files and folders with posts, if none is given that of the
+    environment variable. As for project.yml, empty names are left out.
+
+    Raises WnutError as `first_set` does.
+    """
+    given = [name for name in names or () if name]
+    first = first_set(given, UNLABELLED, "")
+    return given or ([first] if first else [])
 
 
 def check_json(json_to: Path | None, inputs: Iterable[Path | str]) -> None:

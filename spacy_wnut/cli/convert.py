@@ -7,7 +7,7 @@ from wasabi import msg
 
 from ..corpus.convert import convert
 from ..corpus.sources import load_rows
-from ._app import app, first_set
+from ._app import DATA, app, first_set
 
 
 class Tokens(str, Enum):
@@ -21,12 +21,14 @@ def convert_cli(
         Path, typer.Argument(help="Folder for train.spacy, dev.spacy and test.spacy")
     ],
     sources: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
-            metavar="SOURCE...",
-            help="Where the data is. The first source that isn't empty is used",
+            metavar="[SOURCE]...",
+            help="Where the data is. The first source that isn't empty is used. By "
+            "default that of SPACY_WNUT_DATA, else wnut_17",
+            show_default=False,
         ),
-    ],
+    ] = None,
     tokens: Annotated[
         Tokens,
         typer.Option(
@@ -50,7 +52,7 @@ def convert_cli(
     with three CoNLL files, a folder in a format of the datasets library, or a
     dataset's id on the hub.
     """
-    source = first_set(sources, "a source")
+    source = first_set(sources or [], DATA, "wnut_17")
     rows = load_rows(source, None if labels is None else labels.split(","))
     msg.info(f"Source: {rows['train'].info.description}")
     counts = convert(rows, out_dir, "gold" if tokens is Tokens.gold else "spacy")

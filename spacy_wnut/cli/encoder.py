@@ -4,19 +4,21 @@ from typing import Annotated
 import typer
 from wasabi import msg
 
-from ._app import app, first_set
+from ._app import DEFAULT_ENCODER, ENCODER, app, first_set
 
 
 @app.command("encoder")
 def encoder_cli(
     out_dir: Annotated[Path, typer.Argument(help="Folder to write the encoder to")],
     sources: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
-            metavar="SOURCE...",
-            help="A folder, or a model on the hub. The first that isn't empty is used",
+            metavar="[SOURCE]...",
+            help="A folder, or a model on the hub. The first that isn't empty is used. "
+            f"By default that of SPACY_WNUT_ENCODER, else {DEFAULT_ENCODER}",
+            show_default=False,
         ),
-    ],
+    ] = None,
     revision: Annotated[
         str | None, typer.Option(help="A branch, tag or commit on the hub")
     ] = None,
@@ -24,6 +26,6 @@ def encoder_cli(
     """Bring an encoder into a folder, in full precision, ready to be trained."""
     from ..models.checkpoints import fetch_encoder
 
-    source = first_set(sources, "an encoder")
+    source = first_set(sources or [], ENCODER, DEFAULT_ENCODER)
     config = fetch_encoder(source, out_dir, revision)
     msg.good(f"Wrote the encoder {source} ({config.model_type}) to {out_dir}")

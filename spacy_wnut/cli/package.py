@@ -4,7 +4,7 @@ from typing import Annotated
 import typer
 from wasabi import msg
 
-from ._app import app, first_set
+from ._app import DATA, DEFAULT_ENCODER, ENCODER, app, first_set
 
 
 @app.command("package")
@@ -17,13 +17,19 @@ def package_cli(
     encoder: Annotated[
         list[str],
         typer.Option(
-            help="Encoder it was trained from. The first that isn't empty is used"
+            help="Encoder it was trained from. The first that isn't empty is used. By "
+            f"default that of SPACY_WNUT_ENCODER, else {DEFAULT_ENCODER}",
+            show_default=False,
         ),
-    ],
+    ] = [],  # noqa: B006
     data: Annotated[
         list[str],
-        typer.Option(help="Data it was trained on. The first that isn't empty is used"),
-    ] = ["wnut_17"],  # noqa: B006
+        typer.Option(
+            help="Data it was trained on. The first that isn't empty is used. By default "
+            "that of SPACY_WNUT_DATA, else wnut_17",
+            show_default=False,
+        ),
+    ] = [],  # noqa: B006
     metrics: Annotated[
         list[Path], typer.Option(help="What evaluate --json measured, for meta.json")
     ] = [],  # noqa: B006
@@ -36,9 +42,9 @@ def package_cli(
         out_dir,
         name=name,
         version=version,
-        encoder=first_set(encoder, "an encoder"),
+        encoder=first_set(encoder, ENCODER, DEFAULT_ENCODER),
         license_file=license_file,
         metrics=metrics,
-        data=first_set(data, "the data"),
+        data=first_set(data, DATA, "wnut_17"),
     )
     msg.good(f"Built {wheel}")

@@ -5,14 +5,14 @@ import typer
 from wasabi import msg
 
 from ..files import check_out
-from ._app import PerFile, Texts, app
+from ._app import PerFile, Texts, app, texts_of
 
 
 @app.command("pretrain")
 def pretrain_cli(
     encoder: Annotated[str, typer.Argument(help="A folder, or a model on the hub")],
     out_dir: Annotated[Path, typer.Argument(help="Folder to write the encoder to")],
-    texts: Texts,
+    texts: Texts = None,
     epochs: Annotated[float, typer.Option(help="How often each post is seen")] = 1.0,
     learn_rate: Annotated[float, typer.Option(help="Highest learning rate")] = 1e-4,
     batch_size: Annotated[int, typer.Option(help="Posts in a step")] = 32,
@@ -26,10 +26,11 @@ def pretrain_cli(
     from ..unlabelled.masked_lm import pretrain_encoder
     from ..unlabelled.texts import sample_texts
 
-    check_out(out_dir, [encoder, *texts], "config.json")
+    names = texts_of(texts)
+    check_out(out_dir, [encoder, *names], "config.json")
     posts, loss = pretrain_encoder(
         encoder,
-        sample_texts(texts, per_file, seed),
+        sample_texts(names, per_file, seed),
         out_dir,
         epochs=epochs,
         learn_rate=learn_rate,

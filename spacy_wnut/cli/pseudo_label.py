@@ -5,17 +5,17 @@ import typer
 from wasabi import msg
 
 from ..files import check_out
-from ._app import GpuId, PerFile, Texts, app
+from ._app import GpuId, PerFile, Texts, app, texts_of
 
 
 @app.command("pseudo-label")
 def pseudo_label_cli(
     out: Annotated[Path, typer.Argument(help="DocBin (.spacy) to write")],
-    texts: Texts,
     teachers: Annotated[
         list[str],
         typer.Option("--teacher", help="Trained pipeline. Several are averaged"),
     ],
+    texts: Texts = None,
     min_entities: Annotated[
         float, typer.Option(help="Leave out posts with fewer expected entities")
     ] = 0.0,
@@ -25,18 +25,25 @@ def pseudo_label_cli(
     per_file: PerFile = None,
     gpu_id: GpuId = -1,
 ) -> None:
-    """Label posts softly with trained pipelines, for another to learn from."""
+    """Label posts softly with trained pipelines, for another to learn from.
+
+    OUT is left as it is if it was made of the same posts, teachers and settings.
+    """
     from ..unlabelled.pseudo_labels import pseudo_label
     from ..unlabelled.texts import sample_texts
 
-    check_out(out, [*teachers, *texts])
-    posts, kept, entities = pseudo_label(
+    names = texts_of(texts)
+    check_out(out, [*teachers, *names])
+    labelled = pseudo_label(
         teachers,
-        sample_texts(texts, per_file),
+        sample_texts(names, per_file),
         out,
         min_entities=min_entities,
         limit=limit,
         gpu_id=gpu_id,
     )
-    msg.good(f"Labelled {posts} posts and wrote {kept} to {out}")
-    msg.info(f"To be expected in them: {entities:.0f} entities")
+    if labelled is None:
+        msg.info(f"Nothing changed: {out} was made of the same posts and teachers")
+        return
+    msg.good(f"Labelled {labelled.posts} posts and wrote {labelled.kept} to {out}")
+    msg.info(f"Expected number of entities in them: {labelled.entities:.0f}")

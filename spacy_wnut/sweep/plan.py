@@ -1,6 +1,5 @@
 """Which trainings a sweep has, and what goes into each."""
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any, NamedTuple
 from spacy.util import load_config
 from thinc.api import Config
 
+from ..digests import differing, digest_chunks, digest_path
 from ..errors import WnutError
 from .metrics import PROTOCOLS, SPLITS, read_metrics
 
@@ -106,17 +106,12 @@ def is_finished(run: Run) -> bool:
     metrics = read_metrics(run.folder)
     if metrics is None:
         return False
-    before = metrics["made_of"]
-    differing = sorted(
-        key
-        for key in {*before, *run.made_of}
-        if before.get(key) != run.made_of.get(key)
-    )
-    if differing:
+    others = differing(metrics["made_of"], run.made_of)
+    if others:
         raise WnutError(
             f"{run.folder} holds a training of {run.name}, but not of these settings: "
-            f"{', '.join(differing)} differed. Name another folder with --output, or "
-            "give --retrain to replace it"
+            f"{', '.join(others)} differed. Name another folder with --output, remove "
+            "this one, or give --retrain to replace it"
         )
     return True
 
@@ -135,18 +130,6 @@ def corpus_file(corpus: Path, protocol: str, split: str) -> Path:
     return path
 
 
-def digest_path(path: Path) -> str:
-    """The SHA-256 of a file, or of the names and contents of a folder's files."""
-    if path.is_file():
-        with path.open("rb") as file:
-            return _hash(iter(lambda: file.read(1 << 20), b""))
-    files = sorted(p for p in path.rglob("*") if p.is_file())
-    return _hash(
-        f"{file.relative_to(path).as_posix()} {digest_path(file)}\n".encode()
-        for file in files
-    )
-
-
 def _read_config(
     path: Path, overrides: dict[str, Any], digest: Callable[[Path], str]
 ) -> tuple[dict[str, str], str]:
@@ -162,7 +145,7 @@ def _read_config(
         if isinstance(value, str) and value and Path(value).exists():
             made_of[f"paths.{name}"] = digest(Path(value))
             config["paths"][name] = None
-    made_of["config"] = _hash([config.to_str(interpolate=False).encode()])
+    made_of["config"] = digest_chunks([config.to_str(interpolate=False).encode()])
     return made_of, Path(paths.get("encoder") or "").name
 
 
@@ -185,10 +168,3 @@ def _load(path: Path, overrides: dict[str, Any], **settings: Any) -> Config:
         return load_config(path, overrides, **settings)
     except (OSError, ValueError) as err:
         raise WnutError(f"{path} can't be used as a config: {err}") from err
-
-
-def _hash(chunks: Any) -> str:
-    digest = hashlib.sha256()
-    for chunk in chunks:
-        digest.update(chunk)
-    return digest.hexdigest()

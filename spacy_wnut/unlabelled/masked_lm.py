@@ -1,18 +1,31 @@
 """Further pre-training of an encoder on unlabelled posts, by a masked language model."""
 
+import json
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
+from zipfile import BadZipFile, ZipFile
 
+from wasabi import msg
+
+from ..digests import (
+    differing,
+    digest_chunks,
+    digest_values,
+    read_digests,
+    write_digests,
+)
 from ..errors import WnutError
 from ..files import replacing
 from ..models.checkpoints import load_checkpoint
 
 # Of a post no more is read than this, special tokens counted.
 MAX_PIECES = 128
-# As often a checkpoint is stored to go on from.
+# Save a resumable checkpoint every N steps.
 SAVE_STEPS = 200
+# The files of a checkpoint that torch.save writes.
+TORCH_FILES = ("optimizer.pt", "scheduler.pt")
 
 
 class Pretrained(NamedTuple):
@@ -39,7 +52,8 @@ def pretrain_encoder(
 
     15 percent of the pieces are masked anew in each epoch. The head that guesses is
     tied to the vectors of the vocabulary, and is left behind in the end. A run that
-    was interrupted goes on from its last checkpoint, in the folder `OUT.checkpoints`.
+    was interrupted resumes from its last checkpoint that isn't damaged, in the folder
+    `OUT.checkpoints`.
 
     source (str): The encoder: a folder, or a model on the hub.
     texts (Iterable[str]): The posts.
@@ -50,7 +64,8 @@ def pretrain_encoder(
     batch_size (int): How many posts a step has.
     seed (int): Seed of the head, the order and the masks.
 
-    Raises WnutError if the encoder can't be had, has no masks, or there are no posts.
+    Raises WnutError if the encoder can't be had, has no masks, there are no posts, or
+    the checkpoints are of another encoder, other posts or other settings.
     """
     import torch
     import transformers
@@ -65,14 +80,20 @@ def pretrain_encoder(
             "nothing to guess. Use an encoder that was trained with one, such as "
             "distilbert-base-uncased"
         )
+    texts = list(texts)
     posts = [
-        {"input_ids": ids, "length": len(ids)}
-        for ids in _encode(tokenizer, list(texts))
+        {"input_ids": ids, "length": len(ids)} for ids in _encode(tokenizer, texts)
     ]
     if not posts:
         raise WnutError("There are no posts to train on: give files with a post a line")
     dtype = half_precision_dtype()
     checkpoints = out.with_name(f"{out.name}.checkpoints")
+    made_of = {
+        "encoder": _digest_encoder(model.base_model, tokenizer),
+        "texts": digest_values(texts),
+        "settings": digest_values([epochs, learn_rate, batch_size, seed]),
+    }
+    checkpoint = _last_checkpoint(checkpoints, made_of)
     # What transformers loads lazily has no types.
     lazy: Any = transformers
     trainer = lazy.Trainer(
@@ -99,14 +120,76 @@ def pretrain_encoder(
         processing_class=tokenizer,
         data_collator=lazy.DataCollatorForLanguageModeling(tokenizer),
     )
-    goes_on = any(checkpoints.glob("checkpoint-*"))
-    whole = trainer.train(resume_from_checkpoint=goes_on).training_loss
+    whole = trainer.train(resume_from_checkpoint=checkpoint).training_loss
     with replacing(out) as beside:
         model.base_model.save_pretrained(beside, safe_serialization=True)
         tokenizer.save_pretrained(beside)
     shutil.rmtree(checkpoints, ignore_errors=True)
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
     return Pretrained(len(posts), losses[-1] if losses else whole)
+
+
+def _digest_encoder(encoder: Any, tokenizer: Any) -> str:
+    weights = sorted(encoder.state_dict().items())
+    return digest_chunks(
+        [
+            tokenizer.backend_tokenizer.to_str().encode(),
+            *(
+                name.encode() + tensor.cpu().numpy().tobytes()
+                for name, tensor in weights
+            ),
+        ]
+    )
+
+
+def _last_checkpoint(folder: Path, made_of: dict[str, str]) -> str | None:
+    """The last checkpoint of a run that isn't damaged. None if there is none: then the
+    folder is made, with a record of the run.
+
+    Raises WnutError if the checkpoints are those of another run.
+    """
+    record = folder / "made-of.json"
+    found = sorted(
+        folder.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1])
+    )
+    if found:
+        others = differing(read_digests(record) or {}, made_of)
+        if others:
+            raise WnutError(
+                f"{folder} holds checkpoints of another run ({', '.join(others)} "
+                "differed). Remove the folder, or name another one for the encoder"
+            )
+        while found:
+            fault = _find_fault(found[-1])
+            if fault is None:
+                return str(found[-1])
+            msg.warn(f"{fault}, so the checkpoint {found[-1]} is skipped")
+            # Trainer would take it for the newest one and delete those before it.
+            shutil.rmtree(found.pop())
+    write_digests(record, made_of)
+    return None
+
+
+def _find_fault(checkpoint: Path) -> str | None:
+    """The first file of a checkpoint that is missing or cut off, if there is one."""
+    from safetensors import SafetensorError, safe_open
+
+    names = ("trainer_state.json", "model.safetensors", *TORCH_FILES)
+    for path in (checkpoint / name for name in names):
+        try:
+            if path.suffix == ".json":
+                json.loads(path.read_text(encoding="utf8"))
+            elif path.suffix == ".safetensors":
+                with safe_open(path, "numpy"):
+                    pass
+            else:
+                # torch.save writes a zip archive.
+                with ZipFile(path) as archive:
+                    if archive.testzip() is not None:
+                        return f"{path.name} is damaged"
+        except (OSError, ValueError, BadZipFile, SafetensorError):
+            return f"{path.name} is missing or damaged"
+    return None
 
 
 def _encode(tokenizer: Any, texts: list[str]) -> list[list[int]]:

@@ -1,17 +1,19 @@
 """Labelling unlabelled posts softly with one or several trained pipelines."""
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy
 from spacy.language import Language
 from spacy.tokens import Doc, DocBin, Span
-from spacy.util import minibatch
+from spacy.util import get_package_path, minibatch
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 from ..chain import Floats, Ints
 from ..decoding import Emitted, decode, legal_chain, tag_probabilities
+from ..digests import digest_path, digest_values, read_digests, write_digests
 from ..entity_tagger import EntityTagger, find_tagger
 from ..errors import WnutError
 from ..files import replacing
@@ -41,7 +43,7 @@ def pseudo_label(
     min_entities: float = 0.0,
     limit: int | None = None,
     gpu_id: int = -1,
-) -> Labelled:
+) -> Labelled | None:
     """Label posts with what trained pipelines expect on the average.
 
     The docs hold how probable each tag is at each word, which an `entity_tagger`
@@ -57,10 +59,17 @@ def pseudo_label(
         out: the sum of the probabilities that one begins, over all words.
     limit (Optional[int]): The greatest number of posts to keep.
     gpu_id (int): The GPU to run on, or -1 for the CPU.
+    RETURNS (Optional[Labelled]): None if `out` was made of the same teachers, posts and
+        settings before: it is left as it is. Digests of these are kept beside it.
 
-    Raises WnutError if a pipeline can't be used, their types differ, or no post is
-    kept.
+    Raises WnutError if a pipeline can't be used, their types or the words that they
+    split a post into differ, or no post is kept.
     """
+    texts = list(dict.fromkeys(texts))
+    record = out.with_name(f"{out.name}.made-of.json")
+    made_of = _made_of(teachers, texts, [min_entities, limit])
+    if out.is_file() and read_digests(record) == {**made_of, "out": digest_path(out)}:
+        return None
     pipelines = [load_pipeline(teacher, gpu_id) for teacher in teachers]
     taggers = [find_tagger(nlp) for nlp in pipelines]
     scheme = taggers[0].scheme
@@ -73,14 +82,15 @@ def pseudo_label(
             )
     docbin = DocBin(attrs=["ENT_IOB", "ENT_TYPE"], store_user_data=True)
     n_read, n_entities = 0, 0.0
-    unique = tqdm(dict.fromkeys(texts), unit="post", leave=False, disable=None)
+    unique = tqdm(texts, unit="post", leave=False, disable=None)
     for batch in minibatch(unique, 512):
         n_read += len(batch)
         docs = [pipelines[0].make_doc(text) for text in batch]
-        by_teacher = [
-            _probabilities(nlp, tagger, batch)
-            for nlp, tagger in zip(pipelines, taggers, strict=True)
-        ]
+        by_teacher = []
+        for nlp, tagger, name in zip(pipelines, taggers, teachers, strict=True):
+            tokenized = [nlp.make_doc(text) for text in batch]
+            _check_words(docs, tokenized, teachers[0], name)
+            by_teacher.append(_probabilities(nlp, tagger, tokenized))
         mean = numpy.mean(by_teacher, axis=0)
         lengths = numpy.asarray([len(doc) for doc in docs])
         _set_entities(docs, lengths, mean, scheme)
@@ -101,12 +111,39 @@ def pseudo_label(
         )
     with replacing(out) as beside:
         docbin.to_disk(beside)
+    write_digests(record, {**made_of, "out": digest_path(out)})
     return Labelled(n_read, len(docbin), n_entities)
 
 
-def _probabilities(nlp: Language, tagger: EntityTagger, texts: list[str]) -> Floats:
+def _made_of(
+    teachers: Sequence[str], texts: list[str], settings: list[float | None]
+) -> dict[str, str]:
+    made_of = {"texts": digest_values(texts), "settings": digest_values(settings)}
+    for i, teacher in enumerate(teachers):
+        folder = Path(teacher)
+        if not folder.exists():
+            # An installed pipeline. One that isn't there is an error of loading.
+            with suppress(OSError, ImportError):
+                folder = get_package_path(teacher)
+        made_of[f"teacher {i}"] = digest_path(folder)
+    return made_of
+
+
+def _check_words(
+    docs: list[Doc], others: list[Doc], teacher: str, other_teacher: str
+) -> None:
+    for doc, other in zip(docs, others, strict=True):
+        words, other_words = ([token.text for token in d] for d in (doc, other))
+        if words != other_words:
+            raise WnutError(
+                f"{teacher} splits the post {doc.text!r} into the words {words}, and "
+                f"{other_teacher} into {other_words}: teachers need the same tokenizer"
+            )
+
+
+def _probabilities(nlp: Language, tagger: EntityTagger, docs: list[Doc]) -> Floats:
     with nlp.select_pipes(disable=[tagger.name]):
-        docs = list(nlp.pipe(texts))
+        docs = list(nlp.pipe(docs))
     emitted = tagger.emit(docs)
     return tag_probabilities(emitted, tagger.bias, tagger.temperature)
 

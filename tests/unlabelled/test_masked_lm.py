@@ -1,5 +1,7 @@
 """Further pre-training, on an encoder so small that it learns in seconds."""
 
+import shutil
+
 import pytest
 import torch
 from transformers import AutoModel, AutoTokenizer, Trainer
@@ -29,25 +31,103 @@ def test_the_encoder_learns_and_is_an_encoder_again(tiny_encoder, tmp_path):
     assert not list(tmp_path.glob("*checkpoints*"))
 
 
-def test_an_interrupted_run_goes_on(tiny_encoder, tmp_path, monkeypatch):
+@pytest.fixture
+def interrupted(tiny_encoder, tmp_path, monkeypatch):
+    """A run that was interrupted in its seventh step, with a checkpoint of the fourth:
+    the steps that were taken, and the folder that it was to write.
+    """
     monkeypatch.setattr(masked_lm, "SAVE_STEPS", 4)
     calls = []
     training_step = Trainer.training_step
 
-    def interrupted(self, *args, **kwargs):
+    def step(self, *args, **kwargs):
         calls.append(self.state.global_step)
         if len(calls) == 7:
             raise KeyboardInterrupt
         return training_step(self, *args, **kwargs)
 
-    monkeypatch.setattr(Trainer, "training_step", interrupted)
+    monkeypatch.setattr(Trainer, "training_step", step)
     out = tmp_path / "out"
     with pytest.raises(KeyboardInterrupt):
         pretrain_encoder(tiny_encoder, TEXTS, out, batch_size=6)
-    assert not out.exists()
+    assert not out.exists() and calls == [0, 1, 2, 3, 4, 5, 6]
+    calls.clear()
+    # Anything, so that the next run isn't interrupted.
+    monkeypatch.setattr(
+        Trainer,
+        "training_step",
+        lambda self, *args, **kwargs: (
+            calls.append(self.state.global_step) or training_step(self, *args, **kwargs)
+        ),
+    )
+    return calls, out
+
+
+def test_an_interrupted_run_goes_on(tiny_encoder, interrupted):
+    calls, out = interrupted
     pretrain_encoder(tiny_encoder, TEXTS, out, batch_size=6)
-    assert calls == [0, 1, 2, 3, 4, 5, 6, 4, 5, 6, 7, 8, 9]
-    assert out.is_dir()
+    assert calls == [4, 5, 6, 7, 8, 9]
+    assert [path.name for path in out.parent.iterdir()] == ["out"]
+
+
+@pytest.mark.parametrize(
+    "changed, differed",
+    [
+        ({"texts": TEXTS[:-1]}, "texts"),
+        ({"texts": TEXTS[::-1]}, "texts"),
+        ({"learn_rate": 2e-4}, "settings"),
+        ({"epochs": 2.0}, "settings"),
+        ({"seed": 1}, "settings"),
+        ({"batch_size": 5}, "settings"),
+    ],
+)
+def test_a_checkpoint_of_another_run_is_refused(
+    tiny_encoder, interrupted, changed, differed
+):
+    calls, out = interrupted
+    settings = {"texts": TEXTS, "batch_size": 6, **changed}
+    texts = settings.pop("texts")
+    before = sorted(out.parent.rglob("*"))
+    with pytest.raises(WnutError, match=rf"of another run \({differed} differed\)"):
+        pretrain_encoder(tiny_encoder, texts, out, **settings)
+    assert calls == [] and sorted(out.parent.rglob("*")) == before
+
+
+def test_a_checkpoint_of_another_encoder_is_refused(
+    tiny_encoder, interrupted, tmp_path
+):
+    calls, out = interrupted
+    other = tmp_path / "other"
+    shutil.copytree(tiny_encoder, other)
+    encoder = AutoModel.from_pretrained(tiny_encoder)
+    torch.nn.init.zeros_(encoder.embeddings.LayerNorm.bias)
+    encoder.embeddings.LayerNorm.bias.data[0] += 1
+    encoder.save_pretrained(other)
+    with pytest.raises(WnutError, match=r"of another run \(encoder differed\)"):
+        pretrain_encoder(str(other), TEXTS, out, batch_size=6)
+    assert calls == []
+
+
+@pytest.mark.parametrize(
+    "name", ["model.safetensors", "optimizer.pt", "scheduler.pt", "trainer_state.json"]
+)
+@pytest.mark.parametrize("is_missing", [True, False])
+def test_a_damaged_checkpoint_is_skipped(
+    tiny_encoder, interrupted, name, is_missing, capsys
+):
+    calls, out = interrupted
+    [checkpoint] = (out.parent / "out.checkpoints").glob("checkpoint-*")
+    # One that was killed while it was written, after a whole one.
+    later = checkpoint.with_name("checkpoint-12")
+    shutil.copytree(checkpoint, later)
+    if is_missing:
+        (later / name).unlink()
+    else:
+        data = (later / name).read_bytes()
+        (later / name).write_bytes(data[: len(data) // 2])
+    pretrain_encoder(tiny_encoder, TEXTS, out, batch_size=6)
+    assert calls == [4, 5, 6, 7, 8, 9]
+    assert f"{name} is missing or damaged" in capsys.readouterr().out.replace("\n", " ")
 
 
 def test_no_posts_are_refused(tiny_encoder, tmp_path):

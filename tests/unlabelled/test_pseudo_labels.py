@@ -1,3 +1,5 @@
+import shutil
+
 import numpy
 import pytest
 import spacy
@@ -117,3 +119,46 @@ def test_a_run_that_keeps_nothing_writes_nothing(trained_folder, tmp_path):
             [str(trained_folder)], TEXTS, tmp_path / "out.spacy", min_entities=99
         )
     assert not list(tmp_path.iterdir())
+
+
+def test_nothing_is_done_twice(trained_folder, other_teacher, tmp_path):
+    out = tmp_path / "out.spacy"
+    teachers = [str(trained_folder), str(other_teacher)]
+    assert pseudo_label(teachers, TEXTS, out) is not None
+    before = out.stat().st_mtime_ns, out.read_bytes()
+    assert pseudo_label(teachers, TEXTS, out) is None
+    assert (out.stat().st_mtime_ns, out.read_bytes()) == before
+
+
+def test_what_changed_is_labelled_anew(trained_folder, tmp_path):
+    out = tmp_path / "out.spacy"
+    teacher = tmp_path / "teacher"
+    shutil.copytree(trained_folder, teacher)
+
+    def label(texts=TEXTS, **settings):
+        return pseudo_label([str(teacher)], texts, out, **settings) is not None
+
+    assert label() and not label()
+    assert label([*TEXTS, "one more"])
+    assert label() and label(limit=1) and label(min_entities=0.1)
+    # The same name, but trained anew.
+    nlp = spacy.load(teacher)
+    nlp.get_pipe("ner").temperature = 2.0
+    nlp.to_disk(teacher)
+    assert label(min_entities=0.1) and not label(min_entities=0.1)
+    # Damaged, or replaced by something else.
+    out.write_bytes(b"something else")
+    assert label(min_entities=0.1)
+
+
+def test_teachers_that_split_posts_into_other_words(trained_folder, tmp_path):
+    nlp = spacy.load(trained_folder)
+    nlp.tokenizer.infix_finditer = None
+    nlp.tokenizer.suffix_search = None
+    nlp.tokenizer.rules = {}
+    nlp.to_disk(tmp_path / "other")
+    message = r"splits the post 'In Oslo, she said' into .*need the same tokenizer"
+    teachers = [str(trained_folder), str(tmp_path / "other")]
+    with pytest.raises(WnutError, match=message):
+        pseudo_label(teachers, ["nothing", "In Oslo, she said"], tmp_path / "out.spacy")
+    assert not (tmp_path / "out.spacy").exists()
