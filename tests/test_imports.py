@@ -75,7 +75,14 @@ ROOMS = {
         "scoring",
     },
     "sweep": {"calibration", "errors", "files", "scoring"},
-    "annotation": {"about", "entity_tagger", "errors", "labels", "scoring"},
+    "annotation": {
+        "about",
+        "corpus",
+        "entity_tagger",
+        "errors",
+        "labels",
+        "scoring",
+    },
     "unlabelled": {
         "chain",
         "decoding",

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 from ..about import __version__
+from ..corpus.conll import Columns
 from ..errors import WnutError
 from .formats import Format, check_names, input_format, output_format
 from .journal import Journal, check_output, is_finished
@@ -41,6 +42,7 @@ class Job:
         those that are missing.
     resume (bool): Whether to go on where an earlier run was ended.
     overwrite (bool): Whether to replace the output, or what is there of it.
+    columns (Columns): The columns of a CoNLL file that the user names.
     """
 
     settings: Settings
@@ -52,6 +54,7 @@ class Job:
     chunk_size: int = 1000
     resume: bool = False
     overwrite: bool = False
+    columns: Columns = Columns()
 
 
 class Summary(NamedTuple):
@@ -87,12 +90,13 @@ def annotate_file(job: Job) -> Summary | None:
         if job.resume and is_finished(Path(job.output)):
             return None
     settings = job.settings
+    check_columns(job.columns, source_format.name)
     check_names(source_format, settings.text_field, settings.entities_field)
     names = (settings.text_field, settings.entities_field)
     if source_format.name in ("txt", "conll"):
         # They have no fields but those that we give them.
         names = ("text", settings.entities_field)
-    with open_source(job.input, source_format.name, *names) as source:
+    with open_source(job.input, source_format.name, *names, job.columns) as source:
         annotator, identity = _load(job)
         if job.output == STDOUT:
             return _to_stdout(job, source, target_format, annotator)
@@ -112,6 +116,15 @@ def check_numbers(settings: Settings, n_process: int, chunk_size: int) -> None:
     ):
         if value is not None and value < 1:
             raise WnutError(f"{name} has to be at least 1, got {value}")
+
+
+def check_columns(columns: Columns, format_: str) -> None:
+    """Raises WnutError if columns are named of an input that isn't CoNLL."""
+    if columns != Columns() and format_ != "conll":
+        raise WnutError(
+            "--token-column and --tag-column name columns of CoNLL, and the input is "
+            f"{format_}: leave them out"
+        )
 
 
 def _load(job: Job) -> tuple[Annotator | None, str]:
@@ -263,6 +276,8 @@ def _facts(job: Job, source: Format, target: Format, identity: str) -> dict[str,
         "labels": None if settings.labels is None else sorted(settings.labels),
         "batch size": settings.batch_size,
         "chunk size": job.chunk_size,
+        "token column": job.columns.token,
+        "tag column": job.columns.tag,
     }
 
 

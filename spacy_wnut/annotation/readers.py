@@ -7,10 +7,11 @@ import sys
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
+from ..corpus.conll import SAMPLE, Columns, Gap, find_layout
 from ..errors import WnutError
 from .records import (
     Chunk,
@@ -90,7 +91,11 @@ class Source:
 
 
 def open_source(
-    name: str, format_: str, text_field: str, entities_field: str
+    name: str,
+    format_: str,
+    text_field: str,
+    entities_field: str,
+    columns: Columns | None = None,
 ) -> Source:
     """Open an input.
 
@@ -99,6 +104,8 @@ def open_source(
         gzipped, whatever the file is called.
     text_field (str): The field or column that holds the text.
     entities_field (str): The one that will hold the entities. It has to be free.
+    columns (Optional[Columns]): The columns of words and tags in CoNLL, None to
+        infer them.
 
     Raises WnutError if the file can't be read or has no such column.
     """
@@ -111,7 +118,7 @@ def open_source(
         "jsonl": lambda file: read_json(file, text_field, entities_field),
         "csv": lambda file: read_csv(file, name, text_field, entities_field),
         "txt": read_text,
-        "conll": read_posts,
+        "conll": lambda file: read_posts(file, name, columns),
     }[format_]
     return Source(name, open_file(name), parse)
 
@@ -154,19 +161,31 @@ def read_text(file: BinaryIO) -> Iterator[Record]:
         yield raw if isinstance(raw, Record) else parse_text(raw)
 
 
-def read_posts(file: BinaryIO) -> Iterator[Record]:
-    """The records of a CoNLL file: a word a line, and blank lines between posts."""
+def read_posts(
+    file: BinaryIO, name: str = STDIN, columns: Columns | None = None
+) -> Iterator[Record]:
+    """The records of a CoNLL file, whose lines are as for `corpus.conll.read_conll`,
+    but need no tags.
+
+    Raises WnutError if the column of the words is ambiguous.
+    """
+    lines = read_lines(file)
+    sample = list(islice(lines, SAMPLE))
+    texts = ((raw.number, _text(raw)) for raw in sample if isinstance(raw, RawLine))
+    layout = find_layout(texts, name, columns or Columns(), needs_tags=False)
     post: list[RawLine] = []
-    for raw in read_lines(file):
+    for raw in chain(sample, lines):
         if isinstance(raw, Record):
             yield raw
-        elif raw.line.strip():
-            post.append(raw)
-        elif post:
-            yield parse_post(post)
+            continue
+        found = layout.split(_text(raw), not post)
+        if found is Gap.separator and post:
+            yield parse_post(post, layout)
             post = []
+        elif not isinstance(found, Gap):
+            post.append(raw)
     if post:
-        yield parse_post(post)
+        yield parse_post(post, layout)
 
 
 def read_csv(
@@ -243,6 +262,10 @@ def read_lines(file: BinaryIO) -> Iterator[RawLine | Record]:
             yield Record(number, problem=f"is over {LONGEST} bytes long", raw=shown)
         else:
             yield RawLine(number, line.removesuffix(b"\n").removesuffix(b"\r"))
+
+
+def _text(raw: RawLine) -> str:
+    return raw.line.decode("utf8", "surrogateescape")
 
 
 def _csv_rows(
