@@ -12,8 +12,9 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+from ..corpus.conll import DOCSTART
 from ..errors import WnutError
-from ..labels import Entity, entities_to_tags
+from ..labels import Entity, entities_to_tags, type_problem
 from .records import Chunk, to_json
 from .work import Found
 
@@ -83,9 +84,13 @@ class ConllWriter(Writer):
 
     def objection(self, found: Found) -> str:
         """Why the format can't hold what was found in a record, or ""."""
-        if any(not word.isspace() for word in found.words):
-            return ""
-        return "the text has no words, and CoNLL can't hold an empty post"
+        words = [part for word in found.words for part in word.split()]
+        if not words:
+            return "the text has no words, and CoNLL can't hold an empty post"
+        if DOCSTART in words:
+            return f"CoNLL can't hold the word {DOCSTART}, which separates documents"
+        problems = (type_problem(entity["label"]) for entity in found.entities)
+        return next(filter(None, problems), "")
 
     def _encode(self, chunk: Chunk, found: Mapping[int, Found]) -> str:
         lines = []

@@ -70,7 +70,8 @@ class Gap(Enum):
 class Layout(NamedTuple):
     """Where the words and tags of a CoNLL file are.
 
-    token, tag (int): The indices of both columns, from 0, or from -1 at the end.
+    token, tag (int): The indices of both columns, from 0, or from -1 at the end. The
+        tag's is None if it isn't known.
     is_numbered (bool): Whether the first column counts the words.
     shapes (frozenset[tuple[bool, int]]): The lines that occur: whether they are
         separated by tabs, and how many columns they have.
@@ -78,7 +79,7 @@ class Layout(NamedTuple):
     """
 
     token: int = 0
-    tag: int = -1
+    tag: int | None = -1
     is_numbered: bool = False
     shapes: frozenset[tuple[bool, int]] = frozenset()
     tags: frozenset[str] = frozenset()
@@ -110,10 +111,7 @@ class Layout(NamedTuple):
         token = _get(columns, self.token)
         if not token:
             missing = "is missing" if token is None else "is empty"
-            raise ValueError(
-                f"{_name(self.token)} {missing}: expected a token there and its tag in "
-                f"{_name(self.tag)}"
-            )
+            raise ValueError(f"{_name(self.token)} {missing}: expected a token there")
         if " " in token:
             raise ValueError(
                 f"the token {token!r} holds a space: give each word a line, or separate "
@@ -123,7 +121,7 @@ class Layout(NamedTuple):
 
     def tag_of(self, columns: Sequence[str]) -> str | None:
         """The tag of a line, None if there is no such column beside the token's."""
-        if self.tag % len(columns) == self.token % len(columns):
+        if self.tag is None or _same(self.tag, self.token, len(columns)):
             return None
         return _get(columns, self.tag)
 
@@ -139,8 +137,8 @@ class Layout(NamedTuple):
         if columns[0] != "#" or (not is_tabbed and columns[2:3] == ["="]):
             return True
         # "#" may be a word, and none may be lost.
-        tag = columns[self.tag] if -len(columns) <= self.tag < len(columns) else ""
-        has_tag = tag in self.tags or _is_bio(tag)
+        tag = self.tag_of(columns)
+        has_tag = tag is not None and (tag in self.tags or _is_bio(tag))
         if (is_tabbed, len(columns)) in self.shapes or not self.shapes:
             return is_first and not is_tabbed and not has_tag
         return not has_tag or (is_first and len(columns) > 2)
@@ -240,9 +238,9 @@ def find_layout(
     rows = list(chain.from_iterable(posts))
     if not rows:
         return Layout(_index(columns.token, 0), _index(columns.tag, -1))
-    width = max(len(row.columns) for row in rows)
+    widest = max(rows, key=lambda row: len(row.columns))
     named = max(columns.token or 0, columns.tag or 0)
-    if is_output and width <= 2 < named:
+    if is_output and len(widest.columns) <= 2 < named:
         columns = Columns()
     token = _index(columns.token, 0)
     is_numbered = False
@@ -252,7 +250,7 @@ def find_layout(
     elif token != 0:
         starts = [row.columns[0] for row in rows if not PART.fullmatch(row.columns[0])]
         is_numbered = bool(starts) and all(map(NUMBER.fullmatch, starts))
-    tag = _index(columns.tag, -1)
+    tag: int | None = _index(columns.tag, -1)
     if is_numbered and columns.tag is None:
         tag = _find_tags(rows, token, name, needs_tags)
     layout = Layout(
@@ -261,8 +259,15 @@ def find_layout(
         is_numbered,
         frozenset((row.is_tabbed, len(row.columns)) for row in rows),
     )
-    tags = (layout.tag_of(row.columns) for row in rows)
-    return layout._replace(tags=frozenset(tag for tag in tags if tag is not None))
+    for option, column in (("token", columns.token), ("tag", columns.tag)):
+        if column is not None and _get(widest.columns, _index(column, 0)) is None:
+            raise WnutError(
+                f"{name}, line {widest.line}: there is no column {column}, which "
+                f"--{option}-column names. The columns are {_describe(widest.columns)}"
+            )
+    words = (row.columns for row in rows if row.columns[0] != "#")
+    tags = {tag for columns_ in words if (tag := layout.tag_of(columns_)) is not None}
+    return layout._replace(tags=frozenset(tags))
 
 
 class _Row(NamedTuple):
@@ -304,8 +309,10 @@ def _is_numbered(posts: list[list[_Row]], name: str, needs_tags: bool) -> bool:
         [row.columns[0] for row in post if not PART.fullmatch(row.columns[0])]
         for post in posts
     ]
-    does_count = _count_on(starts, 1) or (
-        any(len(post) > 1 for post in starts) and _count_on(starts, 0)
+    longest = max(map(len, starts))
+    # A file of nothing but posts of the one word "0" counts nothing.
+    does_count = (longest > 0 and _count_on(starts, 1)) or (
+        longest > 1 and _count_on(starts, 0)
     )
     # A file of two columns has no room for numbers beside words and tags.
     if 2 * sum(len(row.columns) > 2 for row in rows) > len(rows):
@@ -321,15 +328,15 @@ def _is_numbered(posts: list[list[_Row]], name: str, needs_tags: bool) -> bool:
                 f"{name}, line {row.line}: the first column is {row.columns[0]!r}. It "
                 "holds numbers, but doesn't count the words of every post from 1, so "
                 "the column of the words isn't known: set it with --token-column. The "
-                f"columns are {_describe(row)}"
+                f"columns are {_describe(row.columns)}"
             )
-    elif does_count and not needs_tags and any(len(post) > 1 for post in starts):
+    elif does_count and not needs_tags and longest > 1:
         row = rows[0]
         if len(row.columns) == 2 and not any(_is_bio(r.columns[-1]) for r in rows):
             raise WnutError(
                 f"{name}, line {row.line}: the first column counts from 1, and the "
                 "second one holds no BIO tags, so the column of the words isn't known: "
-                f"set it with --token-column. The columns are {_describe(row)}"
+                f"set it with --token-column. The columns are {_describe(row.columns)}"
             )
     return False
 
@@ -360,13 +367,15 @@ def _first_off(posts: list[list[_Row]]) -> _Row:
     return posts[0][0]
 
 
-def _find_tags(rows: list[_Row], token: int, name: str, needs_tags: bool) -> int:
+def _find_tags(
+    rows: list[_Row], token: int, name: str, needs_tags: bool
+) -> int | None:
     """The index of the column of tags where the first column counts the words.
 
-    Raises WnutError if there are several such columns, or none.
+    Raises WnutError if there are several such columns, or none, and one is needed.
     """
     [(width, _)] = Counter(len(row.columns) for row in rows).most_common(1)
-    others = [i for i in range(1, width) if i != token % width]
+    others = [i for i in range(1, width) if not _same(i, token, width)]
     words = [row for row in rows if not PART.fullmatch(row.columns[0])]
     found = [
         i
@@ -378,13 +387,13 @@ def _find_tags(rows: list[_Row], token: int, name: str, needs_tags: bool) -> int
     if len(others) == 1:
         return others[0]
     if not needs_tags:
-        return -1
+        return None
     row = next(row for row in words if len(row.columns) == width)
     several = f"the columns {' and '.join(str(i + 1) for i in found)} hold BIO tags"
     raise WnutError(
         f"{name}, line {row.line}: {several if found else 'no column holds BIO tags'}: "
         f"set the column of the tags with --tag-column. The columns are "
-        f"{_describe(row)}"
+        f"{_describe(row.columns)}"
     )
 
 
@@ -404,8 +413,13 @@ def _name(index: int) -> str:
     return names.get(index, f"column {index + 1 if index >= 0 else index}")
 
 
-def _describe(row: _Row) -> str:
-    return ", ".join(f"{i} {cell!r}" for i, cell in enumerate(row.columns, 1))
+def _same(one: int, other: int, width: int) -> bool:
+    """Whether two indices are the same of so many columns."""
+    return one % width == other % width
+
+
+def _describe(columns: Sequence[str]) -> str:
+    return ", ".join(f"{i} {cell!r}" for i, cell in enumerate(columns, 1))
 
 
 def _is_bio(tag: str) -> bool:
@@ -450,10 +464,12 @@ def _read_word(layout: Layout, columns: list[str]) -> tuple[str, str]:
         )
     token, tag = layout.token_of(columns), layout.tag_of(columns)
     if tag is None:
+        index = -1 if layout.tag is None else layout.tag
+        is_token = _same(index, layout.token, len(columns))
         raise ValueError(
-            f"there are {len(columns)} columns, and none of them is the tag's, "
-            f"{_name(layout.tag)}, beside the token's, {_name(layout.token)}: set both "
-            "with --token-column and --tag-column"
+            f"{_name(index)} is {'the token' if is_token else 'missing'}: expected the "
+            f"tag there. The columns are {_describe(columns)}: set the tag's with "
+            "--tag-column"
         )
     return token, tag
 
