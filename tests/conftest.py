@@ -8,7 +8,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from weakref import WeakSet
 
 import pytest
@@ -211,8 +211,8 @@ def nlp(trained_folder: Path) -> Language:
 class Vectors:
     """Stands for an encoder's vectors on a doc, and counts those that are held."""
 
-    held: WeakSet = WeakSet()
-    most = 0
+    held: ClassVar[WeakSet] = WeakSet()
+    most: ClassVar[int] = 0
 
 
 @Language.component("test_adds_vectors")

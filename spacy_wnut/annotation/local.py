@@ -6,7 +6,7 @@ import time
 from collections import deque
 from collections.abc import Generator, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -54,7 +54,7 @@ class Job:
     chunk_size: int = 1000
     resume: bool = False
     overwrite: bool = False
-    columns: Columns = Columns()
+    columns: Columns = field(default_factory=Columns)
 
 
 class Summary(NamedTuple):

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from itertools import chain, islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar, cast
 
 from ..errors import WnutError
 from ..labels import OUTSIDE, LabelScheme, split_tag, type_problem
 
+T = TypeVar("T")
 BOM = b"\xef\xbb\xbf"
 # Separates documents in CoNLL 2003, and begins each file of some converters.
 DOCSTART = "-DOCSTART-"
@@ -134,13 +135,18 @@ class Layout(NamedTuple):
             return False
         is_tabbed = "\t" in line
         # A token holds no space, so "# id 1<tab>domain=en" is none either.
-        if columns[0] != "#" or (not is_tabbed and columns[2:3] == ["="]):
+        if columns[0] != "#" or _is_pair(columns, is_tabbed):
             return True
         # "#" may be a word, and none may be lost.
+        if len(columns) == 1:
+            return False
         tag = self.tag_of(columns)
         has_tag = tag is not None and (tag in self.tags or _is_bio(tag))
-        if (is_tabbed, len(columns)) in self.shapes or not self.shapes:
-            return is_first and not is_tabbed and not has_tag
+        is_known = not self.shapes or (is_tabbed, len(columns)) in self.shapes
+        if is_tabbed:
+            return is_first and not is_known and not has_tag
+        if is_known:
+            return is_first and not has_tag
         return not has_tag or (is_first and len(columns) > 2)
 
 
@@ -257,7 +263,7 @@ def find_layout(
         token,
         tag,
         is_numbered,
-        frozenset((row.is_tabbed, len(row.columns)) for row in rows),
+        frozenset(row.shape for row in rows),
     )
     for option, column in (("token", columns.token), ("tag", columns.tag)):
         if column is not None and _get(widest.columns, _index(column, 0)) is None:
@@ -266,14 +272,18 @@ def find_layout(
                 f"--{option}-column names. The columns are {_describe(widest.columns)}"
             )
     words = (row.columns for row in rows if row.columns[0] != "#")
-    tags = {tag for columns_ in words if (tag := layout.tag_of(columns_)) is not None}
-    return layout._replace(tags=frozenset(tags))
+    tags = frozenset(map(layout.tag_of, words)) - {None}
+    return layout._replace(tags=cast("frozenset[str]", tags))
 
 
 class _Row(NamedTuple):
     line: int
     columns: list[str]
     is_tabbed: bool
+
+    @property
+    def shape(self) -> tuple[bool, int]:
+        return self.is_tabbed, len(self.columns)
 
 
 def _sample_posts(lines: Iterable[tuple[int, str]]) -> list[list[_Row]]:
@@ -286,17 +296,18 @@ def _sample_posts(lines: Iterable[tuple[int, str]]) -> list[list[_Row]]:
         row = _Row(number, split_columns(line), "\t" in line)
         if DOCSTART in row.columns[:2]:
             posts.append([])
-        elif not line.startswith(("# ", "#\t")) or _continues(posts[-1], row):
+        elif not _is_pair(row.columns, row.is_tabbed):
             posts[-1].append(row)
-    return [post for post in posts if post]
+    return [words for post in posts if (words := list(_words(post)))]
 
 
-def _continues(post: list[_Row], row: _Row) -> bool:
-    """Whether a row has the columns of the one before it."""
-    return bool(post) and (post[-1].is_tabbed, len(post[-1].columns)) == (
-        row.is_tabbed,
-        len(row.columns),
-    )
+def _words(post: list[_Row]) -> Iterator[_Row]:
+    """The rows of a post, without those with "#" that aren't like the others."""
+    body = next((row for row in post if not row.columns[0].startswith("#")), None)
+    for row in post:
+        is_like = body is None or row.shape == body.shape
+        if not row.columns[0].startswith("#") or (is_like and _is_bio(row.columns[-1])):
+            yield row
 
 
 def _is_numbered(posts: list[list[_Row]], name: str, needs_tags: bool) -> bool:
@@ -318,11 +329,14 @@ def _is_numbered(posts: list[list[_Row]], name: str, needs_tags: bool) -> bool:
     if 2 * sum(len(row.columns) > 2 for row in rows) > len(rows):
         if does_count:
             return True
-        several = [post for post in starts if len(post) > 1]
-        counting = sum(_count_on([post], base) for post in several for base in (0, 1))
+        counting = sum(
+            len(post)
+            for post in starts
+            if len(post) > 1 and (_count_on([post], 0) or _count_on([post], 1))
+        )
         cells = {row.columns[0] for row in rows}
         are_numbers = all(NUMBER.fullmatch(c) or PART.fullmatch(c) for c in cells)
-        if 2 * counting > len(several) or (are_numbers and len(cells) > 1):
+        if 2 * counting > len(rows) or (are_numbers and len(cells) > 1):
             row = _first_off(posts) if counting else rows[0]
             raise WnutError(
                 f"{name}, line {row.line}: the first column is {row.columns[0]!r}. It "
@@ -367,16 +381,14 @@ def _first_off(posts: list[list[_Row]]) -> _Row:
     return posts[0][0]
 
 
-def _find_tags(
-    rows: list[_Row], token: int, name: str, needs_tags: bool
-) -> int | None:
+def _find_tags(rows: list[_Row], token: int, name: str, needs_tags: bool) -> int | None:
     """The index of the column of tags where the first column counts the words.
 
     Raises WnutError if there are several such columns, or none, and one is needed.
     """
-    [(width, _)] = Counter(len(row.columns) for row in rows).most_common(1)
-    others = [i for i in range(1, width) if not _same(i, token, width)]
     words = [row for row in rows if not PART.fullmatch(row.columns[0])]
+    [(width, _)] = Counter(len(row.columns) for row in words).most_common(1)
+    others = [i for i in range(1, width) if not _same(i, token, width)]
     found = [
         i
         for i in others
@@ -404,7 +416,7 @@ def _index(column: int | None, default: int) -> int:
     return column - 1 if column > 0 else column
 
 
-def _get(columns: Sequence[str], index: int) -> str | None:
+def _get(columns: Sequence[T], index: int) -> T | None:
     return columns[index] if -len(columns) <= index < len(columns) else None
 
 
@@ -414,12 +426,18 @@ def _name(index: int) -> str:
 
 
 def _same(one: int, other: int, width: int) -> bool:
-    """Whether two indices are the same of so many columns."""
-    return one % width == other % width
+    """Whether two indices are those of the same column, of so many."""
+    columns = range(width)
+    return _get(columns, one) is not None and _get(columns, one) == _get(columns, other)
 
 
 def _describe(columns: Sequence[str]) -> str:
     return ", ".join(f"{i} {cell!r}" for i, cell in enumerate(columns, 1))
+
+
+def _is_pair(columns: Sequence[str], is_tabbed: bool) -> bool:
+    """Whether columns are those of a comment of CoNLL-U, "# key = value"."""
+    return columns[0] == "#" and not is_tabbed and columns[2:3] == ["="]
 
 
 def _is_bio(tag: str) -> bool:
