@@ -18,7 +18,8 @@ BOM = b"\xef\xbb\xbf"
 DOCSTART = "-DOCSTART-"
 # How many lines the layout of a file is inferred from.
 SAMPLE = 1000
-NUMBER = re.compile("[0-9]+")
+# Longer numbers count no words, and Python refuses to read very long ones.
+NUMBER = re.compile("[0-9]{1,9}")
 # A multiword token (1-2) or an empty node (2.1) of CoNLL-U: no word of its own.
 PART = re.compile("[0-9]+[-.][0-9]+")
 
@@ -339,10 +340,10 @@ def _is_numbered(posts: list[list[_Row]], name: str, needs_tags: bool) -> bool:
         if 2 * counting > len(rows) or (are_numbers and len(cells) > 1):
             row = _first_off(posts) if counting else rows[0]
             raise WnutError(
-                f"{name}, line {row.line}: the first column is {row.columns[0]!r}. It "
-                "holds numbers, but doesn't count the words of every post from 1, so "
-                "the column of the words isn't known: set it with --token-column. The "
-                f"columns are {_describe(row.columns)}"
+                f"{name}, line {row.line}: the first column holds numbers, but they "
+                "don't count the words of this post, so the column of the words isn't "
+                "known: set it with --token-column. The columns are "
+                f"{_describe(row.columns)}"
             )
     elif does_count and not needs_tags and longest > 1:
         row = rows[0]

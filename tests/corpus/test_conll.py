@@ -395,8 +395,8 @@ def test_any_numbered_posts_are_read_back(tmp_path_factory, posts, separator, ex
             4,
             "--token-column.* 2 'a', 3",
         ),
-        ("1 a O\n1 b O\n\n2 c O\n", 1, "holds numbers, .* --token-column"),
-        ("1-1\t0-3\tAnn\tB-x\n1-2\t4-6\tLee\tI-x\n", 1, "'1-1'.* --token-column"),
+        ("1 a O\n1 b O\n\n2 c O\n", 1, "holds numbers, .* --token-column.* 2 'a'"),
+        ("1-1\t0-3\tAnn\tB-x\n1-2\t4-6\tLee\tI-x\n", 1, "--token-column.* 1 '1-1', 2"),
         ("a NN B-x N\n", 1, "'N' is not a BIO tag: .* --tag-column"),
     ],
 )
@@ -405,6 +405,11 @@ def test_what_is_ambiguous_names_the_option(tmp_path, text, line, message):
     with pytest.raises(WnutError, match=message) as err:
         read(path)
     assert str(err.value).startswith(f"{path}, line {line}: ")
+
+
+def test_very_long_numbers_are_words(tmp_path):
+    path = write(tmp_path, f"{'9' * 5000} CD O\n")
+    assert read(path) == [(["9" * 5000], ["O"])]
 
 
 def test_named_columns_are_never_guessed_at(tmp_path):
