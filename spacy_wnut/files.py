@@ -157,7 +157,7 @@ def _exchange(one: Path, other: Path) -> bool:
     except (AttributeError, OSError, TypeError):
         return False
     paths = AT_FDCWD, os.fsencode(one), AT_FDCWD, os.fsencode(other)
-    return renameat2(*paths, RENAME_EXCHANGE) == 0
+    return bool(renameat2(*paths, RENAME_EXCHANGE) == 0)
 
 
 def _rename_twice(written: Path, target: Path, old: Path) -> None:

@@ -7,6 +7,7 @@ that there is one answer for any label set. WNUT 17's is only a constant.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
+from unicodedata import category
 
 OUTSIDE = "O"
 
@@ -21,14 +22,31 @@ class Entity(NamedTuple):
     label: str
 
 
+def type_problem(name: str) -> str:
+    """Why a name can't be an entity type, or "".
+
+    Blanks may stand inside a type ("geo place"), but not at its ends, where columns
+    and lists of labels lose them. Tabs and line breaks separate columns and lines.
+    Commas separate the labels of a list, and in CoNLL files labels that annotators
+    didn't agree on.
+    """
+    is_whole = name and name == name.strip() and "," not in name
+    # Of all white space, blanks alone (U+00A0 is one) end no column and no line.
+    if is_whole and all(category(char) == "Zs" for char in name if char.isspace()):
+        return ""
+    return (
+        f"{name!r} can't be an entity type: it has to be text without commas, tabs and "
+        "line breaks, and without blanks at its ends"
+    )
+
+
 @dataclass(frozen=True)
 class LabelScheme:
     """The BIO tags of a set of entity types.
 
     types (Tuple[str, ...]): The entity types, in a fixed order.
 
-    Raises ValueError if a type is empty, holds white space or a comma, or is
-    there twice.
+    Raises ValueError if a type can't be one (see `type_problem`) or is there twice.
     """
 
     types: tuple[str, ...]
@@ -36,11 +54,8 @@ class LabelScheme:
     def __post_init__(self) -> None:
         object.__setattr__(self, "types", tuple(self.types))
         for name in self.types:
-            if not name or "," in name or any(char.isspace() for char in name):
-                raise ValueError(
-                    f"{name!r} can't be an entity type: it has to be a word "
-                    "without white space or commas"
-                )
+            if problem := type_problem(name):
+                raise ValueError(problem)
         if len(set(self.types)) != len(self.types):
             raise ValueError(f"an entity type is there twice: {', '.join(self.types)}")
 

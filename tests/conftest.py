@@ -1,5 +1,6 @@
 """A tiny random encoder, and pipelines on it that know a few posts by heart."""
 
+import gc
 import os
 import signal
 import subprocess
@@ -7,12 +8,13 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
+from weakref import WeakSet
 
 import pytest
 import spacy
 from spacy.language import Language
-from spacy.tokens import DocBin
+from spacy.tokens import Doc, DocBin
 from spacy.training import Example
 from spacy.util import fix_random_seed
 
@@ -204,6 +206,29 @@ def int8_folder(
 def nlp(trained_folder: Path) -> Language:
     """A pipeline that knows the posts, for one test alone."""
     return spacy.load(trained_folder)
+
+
+class Vectors:
+    """Stands for an encoder's vectors on a doc, and counts those that are held."""
+
+    held: ClassVar[WeakSet] = WeakSet()
+    most: ClassVar[int] = 0
+
+
+@Language.component("test_adds_vectors")
+def add_vectors(doc: Doc) -> Doc:
+    doc.user_data["vectors"] = vectors = Vectors()
+    Vectors.held.add(vectors)
+    Vectors.most = max(Vectors.most, len(Vectors.held))
+    return doc
+
+
+@pytest.fixture
+def vectors() -> type[Vectors]:
+    """What the component "test_adds_vectors" adds: `most` were held at a time."""
+    gc.collect()
+    Vectors.most = 0
+    return Vectors
 
 
 @pytest.fixture

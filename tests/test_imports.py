@@ -76,7 +76,15 @@ ROOMS = {
         "scoring",
     },
     "sweep": {"calibration", "digests", "errors", "files", "scoring"},
-    "annotation": {"about", "entity_tagger", "errors", "files", "labels", "scoring"},
+    "annotation": {
+        "about",
+        "corpus",
+        "entity_tagger",
+        "errors",
+        "files",
+        "labels",
+        "scoring",
+    },
     "unlabelled": {
         "chain",
         "decoding",

@@ -64,10 +64,36 @@ def test_no_types_leave_the_outside_tag():
     assert LabelScheme.from_tags(["O", "O"]).tags == ("O",)
 
 
-@pytest.mark.parametrize("name", ["", "a b", "a\t", "\u00a0", "a,b"])
-def test_refuses_a_type_that_is_no_word(name):
-    with pytest.raises(ValueError, match="can't be an entity type: it has to be a wo"):
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        " ",
+        "a ",
+        " a",
+        "a\u00a0",
+        "\u00a0",
+        "a,b",
+        "a\tb",
+        "a\nb",
+        "a\r",
+        "a\u2028b",
+        "a\u0085b",
+        "a\x0bb",
+        "a\x1cb",
+    ],
+)
+def test_refuses_a_type_that_separates_or_is_cut(name):
+    with pytest.raises(ValueError, match="can't be an entity type: it has to be text"):
         LabelScheme(("fine", name))
+
+
+@pytest.mark.parametrize(
+    "name", ["geo place", "a  b", "a\u00a0b", "O", "B-x", "a\u200cb"]
+)
+def test_blanks_may_stand_inside_a_type(name):
+    assert LabelScheme(("fine", name)).tags[3:] == (f"B-{name}", f"I-{name}")
+    assert tags_to_entities(["O", f"B-{name}", f"I-{name}"]) == [Entity(1, 3, name)]
 
 
 def test_refuses_a_type_that_is_there_twice():

@@ -8,13 +8,14 @@ import time
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 from ..about import __version__
+from ..corpus.conll import Columns
 from ..errors import WnutError
 from .encoding import find_encoding
 from .formats import (
@@ -61,6 +62,7 @@ class Job:
     overwrite (bool): Whether to replace the output, or what is there of it.
     delimiter (Optional[str]): What separates columns of csv or tsv, if not the usual.
     encoding (Optional[str]): The encoding of the input, if not UTF-8.
+    columns (Columns): The columns of a CoNLL file that the user names.
     """
 
     settings: Settings
@@ -74,6 +76,7 @@ class Job:
     overwrite: bool = False
     delimiter: str | None = None
     encoding: str | None = None
+    columns: Columns = field(default_factory=Columns)
 
 
 class Summary(NamedTuple):
@@ -121,13 +124,14 @@ def annotate_file(job: Job) -> Summary | None:
         if job.resume and is_finished(Path(job.output)):
             return None
     settings = job.settings
+    check_columns(job.columns, source_format.name)
     check_names(source_format, settings.text_field, settings.entities_field)
     names = (settings.text_field, settings.entities_field)
     if source_format.name in ("txt", "conll"):
         # They have no fields but those that we give them.
         names = ("text", settings.entities_field)
     with open_source(
-        job.input, source_format.name, *names, delimiter, encoding
+        job.input, source_format.name, *names, delimiter, encoding, job.columns
     ) as source:
         annotator, identity = _load(job)
         if job.output == STDOUT:
@@ -152,6 +156,15 @@ def check_numbers(settings: Settings, n_process: int, chunk_size: int) -> None:
     ):
         if value is not None and value < 1:
             raise WnutError(f"{name} has to be at least 1, got {value}")
+
+
+def check_columns(columns: Columns, format_: str) -> None:
+    """Raises WnutError if columns are named of an input that isn't CoNLL."""
+    if columns != Columns() and format_ != "conll":
+        raise WnutError(
+            "--token-column and --tag-column name columns of CoNLL, and the input is "
+            f"{format_}: leave them out"
+        )
 
 
 def _load(job: Job) -> tuple[Annotator | None, str]:
@@ -407,6 +420,8 @@ def _facts(job: Job, source: Format, target: Format, identity: str) -> dict[str,
         "chunk size": job.chunk_size,
         "delimiter": find_delimiter(source.name, job.delimiter),
         "encoding": find_encoding(job.encoding),
+        "token column": job.columns.token,
+        "tag column": job.columns.tag,
     }
 
 

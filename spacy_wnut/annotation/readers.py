@@ -8,10 +8,11 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
+from ..corpus.conll import SAMPLE, Columns, Gap, find_layout
 from ..errors import WnutError
 from .compression import CODECS, ERRORS, detect, explain, plain
 from .encoding import check_unicode, recode
@@ -140,6 +141,7 @@ def open_source(
     entities_field: str,
     delimiter: str | None = None,
     encoding: str | None = None,
+    columns: Columns | None = None,
 ) -> Source:
     """Open an input.
 
@@ -150,6 +152,8 @@ def open_source(
     entities_field (str): The one that will hold the entities. It has to be free.
     delimiter (Optional[str]): What separates columns of csv or tsv, if not the usual.
     encoding (Optional[str]): The encoding, if not UTF-8, of all formats but parquet.
+    columns (Optional[Columns]): The columns of words and tags in CoNLL, None to
+        infer them.
 
     Raises WnutError if the file can't be read or has no such column.
     """
@@ -166,7 +170,9 @@ def open_source(
             return read_json(file, text_field, entities_field)
         if format_ in DELIMITERS:
             return read_csv(file, name, text_field, entities_field, separator)
-        return read_text(file) if format_ == "txt" else read_posts(file)
+        if format_ == "txt":
+            return read_text(file)
+        return read_posts(file, name, columns)
 
     return Source(name, open_file(name), parse, encoding)
 
@@ -203,19 +209,31 @@ def read_text(file: BinaryIO) -> Iterator[Record]:
         yield raw if isinstance(raw, Record) else parse_text(raw)
 
 
-def read_posts(file: BinaryIO) -> Iterator[Record]:
-    """The records of a CoNLL file: a word a line, and blank lines between posts."""
+def read_posts(
+    file: BinaryIO, name: str = STDIN, columns: Columns | None = None
+) -> Iterator[Record]:
+    """The records of a CoNLL file, whose lines are as for `corpus.conll.read_conll`,
+    but need no tags.
+
+    Raises WnutError if the column of the words is ambiguous.
+    """
+    lines = read_lines(file)
+    sample = list(islice(lines, SAMPLE))
+    texts = ((raw.number, _text(raw)) for raw in sample if isinstance(raw, RawLine))
+    layout = find_layout(texts, name, columns or Columns(), needs_tags=False)
     post: list[RawLine] = []
-    for raw in read_lines(file):
+    for raw in chain(sample, lines):
         if isinstance(raw, Record):
             yield raw
-        elif raw.line.strip():
-            post.append(raw)
-        elif post:
-            yield parse_post(post)
+            continue
+        found = layout.split(_text(raw), not post)
+        if found is Gap.separator and post:
+            yield parse_post(post, layout)
             post = []
+        elif not isinstance(found, Gap):
+            post.append(raw)
     if post:
-        yield parse_post(post)
+        yield parse_post(post, layout)
 
 
 def read_csv(
@@ -333,6 +351,10 @@ def read_lines(file: BinaryIO) -> Iterator[RawLine | Record]:
             yield Record(number, problem=f"is over {LONGEST} bytes long", raw=shown)
         else:
             yield RawLine(number, line.removesuffix(b"\n").removesuffix(b"\r"))
+
+
+def _text(raw: RawLine) -> str:
+    return raw.line.decode("utf8", "surrogateescape")
 
 
 class _Rows:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import date, time
 from typing import Any, NamedTuple
 
+from ..corpus.conll import Layout, split_columns
+
 # Objects and lists in each other. Deeper ones exceed Python's stack somewhere.
 DEEPEST = 200
 
@@ -115,28 +117,34 @@ def parse_text(raw: RawLine) -> Record:
     )
 
 
-def parse_post(lines: Sequence[RawLine]) -> Record:
+def parse_post(lines: Sequence[RawLine], layout: Layout | None = None) -> Record:
     """The record of a post in CoNLL: the words of its lines. Its fields are `text`
-    (the words with single spaces between them), `tokens` and, if there are several
-    columns, `tags` (the last one).
+    (the words with single spaces between them), `tokens` and, if there is a column
+    of tags, `tags`.
+
+    lines (Sequence[RawLine]): The lines with its words, at least one.
+    layout (Optional[Layout]): The columns of words and tags. None if these are the
+        first and the last.
     """
+    layout = layout or Layout()
     first = lines[0].number
     words, tags = [], []
     for number, line in lines:
         try:
-            text = line.decode("utf8").rstrip(" \t")
+            columns = split_columns(line.decode("utf8"))
         except UnicodeDecodeError as err:
             reason = f"line {number} isn't UTF-8: the byte {line[err.start]:#04x}"
             return _unread_post(lines, reason)
-        # A word holds no space, so a line with a tab is separated by tabs.
-        columns = text.split("\t" if "\t" in text else " ")
-        word = columns[0]
-        if not word or " " in word or word.isspace() or "\0" in word:
-            return _unread_post(lines, f"line {number} has no word in its first column")
+        try:
+            word = layout.token_of(columns)
+        except ValueError as err:
+            return _unread_post(lines, f"line {number} has no word: {err}")
+        if word.isspace() or "\0" in word:
+            return _unread_post(lines, f"line {number} has no word, but {word!r}")
         words.append(word)
-        tags.append(columns[-1])
-        if len(columns) == 1:
-            tags.pop()
+        tag = layout.tag_of(columns)
+        if tag is not None:
+            tags.append(tag)
     text = " ".join(words)
     fields: dict[str, Any] = {"text": text, "tokens": words}
     if len(tags) == len(words):

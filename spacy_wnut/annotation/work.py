@@ -121,7 +121,8 @@ class Annotator:
             return []
         try:
             docs = self.nlp.pipe(
-                [_make_input(self.nlp, text) for text in texts],
+                # Not a list, which would keep the docs with their vectors.
+                (_make_input(self.nlp, text) for text in texts),
                 batch_size=self.settings.batch_size,
             )
             found: list[Found | str] = [self._read(doc) for doc in docs]

@@ -11,7 +11,8 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from ..labels import Entity, entities_to_tags
+from ..corpus.conll import DOCSTART
+from ..labels import Entity, entities_to_tags, type_problem
 from .compression import compress, plain
 from .records import Chunk, count_nulls, to_json
 from .work import Found
@@ -94,9 +95,13 @@ class ConllWriter(Writer):
 
     def objection(self, found: Found) -> str:
         """Why the format can't hold what was found in a record, or ""."""
-        if any(not word.isspace() for word in found.words):
-            return ""
-        return "the text has no words, and CoNLL can't hold an empty post"
+        words = [part for word in found.words for part in word.split()]
+        if not words:
+            return "the text has no words, and CoNLL can't hold an empty post"
+        if DOCSTART in words:
+            return f"CoNLL can't hold the word {DOCSTART}, which separates documents"
+        problems = (type_problem(entity["label"]) for entity in found.entities)
+        return next(filter(None, problems), "")
 
     def _encode(self, chunk: Chunk, found: Mapping[int, Found]) -> str:
         lines = []

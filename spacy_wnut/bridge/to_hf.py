@@ -154,7 +154,8 @@ def measure_agreement(
     same = words = 0
     backend = unbounded_tokenizer(tokenizer.backend_tokenizer)
     ops = parts.tagger.model.ops
-    for doc in nlp.pipe(docs):
+    # Copies are freed one by one, with the encoder's vectors.
+    for doc in nlp.pipe(doc.copy() for doc in docs):
         if not len(doc):
             continue
         emissions = ops.to_numpy(parts.tagger.model.predict([doc])[0])

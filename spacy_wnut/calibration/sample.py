@@ -97,7 +97,9 @@ def read_sample(nlp: Language, name: str, examples: Sequence[Example]) -> Sample
     earlier = nlp.pipe_names[: nlp.pipe_names.index(name)]
     emitted, gold, n_gold, unjudged = [], [], [], []
     with nlp.select_pipes(enable=earlier):
-        docs = nlp.pipe(example.predicted for example in examples)
+        # Copies are freed batch by batch. An encoder's vectors would stay on the docs
+        # of the examples.
+        docs = nlp.pipe(example.predicted.copy() for example in examples)
         posts = tqdm(docs, total=len(examples), unit="post", leave=False, disable=None)
         pairs = zip(posts, (eg.reference for eg in examples), strict=True)
         for batch in minibatch(pairs, nlp.batch_size):

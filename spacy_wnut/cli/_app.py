@@ -84,6 +84,28 @@ HasBias = Annotated[
 ]
 
 
+TokenColumn = Annotated[
+    int | None,
+    typer.Option(
+        "--token-column",
+        metavar="N",
+        help="CoNLL: column of the words, from 1; -1 is the last. The first one that "
+        "doesn't count them if not set",
+        show_default=False,
+    ),
+]
+TagColumn = Annotated[
+    int | None,
+    typer.Option(
+        "--tag-column",
+        metavar="N",
+        help="CoNLL: column of the BIO tags, from 1; -1 is the last. The last one, or "
+        "behind numbers the only one with such tags, if not set",
+        show_default=False,
+    ),
+]
+
+
 @app.callback()
 def _about() -> None:
     """Named entities in posts, comments and chat, for spaCy."""

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from wasabi import msg
 
-from ._app import GpuId, Model, app
+from ._app import GpuId, Model, TagColumn, TokenColumn, app
 
 # What the exit status says if all went well, but for records that were rejected.
 SOME_REJECTED = 3
@@ -102,6 +102,8 @@ def annotate_cli(
         str | None,
         typer.Option("--encoding", help="Encoding of INPUT. UTF-8 if not set"),
     ] = None,
+    token_column: TokenColumn = None,
+    tag_column: TagColumn = None,
     engine: Annotated[
         Engine,
         typer.Option(
@@ -121,6 +123,7 @@ def annotate_cli(
     from ..annotation.formats import is_stream
     from ..annotation.local import Job, Summary, annotate_file
     from ..annotation.work import Settings
+    from ..corpus.conll import Columns
     from ..errors import WnutError
 
     if resume and overwrite:
@@ -140,6 +143,11 @@ def annotate_cli(
     if engine is Engine.ray:
         from ..annotation.ray_engine import RayJob, annotate_with_ray
 
+        if token_column is not None or tag_column is not None:
+            raise WnutError(
+                "--engine ray reads no CoNLL, whose columns --token-column and "
+                "--tag-column name: leave both out"
+            )
         if resume:
             raise WnutError("--engine ray has no --resume: begin anew with --overwrite")
         for option, value in (
@@ -170,6 +178,7 @@ def annotate_cli(
             overwrite,
             delimiter,
             encoding,
+            Columns(token_column, tag_column),
         )
         try:
             summary = annotate_file(job)

@@ -5,9 +5,10 @@ from typing import Annotated
 import typer
 from wasabi import msg
 
+from ..corpus.conll import Columns
 from ..corpus.convert import convert
 from ..corpus.sources import load_rows
-from ._app import DATA, app, first_set
+from ._app import DATA, TagColumn, TokenColumn, app, first_set
 
 
 class Tokens(str, Enum):
@@ -45,6 +46,8 @@ def convert_cli(
             help="Entity types, separated by commas. Taken from the data if not set",
         ),
     ] = None,
+    token_column: TokenColumn = None,
+    tag_column: TagColumn = None,
 ) -> None:
     """Convert WNUT 17, or other data of its kind, to spaCy's training format.
 
@@ -53,7 +56,11 @@ def convert_cli(
     dataset's id on the hub.
     """
     source = first_set(sources or [], DATA, "wnut_17")
-    rows = load_rows(source, None if labels is None else labels.split(","))
+    rows = load_rows(
+        source,
+        None if labels is None else labels.split(","),
+        Columns(token_column, tag_column),
+    )
     msg.info(f"Source: {rows['train'].info.description}")
     counts = convert(rows, out_dir, "gold" if tokens is Tokens.gold else "spacy")
     types = sorted(set().union(*(split.entities for split in counts.values())))

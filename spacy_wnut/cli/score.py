@@ -3,10 +3,11 @@ from typing import Annotated
 
 import typer
 
+from ..corpus.conll import Columns
 from ..scoring.matching import read_posts
 from ..scoring.measures import all_scores
 from ..scoring.report import report_scores
-from ._app import JsonTo, app, check_json
+from ._app import JsonTo, TagColumn, TokenColumn, app, check_json
 
 
 @app.command("score")
@@ -21,12 +22,16 @@ def score_cli(
             show_default=False,
         ),
     ],
+    token_column: TokenColumn = None,
+    tag_column: TagColumn = None,
     json_to: JsonTo = None,
 ) -> None:
     """Score a system's CoNLL file against the right one.
 
-    Tokens are matched by position; the last column is the tag.
+    Tokens are matched by position. Columns that are named are those of both files,
+    unless PREDICTED has no others than words and tags.
     """
     check_json(json_to, [gold, predicted])
-    posts = list(read_posts(gold, predicted))
+    columns = Columns(token_column, tag_column)
+    posts = list(read_posts(gold, predicted, columns))
     report_scores(f"{len(posts)} posts of {gold}", all_scores(posts), json_to)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import WnutError
 from ..labels import WNUT_17, LabelScheme
-from .conll import read_conll
+from .conll import Columns, read_conll
 from .rows import SPLITS, Row, adopt_rows, build_rows, infer_scheme, parse_labels
 
 if TYPE_CHECKING:
@@ -37,7 +37,9 @@ SUFFIXES = (".conll", ".txt", ".iob", ".bio")
 HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
 
 
-def load_rows(source: str, labels: Sequence[str] | None = None) -> DatasetDict:
+def load_rows(
+    source: str, labels: Sequence[str] | None = None, columns: Columns | None = None
+) -> DatasetDict:
     """Load WNUT 17, or another dataset of the same schema.
 
     source (str): One of
@@ -51,25 +53,30 @@ def load_rows(source: str, labels: Sequence[str] | None = None) -> DatasetDict:
         are to have. If None they are WNUT 17's, in the published order, when
         that has all the types of the data, else those of the data in
         alphabetical order. Files of the published names are held to WNUT 17's.
+    columns (Columns | None): The columns of the tokens and tags in CoNLL files. If
+        None they are inferred, as `read_conll` does it.
     RETURNS (DatasetDict): train, validation and test, each with the features
         id (string), tokens (list of string) and ner_tags (list of ClassLabel:
         O, then B- and I- of every type). Each split's `info.description` says
         what was read.
 
-    Raises WnutError if the source isn't there or isn't of this schema.
+    Raises WnutError if the source isn't there or isn't of this schema, or if columns
+    are named and it holds no CoNLL files.
     """
     scheme = None if labels is None else parse_labels(labels)
+    columns = columns or Columns()
     _check_datasets()
     if source == WNUT_NAME:
-        return _load_wnut(scheme)
+        return _load_wnut(scheme, columns)
     if Path(source).is_dir():
-        return _load_folder(Path(source), scheme)
+        return _load_folder(Path(source), scheme, columns)
     if Path(source).exists():
         raise WnutError(f"{source} is a file: give the folder with {_names_files()}")
     if not HUB_ID.fullmatch(source):
         raise WnutError(
             f"The folder {source} isn't there: give one with {_names_files()}"
         )
+    _refuse_columns(columns, f"Hub dataset {source}")
     try:
         return _load_hub(source, scheme)
     except WnutError as err:
@@ -79,9 +86,9 @@ def load_rows(source: str, labels: Sequence[str] | None = None) -> DatasetDict:
         ) from err
 
 
-def _load_wnut(scheme: LabelScheme | None) -> DatasetDict:
+def _load_wnut(scheme: LabelScheme | None, columns: Columns) -> DatasetDict:
     roads: list[Callable[[], DatasetDict]] = [
-        lambda: _load_folder(WNUT_ASSETS, scheme),
+        lambda: _load_folder(WNUT_ASSETS, scheme, columns),
         lambda: _load_hub(WNUT_HUB_ID, scheme),
     ]
     failures: list[str] = []
@@ -102,11 +109,23 @@ def _names_files() -> str:
     return f"{train}, {dev} and {test} (or train.conll, dev.conll and test.conll)"
 
 
-def _load_folder(folder: Path, scheme: LabelScheme | None) -> DatasetDict:
+def _load_folder(
+    folder: Path, scheme: LabelScheme | None, columns: Columns
+) -> DatasetDict:
     if not folder.is_dir():
         raise WnutError(f"Folder {folder} isn't there")
-    files = _find_conll(folder)
-    return _load_conll(files, scheme, folder) if files else _load_local(folder, scheme)
+    if files := _find_conll(folder):
+        return _load_conll(files, scheme, folder, columns)
+    _refuse_columns(columns, f"Folder {folder}")
+    return _load_local(folder, scheme)
+
+
+def _refuse_columns(columns: Columns, origin: str) -> None:
+    if columns != Columns():
+        raise WnutError(
+            f"{origin} has no CoNLL files, whose columns --token-column and "
+            "--tag-column name: leave both out"
+        )
 
 
 def _find_conll(folder: Path) -> dict[str, Path]:
@@ -139,7 +158,10 @@ def _find_conll(folder: Path) -> dict[str, Path]:
 
 
 def _load_conll(
-    files: dict[str, Path], scheme: LabelScheme | None, folder: Path
+    files: dict[str, Path],
+    scheme: LabelScheme | None,
+    folder: Path,
+    columns: Columns,
 ) -> DatasetDict:
     splits = {
         split: [
@@ -150,6 +172,7 @@ def _load_conll(
                 read_conll(
                     path,
                     scheme or (WNUT_17 if path.name == WNUT_FILES[split] else None),
+                    columns,
                 )
             )
         ]

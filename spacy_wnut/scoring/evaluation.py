@@ -1,6 +1,6 @@
 """Run a pipeline over a corpus, to score what it predicts."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -40,13 +40,23 @@ def evaluate_pipeline(model: str, corpus: Path, gpu_id: int) -> Evaluation:
     nlp = load_pipeline(model, gpu_id)
     examples = read_corpus(corpus, nlp)
     protocol = _protocol(corpus, examples)
-    docs = nlp.pipe(example.predicted for example in examples)
-    progress = tqdm(docs, total=len(examples), unit="post", leave=False, disable=None)
-    for example, doc in zip(examples, progress, strict=True):
-        example.predicted = doc
-    if not any(example.predicted.has_annotation("ENT_IOB") for example in examples):
+    has_entities = False
+
+    def run() -> Iterator[Example]:
+        nonlocal has_entities
+        # A copy is freed once it is scored. The pipeline would leave an encoder's
+        # vectors on the docs of the whole corpus.
+        docs = nlp.pipe(example.predicted.copy() for example in examples)
+        total = len(examples)
+        progress = tqdm(docs, total=total, unit="post", leave=False, disable=None)
+        for example, doc in zip(examples, progress, strict=True):
+            has_entities = has_entities or doc.has_annotation("ENT_IOB")
+            yield Example(doc, example.reference)
+
+    posts = list(examples_to_posts(run()))
+    if not has_entities:
         raise no_entities(nlp, model)
-    return Evaluation(list(examples_to_posts(examples)), protocol)
+    return Evaluation(posts, protocol)
 
 
 def load_pipeline(model: str, gpu_id: int = -1) -> Language:

@@ -4,24 +4,31 @@ from collections.abc import Iterator
 from itertools import zip_longest
 from pathlib import Path
 
-from ..corpus.conll import Post, read_conll
+from ..corpus.conll import Columns, Post, read_conll
 from ..errors import WnutError
 from .measures import ScoredPost
 
 
-def read_posts(gold: Path, predicted: Path) -> Iterator[ScoredPost]:
+def read_posts(
+    gold: Path, predicted: Path, columns: Columns | None = None
+) -> Iterator[ScoredPost]:
     """Match the posts of two CoNLL files by position.
 
     The words are gold's: a system may have altered them.
 
     gold (Path): The file with the right tags.
-    predicted (Path): The system's file, of any system. The last column is the tag.
+    predicted (Path): The system's file, of any system.
+    columns (Columns | None): The columns of the tokens and tags in both files, None
+        to infer them. What `predicted` lacks of them is ignored if it has just two.
     YIELDS (ScoredPost): The posts.
 
     Raises WnutError, with file and line, if a file can't be read, or if the
     numbers of posts or the numbers of tokens of a post differ.
     """
-    pairs = zip_longest(read_conll(gold, None), read_conll(predicted, None))
+    pairs = zip_longest(
+        read_conll(gold, None, columns),
+        read_conll(predicted, None, columns, is_output=True),
+    )
     for number, (right, given) in enumerate(pairs, 1):
         if right is None:
             raise _extra_posts(

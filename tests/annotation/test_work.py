@@ -217,3 +217,13 @@ def test_the_identity_is_that_of_the_files(ruler, tagger, tmp_path):
     with (tmp_path / "copy" / "meta.json").open("a") as file:
         file.write("\n")
     assert identity(ruler) != identity(tmp_path / "copy")
+
+
+def test_docs_of_given_words_are_freed_with_their_vectors(tagger, vectors):
+    annotator = Annotator(Settings(tagger, batch_size=4))
+    annotator.nlp.add_pipe("test_adds_vectors", first=True)
+    words = ["Ada", "moved", "to", "Oslo"]
+    records = [Record(i, " ".join(words), words) for i in range(40)]
+    found, rejected = annotator.annotate(Chunk(records), lambda found: "")
+    assert (len(found), rejected) == (40, [])
+    assert 0 < vectors.most <= 8

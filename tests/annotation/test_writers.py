@@ -17,6 +17,7 @@ from spacy_wnut.annotation.records import Chunk, Record
 from spacy_wnut.annotation.tables import infer_schema
 from spacy_wnut.annotation.work import Found
 from spacy_wnut.annotation.writers import make_writer
+from spacy_wnut.corpus.conll import read_conll
 
 FORMATS = ["jsonl", "conll", "parquet", "docbin"]
 
@@ -124,6 +125,34 @@ def test_conll_has_words_alone(tmp_path):
     assert writer_of("conll").objection(find([" ", "\n"])).startswith("the text has no")
     assert writer_of("conll").objection(find([" ", "a"])) == ""
     assert writer_of("jsonl").objection(find([])) == ""
+
+
+@pytest.mark.parametrize(
+    "word, label, objection",
+    [
+        ("Oslo", "geo place", ""),
+        ("-DOCSTART-", "person", "can't hold the word -DOCSTART-, which separates"),
+        ("in -DOCSTART-", "person", "can't hold the word -DOCSTART-"),
+        ("-docstart-", "person", ""),
+        ("Oslo", "geo\tplace", "'geo\\tplace' can't be an entity type"),
+        ("Oslo", "geo\nplace", "'geo\\nplace' can't be an entity type"),
+        ("Oslo", " place", "' place' can't be an entity type"),
+        ("Oslo", "a,b", "'a,b' can't be an entity type"),
+    ],
+)
+def test_conll_objects_to_what_its_reader_would_not_read_back(
+    tmp_path, word, label, objection
+):
+    found = find([word], [(0, 1)])
+    found.entities[0]["label"] = label
+    assert objection in writer_of("conll").objection(found)
+    assert writer_of("jsonl").objection(found) == ""
+    if not objection:
+        assert writer_of("conll").objection(found) == ""
+        chunk, _ = make_chunk([["x"]])
+        path = write(writer_of("conll"), [(chunk, {0: found})], tmp_path / "a")
+        [post] = read_conll(path, None)
+        assert (post.tokens, post.tags) == ([word], [f"B-{label}"])
 
 
 def test_parquet_has_few_groups_of_rows(tmp_path, monkeypatch):

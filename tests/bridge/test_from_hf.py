@@ -160,7 +160,7 @@ def test_window_is_what_the_encoder_takes(make_checkpoint, out, length, window):
         (["O", "A", "B"], "'A' is not a BIO tag"),
         (["O", "B", "I"], "'B' is not a BIO tag"),
         (["O", "B-A", "I-A", "[PAD]"], r"'\[PAD\]' is not a BIO tag"),
-        (["O", "B-A b", "I-A b"], "'A b' can't be an entity type"),
+        (["O", "B-A ", "I-A "], "'A ' can't be an entity type"),
         (["O", "B-A", "B-A"], "there twice: O, B-A, B-A"),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, list) else "",

@@ -272,3 +272,12 @@ def test_push_that_fails(checkpoint, hub, error):
     hub.error = error
     with pytest.raises(WnutError, match=r"couldn't be shared as 'x': .*Log in with"):
         push(checkpoint, "x")
+
+
+def test_docs_are_freed_with_their_vectors(plain, tmp_path, vectors):
+    docs = [plain.make_doc(f"Oslo {i}") for i in range(40)]
+    plain.add_pipe("test_adds_vectors", first=True)
+    plain.batch_size = 4
+    written = write_checkpoint(plain, tmp_path / "checkpoint", docs)
+    assert written.agreement.words == 80
+    assert 0 < vectors.most <= 8

@@ -133,3 +133,15 @@ def test_batches_make_no_difference(nlp, make_examples):
     assert apart.posts.tolist() == together.posts.tolist()
     assert apart.right.tolist() == together.right.tolist()
     numpy.testing.assert_allclose(apart.confidences, together.confidences, atol=1e-5)
+
+
+def test_docs_are_freed_with_their_vectors(nlp, make_examples, vectors):
+    examples = [eg for _ in range(10) for eg in make_examples(nlp)]
+    expected, _ = judged(nlp, examples)
+    nlp.add_pipe("test_adds_vectors", first=True)
+    nlp.batch_size = 4
+    sample, _ = judged(nlp, examples)
+    assert sample.gold == expected.gold
+    # A batch in the pipeline, one that is read, and one before it.
+    assert 0 < vectors.most <= 12
+    assert not any("vectors" in eg.predicted.user_data for eg in examples)

@@ -206,3 +206,32 @@ def test_a_full_disk_says_how_to_go_on(ruler, tmp_path):
     )
     assert resumed.exit_code == 0
     assert len((tmp_path / "out.jsonl").read_text().splitlines()) == 1000
+
+
+def test_columns_of_conll(ruler, posts, tmp_path):
+    source, out = tmp_path / "in.conll", tmp_path / "out.conll"
+    source.write_text(
+        "-DOCSTART-\n# id = 1\n1\tin\tO\tO\n2\tOslo\tO\tB-x\n\n1\tx\tO\tO\n"
+    )
+    assert run(ruler, source, out).exit_code == 0
+    assert out.read_text() == "in\tO\nOslo\tB-location\n\nx\tO\n\n"
+    tagged = tmp_path / "out.jsonl"
+    assert run(ruler, source, tagged, "--tag-column", 4).exit_code == 0
+    first, _ = map(json.loads, tagged.read_text().splitlines())
+    assert (first["tokens"], first["tags"]) == (["in", "Oslo"], ["O", "B-x"])
+    options = ("--token-column", 1, "--overwrite")
+    assert run(ruler, source, out, *options).exit_code == 0
+    assert out.read_text() == "1\tO\n2\tO\n\n1\tO\n\n"
+    with pytest.raises(WnutError, match="columns of CoNLL, and the input is jsonl"):
+        run(ruler, posts, tmp_path / "other.jsonl", "--token-column", 1)
+    with pytest.raises(WnutError, match="--engine ray reads no CoNLL"):
+        run(ruler, source, tmp_path / "lake", "--tag-column", 4, "--engine", "ray")
+    source.write_text("1\tin\n2\tOslo\n")
+    with pytest.raises(WnutError, match=r"in\.conll, line 1: .* --token-column"):
+        run(ruler, source, tmp_path / "other.jsonl")
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "in.conll",
+        "out.conll",
+        "out.jsonl",
+        "posts.jsonl",
+    }

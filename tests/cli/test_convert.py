@@ -82,3 +82,59 @@ def test_bad_input_ends_in_a_message_without_traceback(tmp_path):
     assert "The folder ./gone isn't there" in " ".join(done.stderr.split())
     assert "Traceback" not in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+NUMBERED = "# text = Ann\n1\tAnn\tB-a person\tB-x\n2\tis\tO\tO\n"
+
+
+def fill(folder, text):
+    folder.mkdir()
+    for name in ("train.conll", "dev.conll", "test.conll"):
+        (folder / name).write_text(text, encoding="utf8")
+    return folder
+
+
+def test_columns(tmp_path):
+    source = fill(tmp_path / "numbered", NUMBERED)
+    with pytest.raises(
+        WnutError, match=r"train\.conll, line 2: the columns 3 and 4 .* --tag-column"
+    ):
+        run(tmp_path / "out", source)
+    assert not (tmp_path / "out").exists()
+    for options, label in (
+        (("--tag-column", 3), "a person"),
+        (("--tag-column", "-1"), "x"),
+        (("--token-column", 2, "--tag-column", 3), "a person"),
+    ):
+        assert run(tmp_path / "out", source, *options).exit_code == 0
+        [doc] = DocBin().from_disk(tmp_path / "out" / "dev.spacy").get_docs(Vocab())
+        assert [token.text for token in doc] == ["Ann", "is"]
+        assert [(ent.text, ent.label_) for ent in doc.ents] == [("Ann", label)]
+
+
+def test_columns_are_of_conll_files_alone(tmp_path, source):
+    run(tmp_path / "out", source)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(
+        WnutError, match="empty has no CoNLL files, whose columns --tok"
+    ):
+        run(tmp_path / "other", tmp_path / "empty", "--tag-column", 3)
+    with pytest.raises(WnutError, match="Hub dataset some/one has no CoNLL files"):
+        run(tmp_path / "other", "some/one", "--token-column", 2)
+
+
+def test_columns_that_can_not_be_end_in_a_message(tmp_path):
+    fill(tmp_path / "source", NUMBERED)
+    command = [sys.executable, "-m", "spacy_wnut", "convert", "out", "source"]
+    for option, message in (
+        ("--tag-column=0", "--tag-column is 0"),
+        ("--tag-column=5", "line 2: there is no column 5, which --tag-column names"),
+        ("--tag-column=2", "line 2: column 2 is the token"),
+    ):
+        done = subprocess.run(
+            [*command, option], cwd=tmp_path, capture_output=True, encoding="utf8"
+        )
+        assert (done.returncode, done.stdout) == (1, "")
+        assert message in " ".join(done.stderr.split())
+        assert "Traceback" not in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["source"]

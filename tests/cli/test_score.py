@@ -75,3 +75,23 @@ def test_counts_that_differ(files, tmp_path):
     short.write_text("Ann O\n")
     with pytest.raises(WnutError, match="post 1 has 2 tokens"):
         run(files[0], str(short))
+
+
+NUMBERED = "# text = Ann Lee\n1\tAnn\tB-person\tO\n2\tLee\tI-person\tO\n"
+
+
+def test_columns(tmp_path):
+    gold, predicted = tmp_path / "gold.conll", tmp_path / "predicted.conll"
+    gold.write_text(NUMBERED)
+    predicted.write_text("Ann B-person\nLee I-person\n")
+    files = [str(gold), str(predicted)]
+    with pytest.raises(WnutError, match=r"columns 3 and 4 hold BIO tags.*--tag-column"):
+        run(*files)
+    for options in (
+        ["--tag-column", "3"],
+        ["--tag-column", "-2", "--token-column", "2"],
+    ):
+        result = run(files[0], files[0], *options, "--json", "-")
+        assert json.loads(result.stdout)["entity"] == ONES
+    result = run(*files, "--tag-column", "3", "--json", "-")
+    assert json.loads(result.stdout)["entity"] == ONES

@@ -1,8 +1,10 @@
+import re
+
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from spacy_wnut.corpus.conll import read_conll
+from spacy_wnut.corpus.conll import SAMPLE, Columns, read_conll
 from spacy_wnut.errors import WnutError
 from spacy_wnut.labels import WNUT_17, LabelScheme
 
@@ -13,8 +15,9 @@ def write(tmp_path, data):
     return path
 
 
-def read(path, scheme=None):
-    return [(post.tokens, post.tags) for post in read_conll(path, scheme)]
+def read(path, scheme=None, columns=None, **options):
+    posts = read_conll(path, scheme, columns, **options)
+    return [(post.tokens, post.tags) for post in posts]
 
 
 # All that a token may hold: no white space that separates columns or lines.
@@ -23,8 +26,12 @@ tokens = st.text(
     st.characters(exclude_characters=" \t\n\r", exclude_categories=("Cs",))
     | st.sampled_from("\u200b\ufeff\u0085\u2028"),
     min_size=1,
+    # Hypothesis tries strings of the code that it tests.
+).filter(lambda token: token != "-DOCSTART-") | st.sampled_from(
+    ["#", "#tag", "##", "-docstart-", "DOCSTART", "1", "2", "1-2", "O"]
 )
 tags = st.sampled_from([*WNUT_17.tags, "B-a", "I-other-thing"])
+NUMBER = re.compile("[0-9]+([-.][0-9]+)?")
 posts = st.lists(
     st.lists(st.tuples(tokens, tags), min_size=1, max_size=5), min_size=1, max_size=5
 )
@@ -43,6 +50,9 @@ posts = st.lists(
 def test_every_legal_file_is_read_back(
     tmp_path_factory, posts, separator, newline, blank, blanks, bom, ends
 ):
+    # Many numbers could be those in front of words.
+    numbers = [NUMBER.fullmatch(token) for post in posts for token, _ in post]
+    assume(not separator.strip() or 2 * sum(map(bool, numbers)) < len(numbers))
     lines = []
     for post in posts:
         lines += [token + separator + tag for token, tag in post]
@@ -134,3 +144,345 @@ def test_refuses_what_is_no_file(tmp_path):
         read(tmp_path / "gone.conll")
     with pytest.raises(WnutError, match="is a folder: give a CoNLL file in it"):
         read(tmp_path)
+
+
+CONLL_2003 = """\
+-DOCSTART- -X- -X- O
+
+EU NNP B-NP B-ORG
+rejects VBZ B-VP O
+
+-DOCSTART- -X- O O
+
+# SYM B-NP O
+1 CD I-NP O
+"""
+# As Label Studio's converter writes it: no blank line, fewer columns.
+LABEL_STUDIO = """\
+-DOCSTART- -X- O
+EU -X- _ B-ORG
+rejects -X- _ O
+
+# -X- _ O
+1 -X- _ O
+"""
+GERMEVAL = """\
+#\thttp://de.wikipedia.org/wiki/Manfred_Korfmann [2009-10-17]
+1\tEU\tB-ORG\tO
+2\trejects\tO\tO
+
+#\thttp://de.wikipedia.org/wiki/O [2009-10-17]
+1\t#\tO\tO
+2\t1\tO\tO
+"""
+CONLL_U = """\
+# newdoc id = O
+# sent_id = 1
+# text = EU rejects
+1\tEU\tEU\tPROPN\tNNP\tCase=Nom\t2\tnsubj\t_\tB-ORG
+2-3\trejects\t_\t_\t_\t_\t_\t_\t_\tSpaceAfter=No
+2\trejects\treject\tVERB\tVBZ\t_\t0\troot\t_\tO
+2.1\tit\tit\tPRON\t_\t_\t_\t_\t_\t_
+
+# sent_id = 2
+1\t#\t#\tSYM\tNN\t_\t2\tdep\t_\tO
+2\t1\t1\tNUM\tCD\t_\t0\troot\t_\tO
+"""
+# Of Universal NER: the tag isn't in the last column.
+UNER = """\
+# sent_id = 1
+# text = EU rejects
+1\tEU\tB-ORG\t-\tann
+2\trejects\tO\t-\tann
+
+1\t#\tO\t-\tann
+2\t1\tO\t-\tann
+"""
+# Of MultiCoNER: comments with a tab in a file of blanks.
+MULTICONER = """\
+# id 5239d808-f300-46ea-aa3b-5093040213a3\tdomain=en
+EU _ _ B-ORG
+rejects _ _ O
+
+# id 5239d808-f300-46ea-aa3b-5093040213a4\tdomain=en
+# _ _ O
+1 _ _ O
+"""
+SAME = [(["EU", "rejects"], ["B-ORG", "O"]), (["#", "1"], ["O", "O"])]
+
+
+@pytest.mark.parametrize(
+    "text, columns",
+    [
+        (CONLL_2003, None),
+        (CONLL_2003, Columns(1, 4)),
+        (LABEL_STUDIO, None),
+        (GERMEVAL, Columns(tag=3)),
+        (GERMEVAL, Columns(2, -2)),
+        (CONLL_U, None),
+        (CONLL_U, Columns(2, 10)),
+        (CONLL_U.replace("# ", "#"), None),
+        (CONLL_U, Columns(token=2)),
+        (UNER, None),
+        (UNER, Columns(tag=3)),
+        (MULTICONER, None),
+    ],
+)
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_files_of_all_kinds_hold_the_same(tmp_path, text, columns, newline):
+    path = write(tmp_path, text.replace("\n", newline))
+    assert read(path, columns=columns) == SAME
+
+
+def test_inner_tags_are_in_their_own_column(tmp_path):
+    path = write(tmp_path, GERMEVAL.replace("tO\t", "t").replace("rejects\t", "b\t"))
+    path = write(tmp_path, GERMEVAL.replace("B-ORG\tO", "B-ORG\tB-LOC"))
+    assert read(path, columns=Columns(tag=4))[0][1] == ["B-LOC", "O"]
+
+
+@pytest.mark.parametrize("end", ["", "\tO", " -X- O", " -X- O O O", "\t\t\tO", " (1)"])
+@pytest.mark.parametrize("blank", ["", "\n"])
+def test_docstart_separates_and_is_no_word(tmp_path, end, blank):
+    mark = f"-DOCSTART-{end}\n{blank}"
+    path = write(tmp_path, f"{mark}a\tO\n{mark}b\tO\n{mark}{mark}")
+    assert read(path) == [(["a"], ["O"]), (["b"], ["O"])]
+    assert next(read_conll(path, None)).line == 2 + len(blank)
+
+
+def test_docstart_separates_behind_a_number(tmp_path):
+    path = write(tmp_path, "1\t-DOCSTART-\tO\n\n1\ta\tO\n2\tb\tB-x\n")
+    assert read(path) == [(["a", "b"], ["O", "B-x"])]
+    path = write(tmp_path, "O\t-DOCSTART-\nB-x\ta\nO\tb\n")
+    assert read(path, columns=Columns(2, 1)) == [(["a", "b"], ["B-x", "O"])]
+
+
+def test_a_file_of_separators_and_comments_is_empty(tmp_path):
+    path = write(tmp_path, "-DOCSTART- -X- O\n\n# newdoc\n")
+    with pytest.raises(WnutError, match="is empty: expected a token"):
+        read(path)
+
+
+@pytest.mark.parametrize(
+    "comment",
+    [
+        "# sent_id = 1",
+        "# text = a = O",
+        "# newdoc",
+        "# newpar id = p1",
+        "# a b c d",
+        "# x y O",
+        "# id 1\tdomain=en",
+    ],
+)
+@pytest.mark.parametrize("separator", ["\t", " ", "\tNN\tNN\t"])
+def test_comments_are_skipped(tmp_path, comment, separator):
+    lines = [
+        comment,
+        f"#{separator}O",
+        f"a{separator}B-x",
+        "",
+        comment,
+        f"b{separator}O",
+    ]
+    path = write(tmp_path, "\n".join(lines))
+    assert read(path) == [(["#", "a"], ["O", "B-x"]), (["b"], ["O"])]
+    assert [post.line for post in read_conll(path, None)] == [2, 6]
+
+
+@pytest.mark.parametrize(
+    "line", ["#", "# ", "#\t", "#tag", "#tag\tPER", "#\tPER", "#newdoc id = 1"]
+)
+def test_what_may_be_a_word_is_never_taken_for_a_comment(tmp_path, line):
+    path = write(tmp_path, f"{line}\na\tO\n")
+    with pytest.raises(WnutError, match="line 1: "):
+        read(path)
+    path = write(tmp_path, f"a O\n{line}\n")
+    with pytest.raises(WnutError, match="line 2: "):
+        read(path)
+
+
+@pytest.mark.parametrize("others", ["a\tO\n", "a O\n", "a\tX\tX\tO\n", ""])
+@pytest.mark.parametrize("line", ["# O", "#\tO", "#\tB-x"])
+def test_a_number_sign_with_a_tag_is_a_word(tmp_path, others, line):
+    tag = line[2:]
+    path = write(tmp_path, f"{line}\n{others}\n{others}{line}\n")
+    words = ["#", "a"] if others else ["#"]
+    tags = [tag, "O"] if others else [tag]
+    assert read(path) == [(words, tags), (words[::-1], tags[::-1])]
+
+
+def test_words_that_count_stay_words_in_two_columns(tmp_path):
+    path = write(tmp_path, "1 O\n2 B-x\n3 O\n\n1 O\n2 O\n")
+    assert read(path) == [
+        (["1", "2", "3"], ["O", "B-x", "O"]),
+        (["1", "2"], ["O", "O"]),
+    ]
+
+
+def test_words_that_count_stay_words_among_others(tmp_path):
+    path = write(
+        tmp_path, "1 CD O\n2 CD O\n\nAnn NN B-x\nis V O\n\nBo NN B-x\n1 CD O\n"
+    )
+    assert [tokens for tokens, _ in read(path)] == [
+        ["1", "2"],
+        ["Ann", "is"],
+        ["Bo", "1"],
+    ]
+
+
+def test_a_number_sign_before_a_number_stays_a_word(tmp_path):
+    path = write(tmp_path, "# SYM O\n1 CD O\n\n#1 NN B-x\n1 CD O\n")
+    assert [tokens for tokens, _ in read(path)] == [["#", "1"], ["#1", "1"]]
+
+
+@pytest.mark.parametrize(
+    "comment", ["# sent_id = 1", "# a 1", "#a b c", "# text = b O"]
+)
+def test_comments_before_numbers_between_blanks(tmp_path, comment):
+    path = write(tmp_path, f"{comment}\n1 Ann B-x\n2 is O\n\n{comment}\n1 # O\n")
+    assert [tokens for tokens, _ in read(path)] == [["Ann", "is"], ["#"]]
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        ["1 2 3", "1 2", "1"],
+        ["0 1 2", "0 1", "0"],
+        ["1 2 3", "4 5", "6"],
+        ["0 1 2", "3 4", "5"],
+        ["1-2 1 2 3", "0.1 1 1.1 2", "1"],
+    ],
+)
+def test_numbers_that_count_are_no_words(tmp_path, numbers):
+    lines = [[f"{n}\tw{n}\tX\tO" for n in post.split()] for post in numbers]
+    path = write(tmp_path, "\n\n".join(map("\n".join, lines)))
+    expected = [[f"w{n}" for n in post.split() if n.isdecimal()] for post in numbers]
+    assert [tokens for tokens, _ in read(path)] == expected
+
+
+@settings(deadline=None)
+@given(posts=posts, separator=st.sampled_from(["\t", " "]), extra=st.booleans())
+def test_any_numbered_posts_are_read_back(tmp_path_factory, posts, separator, extra):
+    lines = []
+    for post in posts:
+        lines.append("# text = anything, O")
+        for number, (token, tag) in enumerate(post, 1):
+            columns = [str(number), token, *["_"] * extra, tag, *["x"] * extra]
+            lines.append(separator.join(columns))
+        lines.append("")
+    path = tmp_path_factory.mktemp("conll") / "posts.conll"
+    path.write_bytes("\n".join(lines).encode("utf8"))
+    assert read(path) == [
+        ([token for token, _ in post], [tag for _, tag in post]) for post in posts
+    ]
+
+
+@pytest.mark.parametrize(
+    "text, line, message",
+    [
+        (
+            GERMEVAL,
+            2,
+            "the columns 3 and 4 hold BIO tags: .* --tag-column.* 2 'EU', 3 'B-",
+        ),
+        (
+            CONLL_U.replace("\tB-ORG", "\tNER=B-ORG").replace("\tO\n", "\tNER=O\n"),
+            4,
+            "no column holds BIO tags: .* --tag-column.* 2 'EU', .*, 10 'NER=B-ORG'",
+        ),
+        (
+            "1 a O\n2 b O\n\n1 a O\n3 b O\n\n1 c O\n2 d O\n",
+            4,
+            "--token-column.* 2 'a', 3",
+        ),
+        ("1 a O\n1 b O\n\n2 c O\n", 1, "holds numbers, .* --token-column.* 2 'a'"),
+        ("1-1\t0-3\tAnn\tB-x\n1-2\t4-6\tLee\tI-x\n", 1, "--token-column.* 1 '1-1', 2"),
+        ("a NN B-x N\n", 1, "'N' is not a BIO tag: .* --tag-column"),
+    ],
+)
+def test_what_is_ambiguous_names_the_option(tmp_path, text, line, message):
+    path = write(tmp_path, text)
+    with pytest.raises(WnutError, match=message) as err:
+        read(path)
+    assert str(err.value).startswith(f"{path}, line {line}: ")
+
+
+def test_very_long_numbers_are_words(tmp_path):
+    path = write(tmp_path, f"{'9' * 5000} CD O\n")
+    assert read(path) == [(["9" * 5000], ["O"])]
+
+
+def test_named_columns_are_never_guessed_at(tmp_path):
+    path = write(tmp_path, "1 a O\n1 b O\n\n2 c O\n")
+    assert [tokens for tokens, _ in read(path, columns=Columns(2))] == [
+        ["a", "b"],
+        ["c"],
+    ]
+    assert [tokens for tokens, _ in read(path, columns=Columns(1))] == [
+        ["1", "1"],
+        ["2"],
+    ]
+    path = write(tmp_path, "1-1 a O\n1-2 b O\n")
+    assert read(path, columns=Columns(2)) == [(["a", "b"], ["O", "O"])]
+
+
+@pytest.mark.parametrize(
+    "columns, message",
+    [
+        (
+            Columns(token=4),
+            "line 1: there is no column 4, which --token-column names.* 3 'O'",
+        ),
+        (Columns(tag=-4), "line 1: there is no column -4, which --tag-column names"),
+        (Columns(token=3), "line 1: the last column is the token: .* --tag-column"),
+        (Columns(tag=3), "line 2: column 3 is missing: expected the tag .* 2 'B-y'"),
+    ],
+)
+def test_columns_that_are_not_there(tmp_path, columns, message):
+    path = write(tmp_path, "a X O\nb B-y\n")
+    with pytest.raises(WnutError, match=message):
+        read(path, columns=columns)
+
+
+def test_columns_that_can_not_be():
+    with pytest.raises(
+        WnutError, match="--tag-column is 0: columns are counted from 1"
+    ):
+        Columns(tag=0)
+    with pytest.raises(WnutError, match="--token-column and --tag-column are both 2"):
+        Columns(2, 2)
+
+
+def test_output_of_a_system_may_be_words_and_tags_alone(tmp_path):
+    path = write(tmp_path, "a O\nb B-y\n")
+    expected = [(["a", "b"], ["O", "B-y"])]
+    assert read(path, columns=Columns(2, 3), is_output=True) == expected
+    path = write(tmp_path, "O a\nB-y b\n")
+    assert read(path, columns=Columns(2, 1), is_output=True) == expected
+
+
+def test_numbers_that_end_behind_the_sample_are_refused(tmp_path):
+    text = "1 a O\n2 b O\n\n" * SAMPLE
+    assert len(read(write(tmp_path, text))) == SAMPLE
+    path = write(tmp_path, f"{text}Ann NN B-x\n")
+    with pytest.raises(
+        WnutError, match=f"line {3 * SAMPLE + 1}: the first column is 'Ann'"
+    ):
+        read(path)
+
+
+def test_types_with_blanks_need_tabs(tmp_path):
+    path = write(tmp_path, "Oslo\tNN\tB-geo place\nis V O\n")
+    assert read(path) == [(["Oslo", "is"], ["B-geo place", "O"])]
+    assert read(path, LabelScheme(("geo place",)))
+    path = write(tmp_path, "Oslo B-geo place\n")
+    with pytest.raises(WnutError, match="line 1: 'place' is not a BIO tag"):
+        read(path)
+    path = write(tmp_path, "a\tO\nOslo\tB- place\n")
+    with pytest.raises(WnutError, match="line 2: ' place' can't be an entity type"):
+        read(path)
+
+
+def test_columns_may_be_aligned_with_blanks(tmp_path):
+    path = write(tmp_path, "1   a    NN  B-x\n10  bcd  NN  O\n".replace("10", "2 "))
+    assert read(path) == [(["a", "bcd"], ["B-x", "O"])]

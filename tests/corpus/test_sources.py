@@ -132,7 +132,7 @@ def test_labels_of_ones_own_come_from_the_data_or_the_setting(tmp_path):
         names(["verb"])
 
 
-@pytest.mark.parametrize("labels", [[], [""], ["a", "a"], ["a b"]])
+@pytest.mark.parametrize("labels", [[], [""], ["a", "a"], ["a\tb"]])
 def test_refuses_labels_that_cannot_be(tmp_path, labels):
     with pytest.raises(WnutError, match="labels"):
         load_rows(fill(tmp_path), labels)

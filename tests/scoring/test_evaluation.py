@@ -63,6 +63,18 @@ def test_spacy_tokens(model, save):
     assert post.predicted == {*post.gold, Entity(1, 2, "location")}
 
 
+def test_docs_are_freed_with_their_vectors(tmp_path, model, save, vectors):
+    nlp = spacy.load(model)
+    nlp.add_pipe("test_adds_vectors", first=True)
+    nlp.batch_size = nlp.config["nlp"]["batch_size"] = 4
+    nlp.to_disk(tmp_path / "pipeline")
+    corpus = save(*(gold_tokens() for _ in range(40)))
+    evaluation = evaluate_pipeline(str(tmp_path / "pipeline"), corpus, -1)
+    assert len(evaluation.posts) == 40
+    assert evaluation.posts == evaluate_pipeline(model, corpus, -1).posts
+    assert 0 < vectors.most <= 8
+
+
 def test_gpu_that_is_not_there(model, save):
     with pytest.raises(WnutError, match=r"GPU 99 can't be used: .* Leave --gpu-id out"):
         evaluate_pipeline(model, save(gold_tokens()), 99)

@@ -1,5 +1,6 @@
 import pytest
 
+from spacy_wnut.corpus.conll import Columns
 from spacy_wnut.errors import WnutError
 from spacy_wnut.labels import Entity
 from spacy_wnut.scoring.matching import read_posts
@@ -65,3 +66,32 @@ def test_predicted_has_more_posts(tmp_path, gold):
         f"{predicted} has 4 posts, but {gold} has 2: post 3 ({predicted}, line 8) is "
         "the first without a counterpart"
     ) in str(error.value)
+
+
+GERMEVAL = (
+    "#\thttp://x.io/ [2009]\n1\tAnn\tB-person\tO\n2\tLee\tI-person\tB-geo place\n"
+    "3\trocks\tO\tO\n\n1\tin\tO\tO\n2\tParis\tB-location\tO\n"
+)
+
+
+@pytest.mark.parametrize(
+    "predicted",
+    [
+        GOLD,
+        GERMEVAL,
+        "-DOCSTART-\tO\n" + GOLD.replace("\n\n", "\n-DOCSTART-\tO\n"),
+        "# sent_id = 1\n" + GOLD.replace("\n\n", "\n\n# sent_id = 2\n"),
+    ],
+)
+def test_columns_are_those_of_both_files_but_for_words_and_tags(tmp_path, predicted):
+    gold = tmp_path / "gold.conll"
+    gold.write_text(GERMEVAL)
+    given = write_predicted(tmp_path, predicted.encode())
+    for post in read_posts(gold, given, Columns(tag=3)):
+        assert post.gold_tags == post.predicted_tags
+        assert post.gold
+    with pytest.raises(WnutError, match=r"gold\.conll, line 2: .* --tag-column"):
+        list(read_posts(gold, given))
+    # Of the right file columns are never ignored.
+    with pytest.raises(WnutError, match=r"no column 3, which --tag-column names"):
+        list(read_posts(write_predicted(tmp_path, GOLD.encode()), gold, Columns(tag=3)))
