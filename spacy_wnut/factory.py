@@ -8,7 +8,7 @@ from spacy.tokens import Doc
 from thinc.api import Config, Model
 from thinc.types import Floats2d
 
-from .entity_tagger import CONFIDENCE, EntityTagger
+from .entity_tagger import CONFIDENCE, FACTORY, EntityTagger
 
 DEFAULT_CONFIG_STR = """
 [entity_tagger]
@@ -40,7 +40,7 @@ DEFAULT_CONFIG = Config().from_str(DEFAULT_CONFIG_STR)
 
 
 @Language.factory(
-    "entity_tagger",
+    FACTORY,
     assigns=[
         "doc.ents",
         "doc.spans",
