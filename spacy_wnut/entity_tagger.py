@@ -75,7 +75,7 @@ def _get_confidence(span: Span) -> Any:
     labels = {
         other.label
         for group in span.doc.spans.values()
-        for other in group
+        for other in _spans_of(group)
         if (other.start_char, other.end_char) == (start, end)
     }
     return value if not labels or label in labels else None
@@ -104,6 +104,17 @@ def _characters(span: Span) -> tuple[int, int, int]:
 # The stub of Doc has strings alone as the keys of user_data.
 def _key(name: str, span: Span) -> Any:
     return ("._.", name, span.start_char, span.end_char)
+
+
+def _spans_of(group: SpanGroup) -> Iterator[Span]:
+    """The spans of a group that can be had. The retokenizer leaves the token indices
+    of groups as they were, and those may lie beyond the end of the doc.
+    """
+    for i in range(len(group)):
+        try:
+            yield group[i]
+        except IndexError:
+            continue
 
 
 def _is_key(key: Any, name: str) -> bool:
@@ -350,9 +361,10 @@ class EntityTagger(TrainablePipe):  # type: ignore[misc]
     def _own_entities(self, doc: Doc) -> list[Span]:
         """The entities that this component set when it ran on the doc earlier."""
         own = []
-        group: Any = doc.spans.get(self.cfg["spans_key"], ())
-        has_scores = "scores" in getattr(group, "attrs", ())
-        stored = {_characters(span) for span in group} if has_scores else set()
+        group = doc.spans.get(self.cfg["spans_key"])
+        stored = set()
+        if group is not None and "scores" in group.attrs:
+            stored = {_characters(span) for span in _spans_of(group)}
         for ent in doc.ents:
             found = _predictions(ent)
             if found:
@@ -400,7 +412,8 @@ class EntityTagger(TrainablePipe):  # type: ignore[misc]
         """
         spans: list[Span] = []
         confidences: list[float] = []
-        for old in doc.spans.get(self.cfg["spans_key"], ()):
+        group = doc.spans.get(self.cfg["spans_key"])
+        for old in () if group is None else _spans_of(group):
             values = [c for _, label, c in _predictions(old) if label == old.label_]
             # The characters count: after retokenization the token indices are stale.
             span = doc.char_span(
@@ -609,6 +622,8 @@ class EntityTagger(TrainablePipe):  # type: ignore[misc]
             LabelScheme(tuple(self.cfg["labels"]))
             for name in ("threshold", "temperature", "bias"):
                 setattr(self, name, self.cfg[name])
+            # The file has 10 decimals, and 0.7 is read as 0.7000000000000001.
+            self.threshold = round(self.threshold, 10)
             _check_transitions(self.cfg["transitions"])
         emissions, tags = self.model.layers[0], self.scheme.tags
         if part == "model" and "get_tags" in emissions.attrs:
