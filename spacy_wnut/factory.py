@@ -8,7 +8,7 @@ from spacy.tokens import Doc
 from thinc.api import Config, Model
 from thinc.types import Floats2d
 
-from .entity_tagger import CONFIDENCE, EntityTagger
+from .entity_tagger import CONFIDENCE, FACTORY, EntityTagger
 
 DEFAULT_CONFIG_STR = """
 [entity_tagger]
@@ -40,7 +40,7 @@ DEFAULT_CONFIG = Config().from_str(DEFAULT_CONFIG_STR)
 
 
 @Language.factory(
-    "entity_tagger",
+    FACTORY,
     assigns=[
         "doc.ents",
         "doc.spans",
@@ -75,7 +75,8 @@ def make_entity_tagger(
 
     model (Model[List[Doc], List[Floats2d]]): The emissions: for each doc a row
         a word and a column a BIO tag. A row of zeros says that the word has
-        nothing to be seen (white space); it never starts or ends an entity.
+        nothing to be seen; it never starts or ends an entity, nor does white space,
+        whatever its row.
     transitions (str): "learned" trains a linear-chain CRF, "constrained" trains
         cross-entropy a word. Both decode legal BIO sequences only.
     threshold (float): Entities with a lower confidence are left out.
@@ -87,9 +88,11 @@ def make_entity_tagger(
         nats. Above 0 it finds more entities, below fewer. Training doesn't know
         it either.
     overwrite (bool): Whether to replace entities that an earlier pipe set. If
-        not, they stay, and new ones are found around them.
+        not, they stay, and new ones are found around them. Entities that this
+        component set itself, in an earlier run on the same doc, are replaced.
     spans_key (str): The key of `doc.spans` to save the entities under, with
-        their confidences in `attrs["scores"]`.
+        their confidences in `attrs["scores"]`. Several EntityTaggers may have the
+        same key: the span group has the entities of all of them.
     incorrect_spans_key (Optional[str]): The key of `doc.spans` under which training
         data has spans that are known to be no entities of their label with exactly
         these borders, as for spaCy's `ner`. Training makes them improbable.

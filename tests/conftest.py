@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any, ClassVar
 from weakref import WeakSet
 
+import numpy
 import pytest
 import spacy
 from spacy.language import Language
 from spacy.tokens import Doc, DocBin
 from spacy.training import Example
-from spacy.util import fix_random_seed
+from spacy.util import fix_random_seed, registry
+from thinc.api import Model
 
 from spacy_wnut.corpus.conll import read_conll
 from spacy_wnut.packaging import SENTENCE, TRY_IT
@@ -62,6 +64,79 @@ def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> str:
         (" ".join(post.tokens) for post in read_conll(SAMPLE, None)), folder
     )
     return str(folder)
+
+
+@registry.architectures("tests.WordTable.v1")
+def create_word_table(tags: dict[str, int], space: float = 0.0) -> Model:
+    """A head without an encoder: the emission of a word's tag is 4, white space has
+    `space` for every tag.
+    """
+
+    def init(model: Model, X: Any = None, Y: Any = None) -> None:
+        model.set_dim("nO", Y[0].shape[1])
+        model.set_param("table", model.ops.alloc2f(1, 1))
+
+    def forward(model: Model, docs: list[Doc], is_train: bool) -> tuple[list, Callable]:
+        model.attrs["gradients"] = []
+        emissions = []
+        for doc in docs:
+            # Not zeros for words outside: those would have nothing to be seen.
+            rows = numpy.full((len(doc), model.get_dim("nO")), -0.1, dtype="f")
+            rows += model.get_param("table")[0, 0]
+            for token, row in zip(doc, rows, strict=True):
+                if token.is_space:
+                    row[:] = space
+                row[tags.get(token.text, 0)] += 4.0 * (not token.is_space)
+            emissions.append(rows)
+        return emissions, lambda d_emissions: model.attrs["gradients"].extend(
+            d_emissions
+        )
+
+    return Model(
+        "word_table", forward, init=init, dims={"nO": None}, params={"table": None}
+    )
+
+
+# With the types location and person: O, B-location, I-location, B-person, I-person.
+TABLE = {"New": 1, "York": 2, "Oslo": 1, "Ada": 3, "Lovelace": 4}
+
+
+@pytest.fixture(scope="session")
+def make_table_nlp() -> Callable[..., Language]:
+    """Makes a blank pipeline with `ner` on a table of words, in milliseconds; takes
+    settings of the `ner`.
+    """
+
+    def make(**settings: Any) -> Language:
+        # The language that is loaded fastest.
+        nlp = spacy.blank("xx")
+        add_table_ner(nlp, "ner", **settings)
+        return nlp
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def add_table() -> Callable[..., Any]:
+    """Adds a component on a table of words to a pipeline."""
+    return add_table_ner
+
+
+def add_table_ner(
+    nlp: Language,
+    name: str,
+    tags: dict[str, int] = TABLE,
+    space: float = 0.0,
+    labels: tuple[str, ...] = ("location", "person"),
+    place: dict[str, Any] | None = None,
+    **settings: Any,
+) -> Any:
+    model = {"@architectures": "tests.WordTable.v1", "tags": tags, "space": space}
+    config = {"model": model, "scorer": None, **settings}
+    ner: Any = nlp.add_pipe("entity_tagger", name=name, config=config, **(place or {}))
+    doc = nlp.make_doc("so")
+    ner.initialize(lambda: [Example(doc, doc.copy())], nlp=nlp, labels=list(labels))
+    return ner
 
 
 @pytest.fixture(scope="session")

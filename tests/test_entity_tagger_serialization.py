@@ -102,9 +102,9 @@ def test_select_pipes(nlp, posts):
         with nlp.select_pipes(disable=pipes):
             doc = nlp(posts[0][0])
             assert not doc.ents and "wnut" not in doc.spans
-    # Without the encoder there is nothing to see, and nothing breaks.
     with nlp.select_pipes(enable=["ner"]):
-        assert annotate(nlp, posts) == [[], [], [], []]
+        with pytest.raises(WnutError, match="'transformer', which hasn't run"):
+            annotate(nlp, posts)
     assert annotate(nlp, posts) == before
 
 

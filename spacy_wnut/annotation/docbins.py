@@ -15,7 +15,7 @@ from spacy.tokens import Doc, DocBin, Span
 from spacy.vocab import Vocab
 from srsly.msgpack import Packer, Unpacker  # type: ignore[import-untyped]
 
-from ..entity_tagger import CONFIDENCE, install_extensions
+from ..entity_tagger import CONFIDENCE
 from .records import Chunk, count_nulls, to_json
 from .work import Found
 from .writers import Writer
@@ -43,7 +43,6 @@ class DocBinWriter(Writer):
 
     def encode(self, chunk: Chunk, found: Mapping[int, Found]) -> bytes:
         """The segment of a chunk: a DocBin."""
-        install_extensions()
         vocab = Vocab()
         docs = DocBin(attrs=ATTRS, store_user_data=True)
         fields = chunk.fields() if found else []

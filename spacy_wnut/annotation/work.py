@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 from spacy.language import Language
 from spacy.tokens import Doc, Span
 
-from ..entity_tagger import CONFIDENCE, EntityTagger, install_extensions
+from ..entity_tagger import EntityTagger
 from ..errors import WnutError
 from ..scoring.evaluation import load_pipeline
+from ..scoring.examples import confidence_of
 from .records import Chunk, rejection
 
 PROBE = "Somebody said that it works."
@@ -68,7 +69,6 @@ class Annotator:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.nlp = load_pipeline(settings.model, settings.gpu_id)
-        install_extensions()
         _set_threshold(self.nlp, settings)
         _check_labels(self.nlp, settings)
         _check_works(self.nlp, settings.model)
@@ -167,7 +167,7 @@ def _make_input(nlp: Language, text: str | list[str]) -> str | Doc:
 
 
 def _confidence(ent: Span) -> float | None:
-    value = ent._.get(CONFIDENCE)
+    value = confidence_of(ent)
     # Six digits that count: the last ones depend on the batch and the machine.
     return None if value is None else float(f"{value:.6g}")
 

@@ -144,7 +144,6 @@ def export_pipeline(
         check(figures)
         tagger = nlp.get_pipe(name)
         tagger.temperature = temperature
-        nlp.get_pipe_config(name)["temperature"] = temperature
         nlp.meta["export"] = figures
         _store(nlp, beside)
     return figures

@@ -113,14 +113,11 @@ def calibrate_pipeline(
         return None
     tagger.temperature = calibration["temperature"]
     tagger.bias = calibration["bias"]
-    # What is loaded is the component's own file; the config is what people read.
-    settings = {"temperature": tagger.temperature, "bias": tagger.bias}
-    nlp.get_pipe_config(tagger.name).update(settings)
     with replacing(target) as beside:
         # Not the whole pipeline as it is now: its vocabulary knows the corpus.
         shutil.copytree(nlp.path, beside)
+        # It updates config.cfg, too.
         tagger.to_disk(beside / tagger.name, exclude=["vocab", "model"])
-        nlp.config.to_disk(beside / "config.cfg")
     return calibration
 
 

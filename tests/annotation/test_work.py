@@ -51,6 +51,16 @@ def test_entities_of_other_pipes_have_no_confidence(ruler):
     assert [entity["confidence"] for entity in found[0].entities] == [None, None]
 
 
+def test_nor_have_those_that_a_later_pipe_relabels(tagger, tmp_path):
+    nlp = spacy.load(tagger)
+    ruler = nlp.add_pipe("entity_ruler", config={"overwrite_ents": True})
+    ruler.add_patterns([{"label": "product", "pattern": "Oslo"}])
+    nlp.to_disk(tmp_path / "model")
+    found, _ = run(str(tmp_path / "model"))
+    entities = {e["label"]: e["confidence"] for e in found[0].entities}
+    assert entities["product"] is None and entities["person"] > 0
+
+
 def test_small_confidences_stay_above_zero(tagger):
     annotator = Annotator(Settings(tagger))
     annotator.nlp.get_pipe("ner").temperature = 1000.0

@@ -91,6 +91,36 @@ def test_a_ruler_after_may_overwrite(pipeline):
     assert ("Alan Turing", "person") not in found(doc)
 
 
+@pytest.mark.parametrize("label", ["location", "product"])
+def test_what_a_ruler_relabels_has_no_confidence(pipeline, label):
+    expected = {e.text: e._.confidence for e in pipeline(TEXT).ents}
+    patterns = {"London": label, "Alan": "person"}
+    add_ruler(pipeline, patterns, config={"overwrite_ents": True})
+    doc = pipeline(TEXT)
+    assert found(doc) >= {("London", label), ("Alan", "person")}
+    confidences = {ent.text: ent._.confidence for ent in doc.ents}
+    assert confidences["Alan"] is None
+    assert confidences["Grace Hopper"] == expected["Grace Hopper"]
+    assert confidences["London"] == (
+        expected["London"] if label == "location" else None
+    )
+
+
+def test_a_second_run_over_the_same_doc_changes_nothing(pipeline):
+    def outcome(doc):
+        group = doc.spans["wnut"]
+        ents = [(ent.text, ent.label_, ent._.confidence) for ent in doc.ents]
+        spans = [(span.text, span.label_) for span in group]
+        return iobs(doc), ents, spans, group.attrs["scores"].tolist()
+
+    doc = pipeline(TEXT)
+    before = outcome(doc)
+    assert len(before[2]) == 3
+    assert outcome(pipeline(doc)) == before
+    [doc] = pipeline.pipe([doc])
+    assert outcome(doc) == before
+
+
 def test_blocked_words_stay_blocked(pipeline):
     pipeline.add_pipe("test_blocker", config={"start": 4, "end": 6}, first=True)
     doc = pipeline(TEXT)

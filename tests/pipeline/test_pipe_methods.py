@@ -145,3 +145,40 @@ def test_predicting_in_between_does_not_disturb_an_update(nlp, make_examples):
     assert listener._backprop is not None
     transformer.predict([eg.predicted for eg in examples])
     assert listener._backprop is not None
+
+
+def test_the_pipe_without_torch_stands_beside_a_pipeline_on_tok2vec(onnx_folder):
+    """Such as en_core_web_sm: a tagger that listens to a CNN."""
+    nlp = spacy.blank("en")
+    nlp.add_pipe("tok2vec")
+    listener = {"@architectures": "spacy.Tok2VecListener.v1", "width": 96}
+    model = {"@architectures": "spacy.Tagger.v2", "tok2vec": listener}
+    tagger = nlp.add_pipe("tagger", config={"model": model})
+    for label in ("NOUN", "VERB"):
+        tagger.add_label(label)
+    nlp.initialize()
+    tags = [token.tag_ for token in nlp(TEXT)]
+    source = spacy.load(onnx_folder)
+    expected = source(TEXT)
+    nlp.add_pipe("ner", source=source)
+    for doc in (nlp(TEXT), *nlp.pipe([TEXT])):
+        assert [token.tag_ for token in doc] == tags
+        assert found(doc) == found(expected)
+        assert [ent._.confidence for ent in doc.ents] == [
+            ent._.confidence for ent in expected.ents
+        ]
+
+
+@pytest.mark.parametrize("form", ["dotted", "nested"])
+def test_settings_given_when_loading_win(folder, tmp_path, form):
+    given = {"threshold": 0.9, "spans_key": "sc", "temperature": 2.0}
+    config = {"components": {"ner": given}}
+    if form == "dotted":
+        config = {f"components.ner.{name}": value for name, value in given.items()}
+    pipeline = spacy.load(folder, config=config)
+    ner = pipeline.get_pipe("ner")
+    assert {name: ner.cfg[name] for name in given} == given
+    assert set(pipeline(TEXT).spans) == {"sc"}
+    pipeline.to_disk(tmp_path / "model")
+    ner = spacy.load(tmp_path / "model").get_pipe("ner")
+    assert {name: ner.cfg[name] for name in given} == given

@@ -5,6 +5,8 @@ texts without end, and none at all.
 import pytest
 from spacy.tokens import Doc
 
+from spacy_wnut.errors import WnutError
+
 OSLO = "Ada Lovelace moved to Oslo"
 
 
@@ -63,8 +65,11 @@ def test_no_texts_at_all(pipeline):
     assert len(pipeline.get_pipe("ner").predict([]).docs) == 0
 
 
-def test_without_the_encoder_nothing_is_found_and_nothing_breaks(nlp):
+def test_without_the_encoder_it_says_so(nlp):
     with nlp.select_pipes(enable=["ner"]):
         for batch_size in (1, 4):
-            docs = nlp.pipe([OSLO, "", "so"], batch_size=batch_size)
-            assert [entities(doc) for doc in docs] == [[], [], []]
+            with pytest.raises(WnutError, match="'transformer', which hasn't run"):
+                list(nlp.pipe([OSLO, "", "so"], batch_size=batch_size))
+            # Where there are no words there is nothing to be missed.
+            docs = list(nlp.pipe(["", " \n"], batch_size=batch_size))
+            assert [entities(doc) for doc in docs] == [[], []]
