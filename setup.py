@@ -59,7 +59,8 @@ setup(
     package_data={"spacy_wnut": ["py.typed", "display/assets/*"]},
     python_requires=">=3.10,<3.14",
     # spaCy brings typer, thinc, wasabi, srsly and numpy.
-    install_requires=["spacy>=3.8.7,<3.9"],
+    # packaging.licenses is in 24.2.
+    install_requires=["spacy>=3.8.7,<3.9", "packaging>=24.2"],
     extras_require={
         "torch": TORCH,
         "onnx": ONNX,

@@ -9,6 +9,7 @@ from email.parser import Parser
 from pathlib import Path
 
 import pytest
+import spacy
 from packaging.requirements import Requirement
 
 from spacy_wnut import __version__, packaging
@@ -251,3 +252,126 @@ def test_packages_that_must_not_be_there(onnx_folder, tmp_path, package, status)
     )
     assert done.returncode == status
     assert ("torch is installed as well" in done.stderr) == bool(status)
+
+
+@pytest.mark.parametrize(
+    "theirs, ours, merged",
+    [
+        ([], ["a[x]>=1"], ["a[x]>=1"]),
+        (["b==2"], [], ["b==2"]),
+        (["b==2"], ["a[x]>=1"], ["b==2", "a[x]>=1"]),
+        (["A_b.c[y]<3"], ["a-b-c[x]>=1"], ["a-b-c[x,y]<3,>=1"]),
+        (["a", "a>=1"], ["a>=1"], ["a>=1"]),
+        (["a<2; os_name == 'nt'"], ["a>=1"], ['a<2; os_name == "nt"', "a>=1"]),
+        (["a @ https://x.org/a.whl"], ["a[x]>=1"], ["a[x]@ https://x.org/a.whl"]),
+    ],
+)
+def test_requirements_are_merged(theirs, ours, merged):
+    found = packaging.merge_requirements(theirs, ours)
+    assert [*map(Requirement, found)] == [*map(Requirement, merged)]
+
+
+@pytest.fixture
+def packed_meta(pack, tmp_path, monkeypatch):
+    """Packages a pipeline with this meta: the meta that goes into the wheel."""
+
+    def run(model_dir, changed, **settings):
+        seen = {}
+
+        def build(source, out, **options):
+            seen.update(json.loads((source / "meta.json").read_text()))
+
+        monkeypatch.setattr(packaging, "build_package", build)
+        own = tmp_path / "own"
+        shutil.copytree(model_dir, own)
+        meta = json.loads((own / "meta.json").read_text())
+        (own / "meta.json").write_text(json.dumps({**meta, **changed}))
+        with pytest.raises(WnutError, match="wasn't built"):
+            pack(tmp_path / "out", model_dir=own, **settings)
+        return seen
+
+    return run
+
+
+THEIRS = {
+    "author": "Ada",
+    "email": "ada@example.com",
+    "url": "https://example.com",
+    "license": "Apache-2.0",
+    "description": "Hers.",
+}
+
+
+@pytest.mark.parametrize("kept", THEIRS)
+def test_ours_only_where_a_field_is_empty(packed_meta, trained_folder, kept):
+    empty = dict.fromkeys(THEIRS, "")
+    changed = {**empty, kept: THEIRS[kept]}
+    meta = packed_meta(trained_folder, changed, license_file=None)
+    expected = {**empty, **packaging.META, kept: THEIRS[kept]}
+    assert {key: meta[key] for key in THEIRS} == expected
+
+
+def test_pipeline_of_other_peoples_components_keeps_its_own(packed_meta, tmp_path):
+    nlp = spacy.blank("en")
+    nlp.add_pipe("entity_ruler")
+    nlp.to_disk(tmp_path / "ruler")
+    changed = {**THEIRS, "requirements": ["emoji>=2"]}
+    meta = packed_meta(tmp_path / "ruler", changed, license_file=None)
+    assert {key: meta[key] for key in changed} == changed
+
+
+def test_requirements_of_the_pipeline_stay(packed_meta, trained_folder):
+    changed = {"requirements": ["emoji>=2", "spacy_wnut!=0.0.1"]}
+    meta = packed_meta(trained_folder, changed)
+    first, plugin, other = map(Requirement, meta["requirements"])
+    assert str(first) == "emoji>=2"
+    assert (plugin.name, plugin.extras) == ("spacy-wnut", {"torch"})
+    assert plugin.specifier.contains(__version__)
+    assert "!=0.0.1" in str(plugin.specifier)
+    assert other.name == "spacy-transformers"
+
+
+@pytest.mark.parametrize("wrong", ["emoji", ["no requirement !"], [1]])
+def test_requirements_that_pip_cannot_read(pack, trained_folder, tmp_path, wrong):
+    own = tmp_path / "own"
+    shutil.copytree(trained_folder, own)
+    meta = json.loads((own / "meta.json").read_text())
+    (own / "meta.json").write_text(json.dumps({**meta, "requirements": wrong}))
+    with pytest.raises(WnutError, match=r"requirements in .*meta\.json is no list"):
+        pack(tmp_path / "out", model_dir=own)
+
+
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        ("  Apache License\n  Version 2.0, January 2004\n", "Apache-2.0"),
+        ("Terms of Ada\n\nAsk first.\n", "Terms of Ada"),
+        (None, "BSD-3-Clause"),
+    ],
+)
+def test_license_given_wins(packed_meta, trained_folder, tmp_path, text, expected):
+    given = Path("bsd-3-clause")
+    if text is not None:
+        given = tmp_path / "TERMS"
+        given.write_text(text, encoding="utf8")
+    meta = packed_meta(trained_folder, {"license": "GPL-3.0"}, license_file=given)
+    assert meta["license"] == expected
+
+
+@pytest.mark.parametrize("versions", [("0.9.0", "0.10.0"), ("1.0rc1", "1.0")])
+def test_check_installs_the_newest(tmp_path, monkeypatch, versions):
+    for name in ("en_posts", "en_posts_onnx", "spacy_wnut", "spacy_wnut_more"):
+        for version in (*versions, "9.0") if "_" in name[8:] else versions:
+            (tmp_path / f"{name}-{version}-py3-none-any.whl").touch()
+    (tmp_path / "en_posts-latest.whl").touch()
+    commands = []
+    monkeypatch.setattr(
+        packaging, "_run", lambda command, **options: commands.append(command) or ""
+    )
+    monkeypatch.setattr(packaging.venv.EnvBuilder, "create", lambda *args: None)
+    check_wheels(tmp_path, "en_posts", None)
+    installed = [Path(x).name for x in commands[0] if x.endswith(".whl")]
+    newest = versions[-1]
+    assert installed == [
+        f"{name}-{newest}-py3-none-any.whl" for name in ("en_posts", "spacy_wnut")
+    ]

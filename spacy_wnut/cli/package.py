@@ -13,7 +13,6 @@ def package_cli(
     out_dir: Annotated[Path, typer.Argument(help="Folder to write the wheel to")],
     name: Annotated[str, typer.Option(help="Name, without the language")],
     version: Annotated[str, typer.Option(help="Version")],
-    license_file: Annotated[Path, typer.Option("--license", help="Licence to put in")],
     encoder: Annotated[
         list[str],
         typer.Option(
@@ -22,6 +21,14 @@ def package_cli(
             show_default=False,
         ),
     ] = [],  # noqa: B006
+    license_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--license",
+            help="File with the licence's text, or an SPDX id. It replaces the "
+            "pipeline's own, which is kept otherwise",
+        ),
+    ] = None,
     data: Annotated[
         list[str],
         typer.Option(

@@ -22,6 +22,7 @@ COMMANDS = {
     "evaluate": "evaluate MODEL CORPUS --json OUT",
     "score": "score MODEL CORPUS --json OUT",
     "show": "show MODEL text --html OUT",
+    "package": "package MODEL OUT --name x --version 1",
 }
 # Those that replace a folder as a whole.
 FOLDERS = {

@@ -50,7 +50,7 @@ def test_no_encoder_is_named(tmp_path):
         run(str(tmp_path), str(tmp_path / "out"), *OPTIONS, "--encoder", "")
 
 
-@pytest.mark.parametrize("option", ["--name", "--version", "--license", "--encoder"])
+@pytest.mark.parametrize("option", ["--name", "--version", "--encoder"])
 def test_options_that_have_to_be_there(option):
     given = [*OPTIONS, "--encoder", "x"]
     at = given.index(option)
