@@ -19,6 +19,7 @@ from .wordpieces import (
     cut_windows,
     pad_windows,
     tokenize,
+    window_settings,
 )
 
 Ints = NDArray[numpy.int64]
@@ -49,12 +50,7 @@ def create_onnx_tagger(
 
     Raises ValueError if the numbers don't fit together.
     """
-    if not 0 < stride <= window:
-        raise ValueError(
-            f"stride has to be between 1 and window ({window}), got {stride}"
-        )
-    if batch_pieces < 1:
-        raise ValueError(f"batch_pieces has to be at least 1, got {batch_pieces}")
+    settings = window_settings(window, stride, batch_pieces)
     if threads < 0:
         raise ValueError(f"threads has to be at least 0, got {threads}")
     return Model(
@@ -63,12 +59,7 @@ def create_onnx_tagger(
         init=init,
         shims=[OnnxShim(threads)],
         dims={"nO": nO},
-        attrs={
-            "window": window,
-            "stride": stride,
-            "batch_pieces": batch_pieces,
-            "get_tags": get_tags,
-        },
+        attrs={**settings, "get_tags": get_tags},
     )
 
 

@@ -28,17 +28,20 @@ from thinc.types import Floats2d, Ints2d, Ragged
 from transformers.modeling_outputs import BaseModelOutput
 
 from ..batching import batch_by_length
+from ..errors import WnutError
 from .checkpoints import max_window
 from .encoder_shim import EncoderShim, convert_inputs, load_encoder
 from .stored_encoder import naming_file
 from .wordpieces import (
     Pieces,
+    Setting,
     Specials,
     Tokenized,
     Windows,
     cut_windows,
     pad_windows,
     tokenize,
+    window_settings,
 )
 
 
@@ -84,12 +87,7 @@ def create_transformer_model(
 
     Raises ValueError if window, stride and batch_pieces don't fit together.
     """
-    if not 0 < stride <= window:
-        raise ValueError(
-            f"stride has to be between 1 and window ({window}), got {stride}"
-        )
-    if batch_pieces < 1:
-        raise ValueError(f"batch_pieces has to be at least 1, got {batch_pieces}")
+    settings = window_settings(window, stride, batch_pieces)
     shim = EncoderShim(
         HFObjects(None, None, None, dict(tokenizer_config), dict(transformer_config)),
         max_grad_norm=max_grad_norm,
@@ -98,9 +96,7 @@ def create_transformer_model(
         mixed_precision=mixed_precision,
         grad_scaler_config=dict(grad_scaler_config),
     )
-    return WordPieceTransformer(
-        name, shim, window=window, stride=stride, batch_pieces=batch_pieces
-    )
+    return WordPieceTransformer(name, shim, settings)
 
 
 def create_tok2vec_transformer(
@@ -126,19 +122,14 @@ class WordPieceTransformer(TransformerModel):
         self,
         name: str,
         shim: EncoderShim,
-        *,
-        window: int,
-        stride: int,
-        batch_pieces: int,
+        settings: dict[str, Setting],
     ) -> None:
         super().__init__(name, get_doc_spans)
         self.replace_callbacks(forward, init=init)
         self.layers[0].shims[0] = shim
         self.layers[0].attrs["convert_inputs"] = convert_inputs
         self.attrs.update(
-            window=window,
-            stride=stride,
-            batch_pieces=batch_pieces,
+            settings,
             replace_listener=_replace_listener,
             replace_listener_cfg=_replace_listener_cfg,
             set_transformer=_set_transformer,
@@ -151,18 +142,26 @@ class WordPieceTransformer(TransformerModel):
 
     def copy(self) -> "WordPieceTransformer":
         """A copy with a model id of its own; layers are copied deeply."""
-        sizes = {key: self.attrs[key] for key in ("window", "stride", "batch_pieces")}
+        settings = window_settings(
+            *(self.attrs[key] for key in ("window", "stride", "batch_pieces"))
+        )
         shim = copy.deepcopy(self.shim)
-        copied = WordPieceTransformer(self.attrs["name"], shim, **sizes)
+        copied = WordPieceTransformer(self.attrs["name"], shim, settings)
         copied.attrs["has_transformer"] = self.attrs["has_transformer"]
         copied._dims = dict(self._dims)
         copied.layers[0]._dims = dict(self.layers[0]._dims)
         return copied
 
     def from_bytes(self, bytes_data: bytes) -> "WordPieceTransformer":
-        """Load what `to_bytes` gave. Raises WnutError if it can't be read."""
+        """Load what `to_bytes` gave.
+
+        Raises WnutError if it can't be read, or if the encoder can't take windows of
+        the length that the config states.
+        """
         with naming_file():
             super().from_bytes(bytes_data)
+        if self.transformer is not None:
+            _check_window(self)
         return self
 
 
@@ -185,10 +184,14 @@ def init(
     # would lose small updates, and the config would have it loaded back so.
     model.transformer.float()
     config.torch_dtype = torch.float32
+    _check_window(model)
+
+
+def _check_window(model: WordPieceTransformer) -> None:
     n_specials = sum(map(len, model.shim.specials))
     most = max_window(model.transformer, model.tokenizer, n_specials)
     if most is not None and most < model.attrs["window"]:
-        raise ValueError(
+        raise WnutError(
             f"window is {model.attrs['window']} pieces, but {model.attrs['name']!r} "
             f"takes at most {most} besides special tokens. Set "
             f"components.transformer.model.window to {most} or less"

@@ -16,6 +16,7 @@ from spacy.attrs import (  # type: ignore[import-not-found]
     LENGTH,
 )
 from spacy.tokens import Doc
+from thinc.model import deserialize_attr
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer  # type: ignore[import-untyped]
@@ -117,6 +118,38 @@ class Windows(NamedTuple):
     ends: Ints
     own_starts: Ints
     own_ends: Ints
+
+
+class Setting(int):
+    """A setting of a layer that comes from the config.
+
+    thinc stores the attributes of a layer with its weights, and loading those would
+    undo `spacy.load(..., config=...)`. A setting stays as the config has it.
+    """
+
+
+@deserialize_attr.register(Setting)
+def _keep_setting(default: Setting, value: bytes, name: str, node: Any) -> Setting:
+    return default
+
+
+def window_settings(window: int, stride: int, batch_pieces: int) -> dict[str, Setting]:
+    """The attributes of a layer that cuts docs into windows and runs these in batches.
+
+    window (int): The greatest number of word pieces in a window.
+    stride (int): How many pieces a window starts behind the one before it.
+    batch_pieces (int): The greatest number of pieces in a batch.
+
+    Raises ValueError if they don't fit together.
+    """
+    if not 0 < stride <= window:
+        raise ValueError(
+            f"stride has to be between 1 and window ({window}), got {stride}"
+        )
+    if batch_pieces < 1:
+        raise ValueError(f"batch_pieces has to be at least 1, got {batch_pieces}")
+    settings = {"window": window, "stride": stride, "batch_pieces": batch_pieces}
+    return {name: Setting(value) for name, value in settings.items()}
 
 
 def unbounded_tokenizer(tokenizer: "Tokenizer") -> "Tokenizer":

@@ -1,5 +1,6 @@
 """What spaCy's pipelines do to a pipe: switch it off, move, rename, replace it."""
 
+import copy
 import inspect
 
 import pytest
@@ -182,3 +183,27 @@ def test_settings_given_when_loading_win(folder, tmp_path, form):
     pipeline.to_disk(tmp_path / "model")
     ner = spacy.load(tmp_path / "model").get_pipe("ner")
     assert {name: ner.cfg[name] for name in given} == given
+
+
+@pytest.mark.parametrize(
+    "given", [{"window": 9, "stride": 6}, {"batch_pieces": 40}, {"window": 192}]
+)
+def test_settings_of_the_windows_may_be_given_when_loading(folder, given, tmp_path):
+    stored = spacy.load(folder)
+    name = "transformer" if "transformer" in stored.pipe_names else "ner"
+    overrides = {f"components.{name}.model.{k}": v for k, v in given.items()}
+    nlp = spacy.load(folder, config=overrides)
+    # They are stored again, and hold in copies.
+    nlp.to_disk(tmp_path / "again")
+    for pipeline in (nlp, spacy.load(tmp_path / "again"), copy.deepcopy(nlp)):
+        model = pipeline.get_pipe(name).model
+        [layer] = [node for node in model.walk() if "batch_pieces" in node.attrs]
+        attrs = {key: layer.attrs[key] for key in ("window", "stride", "batch_pieces")}
+        assert attrs == {"window": 254, "stride": 192, "batch_pieces": 512} | given
+    text = "Ada Lovelace moved to Oslo " * 30
+    assert len(nlp(text).ents) > 0
+
+
+def test_a_window_that_the_encoder_can_not_take_is_an_error(trained_folder):
+    with pytest.raises(ValueError, match=r"window is 511 .* at most 510 .* to 510"):
+        spacy.load(trained_folder, config={"components.transformer.model.window": 511})
