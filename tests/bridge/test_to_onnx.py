@@ -349,7 +349,7 @@ def test_posts_without_words(whole_folder, posts_corpus, tmp_path):
 
 def test_something_else_is_not_replaced(whole_folder, posts_corpus, tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(WnutError, match=r"holds no pipeline .*, so it isn't replaced"):
+    with pytest.raises(WnutError, match=r"holds other files .*, so it is not replaced"):
         export_pipeline(str(whole_folder), tmp_path, "fp32", posts_corpus)
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
