@@ -58,10 +58,13 @@ def test_tokens_chooses_the_protocol(tmp_path, source, options, keeps):
     assert doc.has_unknown_spaces is keeps
 
 
-def test_takes_the_first_source_that_is_not_empty(tmp_path, source):
+def test_takes_the_first_source_that_is_not_empty(tmp_path, source, monkeypatch):
+    monkeypatch.setenv("SPACY_WNUT_DATA", str(tmp_path / "nowhere"))
     assert run(tmp_path / "out", "", source, tmp_path / "gone").exit_code == 0
-    with pytest.raises(WnutError, match="All names of a source are empty"):
+    with pytest.raises(WnutError, match="nowhere"):
         run(tmp_path / "other", "", "")
+    monkeypatch.setenv("SPACY_WNUT_DATA", str(source))
+    assert run(tmp_path / "other").exit_code == 0
 
 
 def test_labels_are_separated_by_commas(tmp_path, source):
