@@ -191,6 +191,8 @@ def test_what_is_given_goes_before_the_environment_and_the_default(
 def test_a_path_that_was_split_at_its_blanks(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "my own data").mkdir()
+    # Not even where its first part is a folder too.
+    (tmp_path / "my").mkdir()
     with pytest.raises(
         WnutError, match=r"'my own data' has blanks .* Set SOURCE to it"
     ):

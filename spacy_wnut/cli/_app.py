@@ -121,6 +121,15 @@ def main() -> None:
         app(prog_name="spacy-wnut")
     except WnutError as err:
         _fail(str(err), status=1)
+    except ModuleNotFoundError as err:
+        # One of ours that is missing is a bug.
+        if (err.name or "spacy_wnut").partition(".")[0] == "spacy_wnut":
+            raise
+        _fail(
+            f"this command needs the package {err.name}, which isn't installed: "
+            'pip install "spacy-wnut[train]" has all that the commands need',
+            status=1,
+        )
     except OSError as err:
         # A full disk, a folder that can't be written: said by the system.
         _fail(str(err), status=1)
@@ -140,7 +149,7 @@ def first_set(values: Sequence[str], variable: str, default: str) -> str:
     if not given:
         return os.environ.get(variable) or default
     whole = " ".join(given)
-    if len(given) > 1 and not Path(given[0]).exists() and Path(whole).exists():
+    if len(given) > 1 and Path(whole).exists():
         raise WnutError(
             f"The path {whole!r} has blanks and was split at them. Set {variable} to it"
         )

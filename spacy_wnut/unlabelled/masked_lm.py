@@ -1,6 +1,7 @@
 """Further pre-training of an encoder on unlabelled posts, by a masked language model."""
 
 import json
+import re
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
@@ -25,6 +26,7 @@ MAX_PIECES = 128
 # Save a resumable checkpoint every N steps.
 SAVE_STEPS = 200
 # The files of a checkpoint that torch.save writes.
+STEP = re.compile(r"checkpoint-[0-9]+")
 TORCH_FILES = ("optimizer.pt", "scheduler.pt")
 
 
@@ -109,7 +111,8 @@ def pretrain_encoder(
             bf16=dtype == torch.bfloat16,
             fp16=dtype == torch.float16,
             save_steps=SAVE_STEPS,
-            save_total_limit=1,
+            # One to fall back to, if the last one is damaged.
+            save_total_limit=2,
             logging_steps=SAVE_STEPS // 4,
             seed=seed,
             report_to=[],
@@ -134,6 +137,7 @@ def _digest_encoder(encoder: Any, tokenizer: Any) -> str:
     return digest_chunks(
         [
             tokenizer.backend_tokenizer.to_str().encode(),
+            encoder.config.to_json_string().encode(),
             *(
                 name.encode() + tensor.cpu().numpy().tobytes()
                 for name, tensor in weights
@@ -149,11 +153,20 @@ def _last_checkpoint(folder: Path, made_of: dict[str, str]) -> str | None:
     Raises WnutError if the checkpoints are those of another run.
     """
     record = folder / "made-of.json"
-    found = sorted(
-        folder.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1])
-    )
+    before = read_digests(record)
+    if (
+        before is None
+        and folder.exists()
+        and (not folder.is_dir() or any(folder.iterdir()))
+    ):
+        raise WnutError(
+            f"{folder} is there and holds no run of this command (no {record.name}). "
+            "Move it away, or name another folder for the encoder"
+        )
+    names = [path for path in folder.glob("checkpoint-*") if STEP.fullmatch(path.name)]
+    found = sorted(names, key=lambda path: int(path.name.split("-")[1]))
     if found:
-        others = differing(read_digests(record) or {}, made_of)
+        others = differing(before or {}, made_of)
         if others:
             raise WnutError(
                 f"{folder} holds checkpoints of another run ({', '.join(others)} "

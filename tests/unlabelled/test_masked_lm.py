@@ -143,3 +143,23 @@ def test_an_encoder_without_masks_is_refused(tiny_encoder, tmp_path):
     AutoModel.from_pretrained(tiny_encoder).save_pretrained(tmp_path / "unmasked")
     with pytest.raises(WnutError, match="has no mask token"):
         pretrain_encoder(str(tmp_path / "unmasked"), TEXTS, tmp_path / "out")
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "checkpoint-old", "checkpoint-4"])
+def test_a_folder_of_somebody_else_is_left_alone(tiny_encoder, tmp_path, name):
+    theirs = tmp_path / "out.checkpoints"
+    (theirs / name).mkdir(parents=True)
+    (theirs / name / "inside").write_text("theirs")
+    with pytest.raises(
+        WnutError, match=r"holds no run of this command .* Move it away"
+    ):
+        pretrain_encoder(tiny_encoder, TEXTS, tmp_path / "out", batch_size=6)
+    assert (theirs / name / "inside").read_text() == "theirs"
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_checkpoint_with_another_name_is_passed_over(tiny_encoder, interrupted):
+    calls, out = interrupted
+    (out.parent / "out.checkpoints" / "checkpoint-old").mkdir()
+    pretrain_encoder(tiny_encoder, TEXTS, out, batch_size=6)
+    assert calls == [4, 5, 6, 7, 8, 9]
