@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from spacy_wnut.cli import app
-from spacy_wnut.errors import WnutError
+from spacy_wnut.cli._app import DEFAULT_ENCODER, ENCODER
 
 
 def run(*args):
@@ -24,9 +24,28 @@ def test_first_source_that_is_set_is_taken(tmp_path, tiny_encoder):
     assert {"config.json", "model.safetensors", "tokenizer.json"} <= names
 
 
-def test_no_source_is_set(tmp_path):
-    with pytest.raises(WnutError, match="All names of an encoder are empty: give one"):
-        run(str(tmp_path / "out"), "", "")
+@pytest.mark.parametrize(
+    ("variable", "expected"),
+    [
+        ("somebody/encoder", "somebody/encoder"),
+        ("", DEFAULT_ENCODER),
+        (None, DEFAULT_ENCODER),
+    ],
+)
+@pytest.mark.parametrize("sources", [[], ["", ""]])
+def test_source_that_is_not_given(tmp_path, monkeypatch, sources, variable, expected):
+    asked = []
+
+    def fetch(source, out, revision):
+        asked.append(source)
+        return type("Config", (), {"model_type": "distilbert"})
+
+    monkeypatch.setattr("spacy_wnut.models.checkpoints.fetch_encoder", fetch)
+    monkeypatch.delenv(ENCODER, raising=False)
+    if variable is not None:
+        monkeypatch.setenv(ENCODER, variable)
+    run(str(tmp_path / "out"), *sources)
+    assert asked == [expected]
 
 
 def test_revision_goes_to_the_hub(tmp_path, tiny_encoder, monkeypatch):

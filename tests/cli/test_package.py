@@ -5,6 +5,7 @@ from typer.testing import CliRunner
 
 from spacy_wnut import packaging
 from spacy_wnut.cli import app
+from spacy_wnut.cli._app import DEFAULT_ENCODER
 from spacy_wnut.errors import WnutError
 
 OPTIONS = ("--name", "posts", "--version", "1.0", "--license", "LICENSE")
@@ -45,12 +46,25 @@ def test_folder_without_a_pipeline(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_no_encoder_is_named(tmp_path):
-    with pytest.raises(WnutError, match="All names of an encoder are empty"):
-        run(str(tmp_path), str(tmp_path / "out"), *OPTIONS, "--encoder", "")
+@pytest.mark.parametrize("empty", [[], ["--encoder", "", "--data", ""]])
+def test_names_that_are_not_given(monkeypatch, empty):
+    asked = []
+
+    def build(*args, **options):
+        asked.append((options["encoder"], options["data"]))
+        return Path("out/posts.whl")
+
+    monkeypatch.setattr(packaging, "package_pipeline", build)
+    monkeypatch.delenv("SPACY_WNUT_ENCODER", raising=False)
+    monkeypatch.setenv("SPACY_WNUT_DATA", "my/posts")
+    run("model", "out", *OPTIONS, *empty)
+    monkeypatch.setenv("SPACY_WNUT_ENCODER", "somebody/tiny")
+    monkeypatch.delenv("SPACY_WNUT_DATA")
+    run("model", "out", *OPTIONS, *empty)
+    assert asked == [(DEFAULT_ENCODER, "my/posts"), ("somebody/tiny", "wnut_17")]
 
 
-@pytest.mark.parametrize("option", ["--name", "--version", "--encoder"])
+@pytest.mark.parametrize("option", ["--name", "--version"])
 def test_options_that_have_to_be_there(option):
     given = [*OPTIONS, "--encoder", "x"]
     at = given.index(option)

@@ -108,7 +108,7 @@ def test_asyncio_finds_the_same(pipeline):
 
 # Processes forked from one that has predicted: gunicorn's preload, and nlp.pipe's own.
 FORK = """
-import os, signal, sys
+import os, signal, sys, time
 import spacy
 sys.path.insert(0, sys.argv[2])
 from test_threads import TEXTS, alike, call, found_in, in_threads
@@ -123,6 +123,8 @@ torch = sys.modules.get("torch")
 nlp = spacy.load(sys.argv[1])
 expected = call(nlp)
 in_threads(nlp, rounds=1)
+# Threads that end free MKL's buffers, with locks that a child would wait for forever.
+time.sleep(2)
 before = n_threads()
 
 def child():
