@@ -73,7 +73,7 @@ setup(
     entry_points={
         "console_scripts": ["spacy-wnut = spacy_wnut.cli:main"],
         "spacy_factories": [
-            "entity_tagger = spacy_wnut.factory:make_entity_tagger",
+            "entity_tagger = spacy_wnut.pipeline.factory:make_entity_tagger",
         ],
         "spacy_architectures": [
             "spacy-wnut.TransformerModel.v1 = spacy_wnut.models.transformer_model:create_transformer_model",
@@ -88,7 +88,7 @@ setup(
             "spacy-wnut.scorer.v1 = spacy_wnut.scoring.scorer:make_scorer",
         ],
         "spacy_tokenizers": [
-            "spacy-wnut.StoredTokenizer.v1 = spacy_wnut.tokenizer:create_stored_tokenizer",
+            "spacy-wnut.StoredTokenizer.v1 = spacy_wnut.pipeline.tokenizer:create_stored_tokenizer",
         ],
         "spacy_displacy_colors": [
             "spacy-wnut.colors.v1 = spacy_wnut.display.colors:make_colors",
