@@ -2,6 +2,7 @@ import ast
 import re
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,7 @@ HEAVY = {
 HEAVY_AT_HOME = {
     "bulk/ray_engine.py": {"pyarrow", "ray"},
     "bulk/ray_files.py": {"pyarrow"},
-    "bulk/parquet.py": {"pyarrow"},
+    "bulk/formats/parquet.py": {"pyarrow"},
     "models/encoder_shim.py": {"torch", "spacy_transformers", "transformers"},
     "models/stored_encoder.py": {"torch", "spacy_transformers", "transformers"},
     "models/transformer_model.py": {"torch", "spacy_transformers", "transformers"},
@@ -50,6 +51,11 @@ ROOMS = read_rooms()
 
 def name_of(path):
     return path.relative_to(ROOT).as_posix()
+
+
+def module_of(path):
+    parts = path.relative_to(ROOT.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
 def room_of(path):
@@ -118,6 +124,22 @@ def test_rooms_import_only_rooms_above_them():
 def test_rooms_import_exactly_those_in_the_table(room):
     paths = [path for path in MODULES if room_of(path) == room]
     assert set().union(*map(rooms_imported, paths)) == ROOMS[room]
+
+
+def test_no_two_files_import_each_other():
+    names = {module_of(path) for path in MODULES}
+    graph = {
+        module_of(path): {
+            found
+            for name in imports_of(path)
+            # A name in a module, or a module in a package.
+            for found in (name, name.rpartition(".")[0])
+            if found in names and found != module_of(path)
+        }
+        for path in MODULES
+    }
+    # Raises CycleError, with the modules of the cycle.
+    assert len(list(TopologicalSorter(graph).static_order())) == len(names)
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)

@@ -12,9 +12,12 @@ from ..errors import WnutError
 
 
 class Codec(NamedTuple):
-    """A compression: the suffix of its files, how they begin, as much of that as a
-    file with the suffix needs, and the command that writes the content to standard
-    output.
+    """A compression format.
+
+    suffix (str): The suffix of its files.
+    start (Pattern[bytes]): Matches the first bytes of a compressed file.
+    magic (bytes): The first bytes of a file with the suffix that is cut off early.
+    command (str): The shell command that writes the content to standard output.
     """
 
     suffix: str
@@ -25,7 +28,7 @@ class Codec(NamedTuple):
 
 CODECS = {
     "gzip": Codec(".gz", re.compile(rb"\x1f\x8b"), b"\x1f\x8b", "gzip -cd"),
-    # The first three bytes are letters, with which a post may begin.
+    # The first three bytes are letters, and a post may begin with them.
     "bz2": Codec(
         ".bz2",
         re.compile(rb"BZh[1-9](1AY&SY|\x17rE8P\x90)"),
@@ -33,7 +36,7 @@ CODECS = {
         "bzip2 -cd",
     ),
     "xz": Codec(".xz", re.compile(rb"\xfd7zXZ\0"), b"\xfd7zXZ\0", "xz -cd"),
-    # Skippable frames, with which pzstd begins, come before the first real one.
+    # pzstd writes a skippable frame before the first frame of data.
     "zstd": Codec(
         ".zst",
         re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18"),
@@ -44,13 +47,17 @@ CODECS = {
         ".lz4", re.compile(rb"\x04\x22\x4d\x18"), b"\x04\x22\x4d\x18", "lz4 -cd"
     ),
 }
-# Errors of damaged files. pyarrow raises OSError.
+# Exceptions for damaged files. pyarrow raises OSError.
 ERRORS = (EOFError, OSError, zlib.error, lzma.LZMAError)
-PIECE = 2**16
+BUFFER_SIZE = 2**16
 
 
 def codec_of(name: str) -> str:
-    """The compression that the suffix of a file name tells, or ""."""
+    """Return the compression by the suffix of a file name, or "".
+
+    >>> codec_of("posts.jsonl.GZ")
+    'gzip'
+    """
     for codec, facts in CODECS.items():
         if name.lower().endswith(facts.suffix):
             return codec
@@ -58,10 +65,11 @@ def codec_of(name: str) -> str:
 
 
 def detect(file: BinaryIO, name: str = "") -> str:
-    """The compression of an open file by its first bytes, or "".
+    """Return the compression of an open file by its first bytes, or "".
 
-    file (BinaryIO): The file. Its position doesn't change.
-    name (str): Its name: a file cut off within these bytes is known by its suffix.
+    file (BinaryIO): The file, as a buffered reader. Its position does not change.
+    name (str): Its name. A file that is cut off within the first bytes is recognized by
+        its suffix.
     """
     head = cast(io.BufferedReader, file).peek(10)[:10]
     for codec, facts in CODECS.items():
@@ -73,14 +81,13 @@ def detect(file: BinaryIO, name: str = "") -> str:
     return ""
 
 
-def plain(file: BinaryIO, name: str = "") -> BinaryIO:
-    """The content of a file, decompressed where it is compressed.
+def decompress(file: BinaryIO, name: str = "") -> BinaryIO:
+    """Return the content of a file, decompressed if it is compressed.
 
     file (BinaryIO): The file, as a buffered reader.
     name (str): Its name.
-
-    Reading raises one of `ERRORS` if the file is truncated or damaged, or has other
-    bytes after its compressed content.
+    RETURNS (BinaryIO): The content. Reading it raises one of `ERRORS` if the file is
+        truncated or damaged, or has other bytes after its compressed content.
     """
     codec = detect(file, name)
     if not codec:
@@ -90,19 +97,19 @@ def plain(file: BinaryIO, name: str = "") -> BinaryIO:
     if codec == "gzip":
         return cast(BinaryIO, gzip.GzipFile(fileobj=file))
     if codec in ("bz2", "xz"):
-        return io.BufferedReader(_Strict(file, codec), PIECE)
+        return io.BufferedReader(_Strict(file, codec), BUFFER_SIZE)
     stream = _pyarrow(codec).CompressedInputStream(_Unowned(file), codec)
-    return io.BufferedReader(stream, PIECE)
+    return io.BufferedReader(stream, BUFFER_SIZE)
 
 
 def compress(data: bytes, codec: str) -> bytes:
-    """Compress bytes. The results of several calls, one after the other, are a file.
+    """Compress bytes. The concatenated results of several calls are one valid file.
 
     data (bytes): The bytes.
     codec (str): One of `CODECS`, or "" for none.
     """
     if codec == "gzip":
-        # No time: the same posts give the same bytes.
+        # Without the time, so that the same posts give the same bytes.
         return gzip.compress(data, mtime=0)
     if codec == "bz2":
         return bz2.compress(data)
@@ -114,7 +121,10 @@ def compress(data: bytes, codec: str) -> bytes:
 
 
 def check_codec(codec: str) -> None:
-    """Raises WnutError if a compression needs a package that isn't installed."""
+    """Check that a compression is available.
+
+    Raises WnutError if it needs a package that is not installed.
+    """
     if codec in ("zstd", "lz4"):
         _pyarrow(codec)
 
@@ -131,14 +141,14 @@ def _pyarrow(codec: str) -> Any:
 
 
 def explain(err: BaseException) -> str:
-    """The message of one of `ERRORS`, for a file that began as a compressed one."""
+    """Return the message for one of `ERRORS`, raised while reading a compressed file."""
     if isinstance(err, gzip.BadGzipFile) and "Not a gzipped file" in str(err):
         return f"other bytes follow the compressed content ({str(err)[20:-1]})"
     return str(err)
 
 
 class _Unowned(io.BufferedReader):
-    """A file that stays open when the stream that reads it is closed."""
+    """A file that stays open when the stream around it is closed."""
 
     def __init__(self, file: BinaryIO) -> None:
         super().__init__(cast(io.RawIOBase, file))
@@ -149,8 +159,8 @@ class _Unowned(io.BufferedReader):
 
 
 class _Strict(io.RawIOBase):
-    """Decompression that takes nothing but compressed content. `BZ2File` and `LZMAFile`
-    silently end at bytes that are something else, even if that is a damaged stream.
+    """A decompressor that accepts nothing but compressed content. `BZ2File` and `LZMAFile`
+    silently end at other bytes, even within a damaged stream.
     """
 
     def __init__(self, file: BinaryIO, codec: str) -> None:
@@ -167,8 +177,8 @@ class _Strict(io.RawIOBase):
             if self._stream is None or self._stream.eof:
                 if self._stream is not None:
                     data = self._stream.unused_data.lstrip(b"\0")
-                # Files on tapes, and those of xz, may be padded with zeros.
-                while not data and (data := self._file.read(PIECE)):
+                # xz files, and files on tapes, may be padded with zeros.
+                while not data and (data := self._file.read(BUFFER_SIZE)):
                     data = data.lstrip(b"\0") if self._stream else data
                 if not data:
                     return 0
@@ -177,7 +187,9 @@ class _Strict(io.RawIOBase):
                     if self._codec == "bz2"
                     else lzma.LZMADecompressor()
                 )
-            elif self._stream.needs_input and not (data := self._file.read(PIECE)):
+            elif self._stream.needs_input and not (
+                data := self._file.read(BUFFER_SIZE)
+            ):
                 raise EOFError("the compressed content is cut off")
             try:
                 out = self._stream.decompress(data, len(buffer))

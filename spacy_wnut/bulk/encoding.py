@@ -1,4 +1,4 @@
-"""Text in other encodings than UTF-8: conversion to it, and hints from what was found."""
+"""Encodings other than UTF-8: detection, and conversion to UTF-8."""
 
 import codecs
 import io
@@ -7,22 +7,24 @@ from typing import Any, BinaryIO, cast
 
 from ..errors import WnutError
 
-PIECE = 2**16
+BUFFER_SIZE = 2**16
 MARKS = {
-    # The mark of UTF-32 begins with that of UTF-16.
+    # The mark of UTF-32 begins with the mark of UTF-16.
     codecs.BOM_UTF32_LE: "utf-32",
     codecs.BOM_UTF32_BE: "utf-32",
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
-# Bytes that are enough to tell UTF-16 from text with a stray NUL.
-ENOUGH = 8
+# Bytes needed to tell UTF-16 from text with a stray NUL.
+MIN_BYTES = 8
 INVALID = "spacy-wnut.invalid"
-HALF = re.compile("[\ud800-\udc7f\udd00-\udfff]")
+LONE_SURROGATE = re.compile("[\ud800-\udc7f\udd00-\udfff]")
 
 
 def _mark_invalid(error: UnicodeError) -> tuple[str, int]:
-    """The bytes that can't be decoded, after one that is never part of UTF-8."""
+    """Replace undecodable bytes by their escapes, after a byte that is never valid in
+    UTF-8. The line is then rejected as invalid.
+    """
     if not isinstance(error, UnicodeDecodeError):
         raise error
     shown = "".join(f"\\x{byte:02x}" for byte in error.object[error.start : error.end])
@@ -33,9 +35,13 @@ codecs.register_error(INVALID, _mark_invalid)
 
 
 def find_encoding(encoding: str | None) -> str | None:
-    """Python's name of an encoding; None for UTF-8, which is the default.
+    """Return Python's name of an encoding, or None for UTF-8, the default.
 
-    Raises WnutError if it is unknown or isn't one of text.
+    Raises WnutError if it is unknown or is not a text encoding.
+
+    >>> find_encoding("Latin-1")
+    'iso8859-1'
+    >>> find_encoding("UTF8")
     """
     if encoding is None:
         return None
@@ -51,15 +57,17 @@ def find_encoding(encoding: str | None) -> str | None:
 
 
 def check_unicode(name: str, file: BinaryIO) -> None:
-    """Raises WnutError if a file that should be in UTF-8 is in UTF-16 or UTF-32.
+    """Check that a file is not in UTF-16 or UTF-32.
 
-    name (str): The name of the file.
-    file (BinaryIO): The file, as a buffered reader. Its position doesn't change.
+    name (str): The name of the file, for the message.
+    file (BinaryIO): The file, as a buffered reader. Its position does not change.
+
+    Raises WnutError with the encoding if it is.
     """
-    head = cast(io.BufferedReader, file).peek(PIECE)
+    head = cast(io.BufferedReader, file).peek(BUFFER_SIZE)
     found = next((e for mark, e in MARKS.items() if head.startswith(mark)), "")
-    if not found and len(head) >= ENOUGH:
-        # Latin letters in UTF-16 are every second byte, with zeros between them.
+    if not found and len(head) >= MIN_BYTES:
+        # In UTF-16 every second byte of Latin text is zero.
         even, odd = head[::2].count(0), head[1::2].count(0)
         if max(even, odd) > len(head) / 4 and not min(even, odd):
             found = "utf-16-be" if even else "utf-16-le"
@@ -71,12 +79,13 @@ def check_unicode(name: str, file: BinaryIO) -> None:
 
 
 def recode(file: BinaryIO, encoding: str) -> BinaryIO:
-    """The content of a file in UTF-8. Lines that can't be decoded are no valid UTF-8.
+    """Return the content of a file in UTF-8. Lines that cannot be decoded become invalid
+    UTF-8, so that their records are rejected.
 
     file (BinaryIO): The file.
     encoding (str): Its encoding.
     """
-    return io.BufferedReader(_Recoded(file, encoding), PIECE)
+    return io.BufferedReader(_Recoded(file, encoding), BUFFER_SIZE)
 
 
 class _Recoded(io.RawIOBase):
@@ -91,14 +100,16 @@ class _Recoded(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         while not self._ready and not self._is_at_end:
-            data = self._file.read(PIECE)
+            data = self._file.read(BUFFER_SIZE)
             self._is_at_end = not data
             text = self._decoder.decode(data, self._is_at_end)
             try:
                 self._ready = text.encode("utf8", "surrogateescape")
             except UnicodeEncodeError:
-                # UTF-7 and the like have halves of characters.
-                self._ready = HALF.sub("\udcff", text).encode("utf8", "surrogateescape")
+                # Some encodings, as UTF-7, can hold lone surrogates.
+                self._ready = LONE_SURROGATE.sub("\udcff", text).encode(
+                    "utf8", "surrogateescape"
+                )
         some = self._ready[: len(buffer)]
         self._ready = self._ready[len(some) :]
         buffer[: len(some)] = some

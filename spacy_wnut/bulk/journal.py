@@ -1,11 +1,10 @@
-"""The journal: what makes a run go on where it was, however it ended.
+"""The journal of a run, from which it can resume after any interruption.
 
-Beside OUTPUT stands a folder OUTPUT.partial with three files: `segments` and
-`rejected.jsonl`, which only ever grow, and `journal.jsonl`. Its first line tells the
-settings and whether files of an earlier run are replaced, and each further line the state after a chunk: how many records were read,
-annotated and rejected, how long both files are, and a hash of the input until there. A
-chunk counts once its line is on the disk. What is in the files beyond the last line is
-of a chunk that wasn't finished; it is cut off, and the chunk is done again.
+The folder OUTPUT.partial holds three files. `segments` and `rejected.jsonl` only grow.
+`journal.jsonl` has the settings of the run in its first line, and one line per finished
+chunk with the state after it (`State`). A chunk is finished once its line is on the
+disk: the data of the chunk are synced before. On resuming, data beyond the last line
+are cut off, and their chunk is processed again.
 """
 
 import errno
@@ -21,20 +20,25 @@ from typing import Any, BinaryIO, NamedTuple
 from ..errors import WnutError
 from ..files import replacing
 from .records import Chunk
-from .writers import Writer
+from .writer import Writer
 
 try:
     import fcntl
 except ImportError:
-    # Windows has no such locks: there nobody watches that one run goes on at a time.
+    # Windows has no such locks, and concurrent runs are not detected there.
     fcntl = None  # type: ignore[assignment]
 
 JOURNAL, SEGMENTS, REJECTED = "journal.jsonl", "segments", "rejected.jsonl"
 
 
 class Done(NamedTuple):
-    """What became of a chunk: its segment, the lines of its rejected records, how many
-    records were annotated, with how many words, and how many numbers became null.
+    """The result of a chunk.
+
+    segment (bytes): The annotated records in the format of the output.
+    rejected (List[str]): The rejected records, as lines of JSON.
+    annotated (int): The number of annotated records.
+    words (int): The number of their words.
+    nulls (int): The number of numbers that were written as null.
     """
 
     segment: bytes
@@ -45,8 +49,13 @@ class Done(NamedTuple):
 
 
 class State(NamedTuple):
-    """Where a run is: records read, annotated and rejected, words, the length of the
-    files in bytes, the hash of the records read, and how many numbers became null.
+    """The state of a run after a chunk.
+
+    read, annotated, rejected (int): Numbers of records.
+    words (int): Words of the annotated records.
+    segments_size, rejected_size (int): The lengths of the files, in bytes.
+    digest (str): The digest of the records read.
+    nulls (int): Numbers that were written as null.
     """
 
     read: int = 0
@@ -60,17 +69,20 @@ class State(NamedTuple):
 
 
 def rejected_path(output: Path) -> Path:
-    """Where the rejected records of an output belong."""
+    """Return the file of the rejected records of an output."""
     return output.with_name(output.name + ".rejected.jsonl")
 
 
 def partial_path(output: Path) -> Path:
-    """The folder of what isn't finished of an output."""
+    """Return the folder of an unfinished output."""
     return output.with_name(output.name + ".partial")
 
 
 def check_output(output: Path, resume: bool, overwrite: bool) -> None:
-    """Raises WnutError if an output can't be written for what is there already."""
+    """Check that an output can be written.
+
+    Raises WnutError if files of other runs or of other kinds are in its place.
+    """
     for path in (output, rejected_path(output)):
         if path.is_dir():
             raise WnutError(f"{path} is a folder: give another file to write to")
@@ -100,15 +112,15 @@ def check_output(output: Path, resume: bool, overwrite: bool) -> None:
 
 
 def _present(output: Path) -> list[Path]:
-    """The files that a run would replace."""
+    """Return the files that a run would replace."""
     return [path for path in (output, rejected_path(output)) if path.exists()]
 
 
 def is_finished(output: Path) -> bool:
-    """Whether an output is there and nothing of it is left to do."""
+    """Return whether an output is complete."""
     if not output.exists() or (partial_path(output) / JOURNAL).exists():
         return False
-    # The last thing that a run does, if it isn't killed before.
+    # A run that is killed at its very end leaves the empty folder.
     with suppress(OSError):
         partial_path(output).rmdir()
     return True
@@ -117,13 +129,13 @@ def is_finished(output: Path) -> bool:
 class Journal:
     """The journal of an output. Use it as a context manager.
 
-    output (Path): The file to write in the end.
-    settings (Dict[str, Any]): What has to be the same to go on.
-    resume (bool): Whether to go on with what is there, if anything is.
+    output (Path): The file to write at the end.
+    settings (Dict[str, Any]): The settings that must be the same on resuming.
+    resume (bool): Whether to resume an earlier run, if there is one.
     overwrite (bool): Whether to replace files of an earlier run.
 
-    Raises WnutError if that has other settings or is damaged, or if another process
-    is at it.
+    Raises WnutError if the earlier run has other settings or its folder is damaged, or
+    if another process writes the output.
     """
 
     def __init__(
@@ -153,12 +165,12 @@ class Journal:
 
     def __exit__(self, *_: object) -> None:
         self._close()
-        # Nothing to go on with: something was wrong from the start.
+        # Nothing to resume.
         if not self.state.read and not self.is_committed:
             self.discard()
 
     def discard(self) -> None:
-        """Remove all that isn't finished."""
+        """Remove the folder of the unfinished output."""
         self._close()
         with suppress(OSError):
             for name in (SEGMENTS, REJECTED, JOURNAL):
@@ -166,16 +178,16 @@ class Journal:
             self.folder.rmdir()
 
     def rejected_lines(self) -> Iterator[str]:
-        """The records that were rejected so far."""
+        """Read the rejected records, as lines of JSON."""
         with (self.folder / REJECTED).open(encoding="utf8") as file:
             yield from file
 
     def append(self, done: Done, read: int, digest: str) -> None:
-        """Store a chunk.
+        """Store the result of a chunk.
 
-        done (Done): What became of it.
-        read (int): How many records were read with it and before it.
-        digest (str): Their hash.
+        done (Done): The result.
+        read (int): The number of records read up to the end of the chunk.
+        digest (str): Their digest.
         """
         rejected = "".join(line + "\n" for line in done.rejected).encode("utf8")
         _store(self._segments, done.segment)
@@ -195,11 +207,13 @@ class Journal:
         self.state = state
 
     def finish(self, writer: Writer) -> None:
-        """Make the output of the segments, check that no record is missing, and put
-        it in its place.
+        """Assemble the output from the segments, check that no record is missing, and
+        move it to its place.
 
-        Raises WnutError if one is missing, or if something else came to stand in the
-        output's place.
+        writer (Writer): The writer of its format.
+
+        Raises WnutError if a record is missing, or if another program has created a
+        file in the place of the output.
         """
         whole = self.folder / SEGMENTS
         if writer.is_plain and not self.state.segments_size:
@@ -216,7 +230,7 @@ class Journal:
             raise WnutError(
                 f"{state.read} records were read, {state.annotated} annotated and "
                 f"{state.rejected} rejected, but there are {counts[0]} and {counts[1]} "
-                f"in {self.folder}. This is a fault: please report it"
+                f"in {self.folder}. This is a bug: please report it"
             )
         for path in () if self.overwrite else _present(self.output):
             raise WnutError(
@@ -241,7 +255,7 @@ class Journal:
             if len(lines) > 1:
                 self.state = State(**last)
         _cut(self._journal, size)
-        # Not opened before: they may be in their places already.
+        # Opened only here, since a commit may have moved them.
         self._segments = self._files.enter_context(_open(self.folder / SEGMENTS))
         self._rejected = self._files.enter_context(_open(self.folder / REJECTED))
         for file, kept in (
@@ -258,20 +272,20 @@ class Journal:
             self._note({"settings": settings, "overwrite": self.overwrite})
 
     def _commit(self, whole: str) -> None:
-        """Put the finished files in their places. Every step can be done again."""
+        """Move the finished files to their places. Each step can be repeated."""
         self._close()
         rejected, target = self.folder / REJECTED, rejected_path(self.output)
         if rejected.exists() and rejected.stat().st_size:
             _put(rejected, target)
         elif rejected.exists():
-            # None rejected: those of an earlier run are wrong now.
+            # The rejected records of an earlier run are outdated.
             if self.overwrite:
                 target.unlink(missing_ok=True)
             rejected.unlink()
         if (self.folder / whole).exists():
             _put(self.folder / whole, self.output)
         (self.folder / SEGMENTS).unlink(missing_ok=True)
-        # Last, since it is what tells that something isn't finished.
+        # Last, since the journal marks an unfinished output.
         (self.folder / JOURNAL).unlink(missing_ok=True)
         with suppress(OSError):
             self.folder.rmdir()
@@ -286,7 +300,7 @@ class Journal:
                     yield segments.read(size)
 
     def _close(self) -> None:
-        # A full disk fails a second time on closing.
+        # On a full disk, closing fails again.
         with suppress(OSError):
             self._files.close()
 
@@ -310,8 +324,8 @@ def _open(path: Path) -> BinaryIO:
 
 
 def _put(path: Path, target: Path) -> None:
-    """Move a file to its place. If this is a symbolic link, the file that it leads to
-    is replaced. The mode of the file that was there is kept.
+    """Move a file to its place. If that is a symbolic link, replace the file that it
+    points to. Keep the mode of a replaced file.
     """
     target = target.resolve()
     with suppress(FileNotFoundError):
@@ -322,7 +336,7 @@ def _put(path: Path, target: Path) -> None:
     except OSError as err:
         if err.errno != errno.EXDEV:
             raise
-        # The link leads to another disk.
+        # The link points to another file system.
         with replacing(target) as beside:
             shutil.copy(path, beside)
         path.unlink()
@@ -340,7 +354,9 @@ def _store(file: BinaryIO, data: bytes) -> None:
 
 
 def _whole_lines(file: Iterable[bytes]) -> tuple[list[bytes], int]:
-    """The first and the last whole line, and how many bytes all of them have."""
+    """Return the first and the last complete line, and the size of all complete lines in
+    bytes.
+    """
     ends: list[bytes] = []
     size = 0
     for line in file:

@@ -1,12 +1,10 @@
-"""The local engine: a file on this machine, in one process or several."""
+"""The local engine: one file, in one or several processes of this machine."""
 
-import hashlib
 import re
 import shlex
 import sys
 import time
-from collections import deque
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,32 +15,25 @@ from tqdm import tqdm  # type: ignore[import-untyped]
 from ..about import __version__
 from ..corpus.conll import Columns
 from ..errors import WnutError
+from .annotator import Annotator, Settings
+from .chunks import NumberedChunks
 from .encoding import find_encoding
-from .formats import (
-    Format,
+from .formats.registry import (
+    FileType,
+    check_columns_option,
     check_names,
     find_delimiter,
-    input_format,
+    input_type,
     is_stream,
-    output_format,
+    output_type,
 )
-from .journal import (
-    Journal,
-    check_output,
-    is_finished,
-    partial_path,
-    rejected_path,
-)
+from .journal import Journal, check_output, is_finished, partial_path, rejected_path
 from .pool import Result, in_pool, in_process
-from .readers import DamagedInput, Source, open_source
-from .reasons import MOST_REJECTED, Reasons
-from .records import Chunk
-from .work import Annotator, Settings
-from .writers import Writer, make_writer
+from .reasons import MAX_REJECTED, Reasons
+from .sources import DamagedInput, Input, Source
+from .writer import Writer
 
 STDOUT = "-"
-# How many chunks are looked at for a record that can be read.
-LOOK_AHEAD = 10
 CONTROLS = re.compile("[\x7f-\x9f]")
 
 
@@ -50,19 +41,19 @@ CONTROLS = re.compile("[\x7f-\x9f]")
 class Job:
     """A file to annotate.
 
-    settings (Settings): What decides which entities are found.
+    settings (Settings): The settings that determine the entities.
     input (str): The file, or "-" for standard input.
     output (str): The file to write, or "-" for standard output.
-    input_format (Optional[str]): Its format, or None to tell it by its name.
-    output_format (Optional[str]): Likewise.
-    n_process (int): How many processes work on it.
-    chunk_size (int): How many records are one step, of which a run that goes on does
-        those that are missing.
-    resume (bool): Whether to go on where an earlier run was ended.
-    overwrite (bool): Whether to replace the output, or what is there of it.
-    delimiter (Optional[str]): What separates columns of csv or tsv, if not the usual.
+    input_format (Optional[str]): The format of the input. By default its suffix
+        determines it.
+    output_format (Optional[str]): The same for the output.
+    n_process (int): The number of processes.
+    chunk_size (int): Records per checkpoint. A resumed run redoes only unfinished ones.
+    resume (bool): Whether to resume an interrupted run.
+    overwrite (bool): Whether to replace the output, finished or not, of an earlier run.
+    delimiter (Optional[str]): The delimiter of CSV or TSV, if not the default.
     encoding (Optional[str]): The encoding of the input, if not UTF-8.
-    columns (Columns): The columns of a CoNLL file that the user names.
+    columns (Columns): The columns of a CoNLL file. By default they are inferred.
     """
 
     settings: Settings
@@ -80,10 +71,17 @@ class Job:
 
 
 class Summary(NamedTuple):
-    """What a run did: all records that were read, annotated and rejected, how many
-    of them an earlier run had done, how long the others took, in seconds, the most
-    frequent reasons for rejection with their counts, a hint against the first of them,
-    and how many numbers became null, as JSON doesn't have them.
+    """The result of a run.
+
+    read (int): All records that were read.
+    annotated (int): Records that were annotated.
+    rejected (int): Records that were rejected.
+    resumed (int): Records that an earlier run had processed.
+    seconds (float): The time for the other records.
+    reasons (Sequence[Tuple[str, int]]): The most frequent reasons for rejection, with
+        their counts.
+    hint (str): Advice on the first of them, or "".
+    nulls (int): Numbers that were written as null, since JSON does not have them.
     """
 
     read: int
@@ -99,56 +97,80 @@ class Summary(NamedTuple):
 def annotate_file(job: Job) -> Summary | None:
     """Annotate the records of a file, with a progress bar on stderr.
 
-    Those that can't be annotated go to OUTPUT.rejected.jsonl, or to stderr if the
-    output is a stream.
+    Rejected records are written to OUTPUT.rejected.jsonl, or to stderr if the output is
+    a stream.
 
-    job (Job): The file, and how to annotate it.
-    RETURNS (Optional[Summary]): What was done, or None if it was to go on and the
-        output is there already.
+    job (Job): The file, and the options.
+    RETURNS (Optional[Summary]): The result, or None if a run to resume is finished.
 
-    Raises WnutError if a file or the pipeline can't be used, or if all records were
+    Raises WnutError if a file or the pipeline cannot be used, or if all records were
     rejected for one reason.
     """
-    source_format = input_format(job.input, job.input_format)
-    target_format = output_format(job.output, job.output_format)
-    check_numbers(job.settings, job.n_process, job.chunk_size)
-    delimiter = find_delimiter(source_format.name, job.delimiter)
+    settings = job.settings
+    source_type = input_type(job.input, job.input_format)
+    target_type = output_type(job.output, job.output_format)
+    check_numbers(settings, job.n_process, job.chunk_size)
+    source_format = source_type.format
+    delimiter = find_delimiter(source_format, job.delimiter)
     encoding = find_encoding(job.encoding)
-    if encoding and source_format.name == "parquet":
-        raise WnutError("--encoding is for files of text, and the input is parquet")
-    _check_apart(job)
+    if encoding and not source_format.is_text:
+        raise WnutError(
+            f"--encoding is for files of text, and the input is {source_format.name}"
+        )
+    _check_apart(job.input, job.output)
     if is_stream(job.output):
-        _check_stream(job, target_format)
+        _check_stream(job.output, target_type, job.resume)
     else:
         check_output(Path(job.output), job.resume, job.overwrite)
         if job.resume and is_finished(Path(job.output)):
             return None
-    settings = job.settings
-    check_columns(job.columns, source_format.name)
+    check_columns_option(source_format, job.columns)
     check_names(source_format, settings.text_field, settings.entities_field)
-    names = (settings.text_field, settings.entities_field)
-    if source_format.name in ("txt", "conll"):
-        # They have no fields but those that we give them.
-        names = ("text", settings.entities_field)
-    with open_source(
-        job.input, source_format.name, *names, delimiter, encoding, job.columns
-    ) as source:
+    source_input = Input(
+        job.input,
+        source_format.fields[0] if source_format.fields else settings.text_field,
+        settings.entities_field,
+        delimiter,
+        encoding,
+        job.columns,
+    )
+    assert source_format.open is not None
+    with source_format.open(source_input) as source:
         annotator, identity = _load(job)
+        run = _Run(job, source, target_type, annotator)
         if job.output == STDOUT:
-            return _to_stream(job, source, target_format, annotator, sys.stdout.buffer)
+            return run.to_stream(sys.stdout.buffer)
         if is_stream(job.output):
-            # Nothing is cut off, if it is a file after all.
+            # Appending does not truncate a regular file behind such a name.
             with open(job.output, "ab") as stream:
-                return _to_stream(job, source, target_format, annotator, stream)
-        facts = _facts(job, source_format, target_format, identity)
+                return run.to_stream(stream)
+        facts = {
+            "spacy-wnut": __version__,
+            "pipeline": identity,
+            "input format": source_format.name,
+            "output format": target_type.format.name,
+            "text field": settings.text_field,
+            "entities field": settings.entities_field,
+            "threshold": settings.threshold,
+            "labels": None if settings.labels is None else sorted(settings.labels),
+            "batch size": settings.batch_size,
+            "chunk size": job.chunk_size,
+            "delimiter": None if job.delimiter is None else delimiter,
+            "encoding": encoding,
+            "token column": job.columns.token,
+            "tag column": job.columns.tag,
+        }
         with Journal(Path(job.output), facts, job.resume, job.overwrite) as journal:
             if journal.is_committed:
                 return None
-            return _to_file(job, source, target_format, annotator, journal)
+            return run.to_file(journal)
 
 
 def check_numbers(settings: Settings, n_process: int, chunk_size: int) -> None:
-    """Raises WnutError if a number of something is less than one."""
+    """Check the numbers among the options.
+
+    Raises WnutError if one is less than 1.
+    """
     for name, value in (
         ("--n-process", n_process),
         ("--chunk-size", chunk_size),
@@ -158,304 +180,202 @@ def check_numbers(settings: Settings, n_process: int, chunk_size: int) -> None:
             raise WnutError(f"{name} has to be at least 1, got {value}")
 
 
-def check_columns(columns: Columns, format_: str) -> None:
-    """Raises WnutError if columns are named of an input that isn't CoNLL."""
-    if columns != Columns() and format_ != "conll":
-        raise WnutError(
-            "--token-column and --tag-column name columns of CoNLL, and the input is "
-            f"{format_}: leave them out"
-        )
-
-
 def _load(job: Job) -> tuple[Annotator | None, str]:
-    """The pipeline and its hash. If processes will load it for themselves, it is only
-    seen that it can be used.
+    """Load the pipeline, and return it with its digest. With several processes it is
+    loaded only to check it, since each of them loads it again.
     """
     annotator = Annotator(job.settings)
     return annotator if job.n_process == 1 else None, annotator.identity()
 
 
-def _to_file(
-    job: Job,
-    source: Source,
-    format_: Format,
-    annotator: Annotator | None,
-    journal: Journal,
-) -> Summary:
-    began = journal.state.read
-    start = time.perf_counter()
-    chunks = _Chunks(source, job.chunk_size)
-    reasons = Reasons(journal.rejected_lines())
-    try:
-        schema = chunks.schema(format_)
-        writer = make_writer(*format_, job.settings.entities_field, schema)
-        chunks.skip(journal.state.read, journal.state.digest)
-        with (
-            closing(_results(job, chunks, annotator, writer)) as results,
-            _progress(source, began) as progress,
-        ):
-            for done, read, digest in results:
-                if (
-                    writer.most_words
-                    and journal.state.words + done.words > writer.most_words
-                ):
-                    raise WnutError(
-                        f"a DocBin can't hold more than {writer.most_words} words: "
-                        f"split {job.input} after {journal.state.read} records, or "
-                        "write another format"
-                    )
-                journal.append(done, read, digest)
-                reasons.add(done.rejected)
-                _show(progress, source, read)
-                if read >= MOST_REJECTED:
-                    _check_some(journal, reasons, source)
-        chunks.check_end()
-    except DamagedInput as err:
-        raise WnutError(f"{err}. {_way_on(job, err, journal)}") from err
-    _check_some(journal, reasons, source)
-    journal.finish(writer)
-    state = journal.state
-    return Summary(
-        state.read,
-        state.annotated,
-        state.rejected,
-        began,
-        time.perf_counter() - start,
-        *reasons.summary(),
-        state.nulls,
-    )
+class _Run:
+    """A run over an open source.
 
+    job (Job): The job.
+    source (Source): The input.
+    target_type (FileType): The format and compression of the output.
+    annotator (Optional[Annotator]): The loaded pipeline, or None if other processes load
+        it.
+    """
 
-def _check_some(journal: Journal, reasons: Reasons, source: Source) -> None:
-    """Raises WnutError if all records were rejected for one reason."""
-    if verdict := reasons.verdict(journal.state.annotated, source.name):
-        journal.discard()
-        raise WnutError(verdict)
+    def __init__(
+        self,
+        job: Job,
+        source: Source,
+        target_type: FileType,
+        annotator: Annotator | None,
+    ) -> None:
+        self.job = job
+        self.source = source
+        self.target_type = target_type
+        self.chunks = NumberedChunks(source, job.chunk_size)
+        self.reasons = Reasons()
+        self.annotator = annotator
 
-
-def _way_on(job: Job, err: DamagedInput, journal: Journal) -> str:
-    """What is kept of a run on a damaged input, and what to do."""
-    state = journal.state
-    if state.read:
-        kept = (
-            f"{state.annotated:,} posts are annotated and {state.rejected:,} rejected, "
-            f"and are kept in {partial_path(Path(job.output))}: bring the whole file, "
-            "and go on with --resume"
+    def to_file(self, journal: Journal) -> Summary:
+        """Annotate into a file, by way of its journal."""
+        resumed = journal.state.read
+        start = time.perf_counter()
+        self.reasons.add(journal.rejected_lines())
+        try:
+            writer = self._writer()
+            self.chunks.skip(journal.state.read, journal.state.digest)
+            with (
+                closing(self._results(writer)) as results,
+                _progress_bar(self.source, resumed) as progress,
+            ):
+                for done, read, digest in results:
+                    n_words = journal.state.words + done.words
+                    if writer.max_words and n_words > writer.max_words:
+                        raise WnutError(
+                            f"a DocBin can't hold more than {writer.max_words} words: "
+                            f"split {self.job.input} after {journal.state.read} "
+                            "records, or write another format"
+                        )
+                    journal.append(done, read, digest)
+                    self.reasons.add(done.rejected)
+                    _update(progress, self.source, read)
+                    if read >= MAX_REJECTED:
+                        self._check_some(journal)
+            self.chunks.check_end()
+        except DamagedInput as err:
+            raise WnutError(f"{err}. {self._advice(err, journal)}") from err
+        self._check_some(journal)
+        journal.finish(writer)
+        state = journal.state
+        return Summary(
+            state.read,
+            state.annotated,
+            state.rejected,
+            resumed,
+            time.perf_counter() - start,
+            *self.reasons.summary(),
+            state.nulls,
         )
-    else:
-        kept = "No chunk was finished, so nothing is kept: bring the whole file"
-    return f"{kept}.{_rescue(job, err, ' --resume' if state.read else '')}"
 
-
-def _rescue(job: Job, err: DamagedInput, option: str = "") -> str:
-    """How to annotate what can be read of a damaged file that is compressed."""
-    if not err.rescue:
-        return ""
-    output = shlex.quote(job.output)
-    name = input_format(job.input, job.input_format).name
-    return (
-        " To annotate what can be decompressed: "
-        f"{err.rescue} | spacy-wnut annotate {shlex.quote(job.settings.model)} - "
-        f"{output} --input-format {name}{option}, with the other options as before"
-    )
-
-
-def _to_stream(
-    job: Job,
-    source: Source,
-    format_: Format,
-    annotator: Annotator | None,
-    stream: BinaryIO,
-) -> Summary:
-    start = time.perf_counter()
-    chunks = _Chunks(source, job.chunk_size)
-    writer = make_writer(*format_, job.settings.entities_field, None)
-    reasons = Reasons()
-    # They aren't shown before it is clear that not all are rejected for one reason.
-    waiting: list[str] = []
-    annotated = rejected = nulls = 0
-    try:
-        with closing(_results(job, chunks, annotator, writer)) as results:
-            for done, read, _ in results:
-                annotated += done.annotated
-                rejected += len(done.rejected)
-                nulls += done.nulls
-                reasons.add(done.rejected)
-                waiting += done.rejected
-                verdict = reasons.verdict(annotated, source.name)
-                if verdict and read >= MOST_REJECTED:
-                    raise WnutError(verdict)
-                stream.write(done.segment)
-                stream.flush()
-                if not verdict:
-                    _show_rejected(waiting)
-        chunks.check_end()
-    except DamagedInput as err:
-        raise WnutError(
-            f"{err}. {annotated:,} posts were annotated and written before, and "
-            f"{rejected:,} rejected: bring the whole file, and begin anew."
-            f"{_rescue(job, err)}"
-        ) from err
-    if verdict := reasons.verdict(annotated, source.name):
-        raise WnutError(verdict)
-    if annotated + rejected != chunks.read:
-        raise WnutError(
-            f"{chunks.read} records were read, but {annotated} annotated and {rejected} "
-            "rejected. This is a fault: please report it"
+    def to_stream(self, stream: BinaryIO) -> Summary:
+        """Annotate into a stream."""
+        start = time.perf_counter()
+        writer = self._writer()
+        # Not printed before one record is annotated, or two reasons are known.
+        waiting: list[str] = []
+        annotated = rejected = nulls = 0
+        try:
+            with closing(self._results(writer)) as results:
+                for done, read, _ in results:
+                    annotated += done.annotated
+                    rejected += len(done.rejected)
+                    nulls += done.nulls
+                    self.reasons.add(done.rejected)
+                    waiting += done.rejected
+                    verdict = self.reasons.verdict(annotated, self.source.name)
+                    if verdict and read >= MAX_REJECTED:
+                        raise WnutError(verdict)
+                    stream.write(done.segment)
+                    stream.flush()
+                    if not verdict:
+                        _print_rejected(waiting)
+            self.chunks.check_end()
+        except DamagedInput as err:
+            raise WnutError(
+                f"{err}. {annotated:,} posts were annotated and written before, and "
+                f"{rejected:,} rejected: bring the whole file, and begin anew."
+                f"{self._rescue(err)}"
+            ) from err
+        if verdict := self.reasons.verdict(annotated, self.source.name):
+            raise WnutError(verdict)
+        if annotated + rejected != self.chunks.read:
+            raise WnutError(
+                f"{self.chunks.read} records were read, but {annotated} annotated and "
+                f"{rejected} rejected. This is a bug: please report it"
+            )
+        seconds = time.perf_counter() - start
+        summary = self.reasons.summary()
+        return Summary(
+            self.chunks.read, annotated, rejected, 0, seconds, *summary, nulls
         )
-    seconds = time.perf_counter() - start
-    return Summary(
-        chunks.read, annotated, rejected, 0, seconds, *reasons.summary(), nulls
-    )
+
+    def _writer(self) -> Writer:
+        format_, codec = self.target_type
+        schema = self.chunks.schema() if format_.has_schema else None
+        assert format_.writer is not None
+        return format_.writer(self.job.settings.entities_field, codec, schema)
+
+    def _results(self, writer: Writer) -> Generator[Result, None, None]:
+        if self.annotator is not None:
+            return in_process(self.annotator, writer, self.chunks)
+        return in_pool(self.job.settings, writer, self.chunks, self.job.n_process)
+
+    def _check_some(self, journal: Journal) -> None:
+        """Raises WnutError if all records were rejected for one reason."""
+        if verdict := self.reasons.verdict(journal.state.annotated, self.source.name):
+            journal.discard()
+            raise WnutError(verdict)
+
+    def _advice(self, err: DamagedInput, journal: Journal) -> str:
+        """Describe the records that are kept, and the options of the user."""
+        state = journal.state
+        if state.read:
+            kept = (
+                f"{state.annotated:,} posts are annotated and {state.rejected:,} "
+                f"rejected, and are kept in {partial_path(Path(self.job.output))}: "
+                "bring the whole file, and go on with --resume"
+            )
+        else:
+            kept = "No chunk was finished, so nothing is kept: bring the whole file"
+        return f"{kept}.{self._rescue(err, ' --resume' if state.read else '')}"
+
+    def _rescue(self, err: DamagedInput, option: str = "") -> str:
+        """Describe how to annotate the readable part of a damaged compressed file."""
+        if not err.rescue:
+            return ""
+        name = input_type(self.job.input, self.job.input_format).format.name
+        return (
+            " To annotate what can be decompressed: "
+            f"{err.rescue} | spacy-wnut annotate "
+            f"{shlex.quote(self.job.settings.model)} - {shlex.quote(self.job.output)} "
+            f"--input-format {name}{option}, with the other options as before"
+        )
 
 
-def _show_rejected(lines: list[str]) -> None:
-    """Show rejected records, and forget them."""
+def _print_rejected(lines: list[str]) -> None:
+    """Print rejected records to stderr, and clear the list."""
     for line in lines:
-        # JSON escapes no control characters but those of ASCII.
+        # JSON escapes only the control characters of ASCII.
         print(CONTROLS.sub(lambda c: f"\\u{ord(c[0]):04x}", line), file=sys.stderr)
     lines.clear()
 
 
-class _Chunks:
-    """The chunks of a source, with the number and the hash of all records until
-    there.
-    """
-
-    def __init__(self, source: Source, size: int) -> None:
-        self._chunks = source.chunks(size)
-        self._waiting: deque[Chunk] = deque()
-        self._name = source.name
-        self._source_schema = source.schema
-        self._damage: DamagedInput | None = None
-        self._digest = hashlib.blake2b(source.identity().encode("utf8"), digest_size=16)
-        self.read = 0
-
-    def __iter__(self) -> Iterator[tuple[Chunk, int, str]]:
-        return self
-
-    def __next__(self) -> tuple[Chunk, int, str]:
-        chunk = self._waiting.popleft() if self._waiting else self._next()
-        if chunk is None:
-            raise StopIteration
-        self.read += len(chunk.records)
-        text = repr(chunk.records).encode("utf8", "surrogatepass")
-        self._digest.update(text)
-        return chunk, self.read, self._digest.hexdigest()
-
-    def _next(self) -> Chunk | None:
-        # What was read before can be annotated first.
-        try:
-            return next(self._chunks, None)
-        except DamagedInput as err:
-            self._damage = err
-            return None
-
-    def check_end(self) -> None:
-        """Raises DamagedInput if it wasn't the end of the input."""
-        if self._damage:
-            raise self._damage
-
-    def schema(self, format_: Format) -> Any:
-        """The columns of the source or, if it has none, of the first records that can
-        be read.
-        """
-        if format_.name != "parquet" or self._source_schema is not None:
-            return self._source_schema
-        from .parquet import infer_schema
-
-        sample: list[dict[str, Any]] = []
-        while not sample and len(self._waiting) < LOOK_AHEAD:
-            chunk = self._next()
-            if chunk is None:
-                break
-            self._waiting.append(chunk)
-            sample = [
-                record.fields
-                for record in chunk.records
-                if record.fields and not record.problem
-            ]
-        return infer_schema(sample)
-
-    def skip(self, read: int, digest: str) -> None:
-        """Pass over the records that an earlier run has done.
-
-        Raises WnutError if they aren't the same, or can't be read.
-        """
-        last = ""
-        while self.read < read:
-            _, _, last = next(self, (None, 0, ""))
-            if not last:
-                break
-        if self.read < read:
-            self.check_end()
-        if read and (self.read, last) != (read, digest):
-            raise WnutError(
-                f"the first {read} records of {self._name} aren't those that were "
-                "annotated: go on with the same input, or begin anew with --overwrite"
-            )
-
-
-def _results(
-    job: Job, chunks: _Chunks, annotator: Annotator | None, writer: Writer
-) -> Generator[Result, None, None]:
-    if annotator is not None:
-        return in_process(annotator, writer, chunks)
-    return in_pool(job.settings, writer, chunks, job.n_process)
-
-
-def _facts(job: Job, source: Format, target: Format, identity: str) -> dict[str, Any]:
-    """What has to stay the same for the output to be as if it was never interrupted."""
-    settings = job.settings
-    return {
-        "spacy-wnut": __version__,
-        "pipeline": identity,
-        "input format": source.name,
-        "output format": target.name,
-        "text field": settings.text_field,
-        "entities field": settings.entities_field,
-        "threshold": settings.threshold,
-        "labels": None if settings.labels is None else sorted(settings.labels),
-        "batch size": settings.batch_size,
-        "chunk size": job.chunk_size,
-        "delimiter": find_delimiter(source.name, job.delimiter),
-        "encoding": find_encoding(job.encoding),
-        "token column": job.columns.token,
-        "tag column": job.columns.tag,
-    }
-
-
-def _check_stream(job: Job, format_: Format) -> None:
-    name = "standard output" if job.output == STDOUT else job.output
-    if format_.name not in ("jsonl", "conll"):
-        raise WnutError(f"{format_.name} can't go to {name}: name a file")
-    if job.resume:
+def _check_stream(output: str, target_type: FileType, resume: bool) -> None:
+    name = "standard output" if output == STDOUT else output
+    if not target_type.format.is_text:
+        raise WnutError(f"{target_type.format.name} can't go to {name}: name a file")
+    if resume:
         raise WnutError(
-            f"--resume needs a file: {name} keeps nothing that could be gone on with"
+            f"--resume needs a file: {name} keeps nothing that could be resumed"
         )
 
 
-def _check_apart(job: Job) -> None:
-    """Raises WnutError if the input would be replaced."""
-    source, output = Path(job.input), Path(job.output)
-    if is_stream(job.input) or is_stream(job.output) or not source.exists():
+def _check_apart(input_: str, output: str) -> None:
+    """Raises WnutError if the output would replace the input."""
+    if is_stream(input_) or is_stream(output) or not Path(input_).exists():
         return
-    for path in (output, rejected_path(output)):
-        if path.exists() and path.samefile(source):
+    for path in (Path(output), rejected_path(Path(output))):
+        if path.exists() and path.samefile(input_):
             raise WnutError(
                 f"{path} is the input, which would be replaced: give another output"
             )
 
 
-def _progress(source: Source, began: int) -> Any:
+def _progress_bar(source: Source, resumed: int) -> Any:
     return tqdm(
-        total=source.total, initial=began, unit="post", leave=False, disable=None
+        total=source.total, initial=resumed, unit="post", leave=False, disable=None
     )
 
 
-def _show(progress: Any, source: Source, read: int) -> None:
+def _update(progress: Any, source: Source, read: int) -> None:
     fraction = source.fraction()
     if source.total is None and fraction:
-        # A guess by the part of the file that was read, for the time left.
+        # Estimated from the fraction of the bytes, to show the remaining time.
         progress.total = max(read, round(read / min(fraction, 1.0)))
     progress.update(read - progress.n)

@@ -1,4 +1,4 @@
-"""Chunks through the pipeline, here or in several processes, in their order."""
+"""Annotation of chunks in this process or in several, in the order of the input."""
 
 import multiprocessing
 import os
@@ -12,28 +12,28 @@ from multiprocessing.connection import wait
 from threading import Thread
 
 from ..errors import WnutError
+from .annotator import Annotator, Settings
+from .chunks import NumberedChunk
 from .journal import Done
 from .records import Chunk
-from .work import Annotator, Settings
-from .writers import Writer
+from .writer import Writer
 
-# A chunk, and the number and the hash of all records until there.
-Numbered = tuple[Chunk, int, str]
+# A processed chunk, the number of records read up to its end, and their digest.
 Result = tuple[Done, int, str]
-# How many chunks wait for each process, so that none has to wait for one.
-AHEAD = 2
+# Chunks that are queued per process, so that no process is idle.
+N_QUEUED = 2
 THREADS = "OMP_NUM_THREADS"
 
-_here: tuple[Annotator, Writer] | None = None
+_worker: tuple[Annotator, Writer] | None = None
 
 
 def process(annotator: Annotator, writer: Writer, chunk: Chunk) -> Done:
-    """Annotate a chunk and write its segment.
+    """Annotate a chunk and encode its segment.
 
     annotator (Annotator): The pipeline.
-    writer (Writer): The format.
+    writer (Writer): The writer of the output's format.
     chunk (Chunk): The records.
-    RETURNS (Done): What became of them.
+    RETURNS (Done): The segment and the rejected records.
     """
     found, rejected = annotator.annotate(chunk, writer.objection)
     words = sum(len(one.words) for one in found.values())
@@ -42,22 +42,27 @@ def process(annotator: Annotator, writer: Writer, chunk: Chunk) -> Done:
 
 
 def in_process(
-    annotator: Annotator, writer: Writer, chunks: Iterable[Numbered]
+    annotator: Annotator, writer: Writer, chunks: Iterable[NumberedChunk]
 ) -> Generator[Result, None, None]:
-    """Process chunks one after the other, in this process."""
+    """Process chunks in this process."""
     for chunk, read, digest in chunks:
         yield process(annotator, writer, chunk), read, digest
 
 
 def in_pool(
-    settings: Settings, writer: Writer, chunks: Iterable[Numbered], n_process: int
+    settings: Settings, writer: Writer, chunks: Iterable[NumberedChunk], n_process: int
 ) -> Generator[Result, None, None]:
-    """Process chunks in several processes, each with the pipeline loaded once. The
-    results come in the chunks' order.
+    """Process chunks in several processes, each of which loads the pipeline once.
+
+    settings (Settings): The settings that determine the entities.
+    writer (Writer): The writer of the output's format.
+    chunks (Iterable[NumberedChunk]): The chunks.
+    n_process (int): The number of processes.
+    YIELDS (Result): The results, in the order of the chunks.
 
     Raises WnutError if a process dies.
     """
-    # Not forked: a copy of a process in which torch has threads hangs.
+    # Not forked, since torch hangs in a fork of a process in which it has threads.
     context = multiprocessing.get_context("spawn")
     others = set(multiprocessing.active_children())
     waiting: deque[tuple[Future[Done], int, str]] = deque()
@@ -70,12 +75,12 @@ def in_pool(
         try:
             for chunk, read, digest in chunks:
                 waiting.append((pool.submit(_process, chunk), read, digest))
-                if len(waiting) >= AHEAD * n_process:
+                if len(waiting) >= N_QUEUED * n_process:
                     yield _first(waiting)
             while waiting:
                 yield _first(waiting)
         except BaseException as err:
-            # What they are at is done again by the next run.
+            # A resumed run redoes their chunks.
             for child in set(multiprocessing.active_children()) - others:
                 child.terminate()
             if isinstance(err, BrokenProcessPool):
@@ -93,7 +98,7 @@ def _first(waiting: deque[tuple[Future[Done], int, str]]) -> Result:
 
 @contextmanager
 def _threads_for(n_process: int) -> Iterator[None]:
-    """Each process its share of the CPUs. Processes that are started read it once."""
+    """Limit the threads of each new process to its share of the CPUs."""
     is_set = THREADS in os.environ
     os.environ.setdefault(THREADS, str(max(1, (os.cpu_count() or 1) // n_process)))
     try:
@@ -104,11 +109,11 @@ def _threads_for(n_process: int) -> Iterator[None]:
 
 
 def _start(settings: Settings, writer: Writer) -> None:
-    # Ctrl-C reaches all processes of a terminal; the first one ends the others.
+    # Ctrl-C reaches all processes of a terminal. The parent terminates the others.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     Thread(target=_end_with_parent, daemon=True).start()
-    global _here
-    _here = Annotator(settings), writer
+    global _worker
+    _worker = Annotator(settings), writer
 
 
 def _end_with_parent() -> None:
@@ -119,5 +124,5 @@ def _end_with_parent() -> None:
 
 
 def _process(chunk: Chunk) -> Done:
-    assert _here is not None
-    return process(*_here, chunk)
+    assert _worker is not None
+    return process(*_worker, chunk)

@@ -1,8 +1,8 @@
 """The engine for many machines: Ray Data, with a pool of actors that each load the
 pipeline once.
 
-Ray gives a batch whose actor dies to another one and keeps nothing of the first try, so
-no record is lost or there twice.
+If an actor dies, Ray discards its batch and gives the batch to another actor, so no
+record is lost or written twice.
 """
 
 import io
@@ -14,25 +14,26 @@ from itertools import islice
 from typing import Any
 
 from ..errors import WnutError
-from .compression import ERRORS, explain, plain
+from .annotator import Annotator, Settings
+from .compression import ERRORS, decompress, explain
 from .encoding import check_unicode
-from .formats import Format, check_names
-from .local import Summary, check_numbers
-from .parquet import (
+from .formats.jsonl import parse_json
+from .formats.parquet import (
+    ParquetWriter,
     check_text_column,
     infer_schema,
     plain_schema,
     row_chunk,
     without_views,
 )
+from .formats.registry import PARQUET, check_names
+from .local import Summary, check_numbers
 from .ray_files import File, clear_output, finish_output, list_files
-from .readers import DamagedInput, check_columns, read_lines
-from .reasons import MOST_REJECTED, Reasons
-from .records import Chunk, RawLine, Record, parse_json, rejection
-from .work import Annotator, Settings
-from .writers import ParquetWriter
+from .reasons import MAX_REJECTED, Reasons
+from .records import Chunk, RawLine, Record, rejection
+from .sources import DamagedInput, check_columns, read_lines
 
-# Before Ray is imported. It reports to its makers otherwise.
+# Set before Ray is imported, which reads it on import.
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
 try:
@@ -46,7 +47,7 @@ except ImportError as err:
         '--engine ray needs Ray, which isn\'t installed: pip install "spacy-wnut[ray]"'
     ) from err
 
-# Columns that no record has: why a row is rejected, and lines that aren't read yet.
+# Internal columns: the rejected records, and the lines of JSON before they are parsed.
 REJECTED, FILE, LINE, RAW, PROBLEM = (
     "_spacy_wnut_rejected",
     "_spacy_wnut_file",
@@ -54,24 +55,24 @@ REJECTED, FILE, LINE, RAW, PROBLEM = (
     "_spacy_wnut_raw",
     "_spacy_wnut_problem",
 )
-# Posts in a file of the output, at least.
+# Records per file of the output, at least.
 FILE_ROWS = 100_000
-# What an actor does in one go, in bytes of the input: some minutes. Ray's own 128 MiB
-# are hours, which are done again if the actor dies.
-BLOCK = 2**22
+# Bytes of the input per task, which take some minutes. Ray's default of 128 MiB takes
+# hours, which are repeated if the actor dies.
+BLOCK_SIZE = 2**22
 
 
 @dataclass(frozen=True)
 class RayJob:
-    """What to annotate with Ray.
+    """Files to annotate with Ray.
 
-    settings (Settings): What decides which entities are found.
-    input (str): A file or a folder of .parquet or .jsonl, in any place that pyarrow
-        knows (s3://, gs://, hdfs://).
+    settings (Settings): The settings that determine the entities.
+    input (str): A file or folder of .parquet or .jsonl, in any file system of pyarrow
+        (s3://, gs://, hdfs://).
     output (str): The folder to write .parquet to.
-    n_actors (Optional[int]): How many actors there are, or None for one a CPU but one.
-    chunk_size (int): How many records an actor is given at a time.
-    overwrite (bool): Whether to replace what an earlier run wrote to the output.
+    n_actors (Optional[int]): The number of actors; None for one less than the CPUs.
+    chunk_size (int): Records per batch of an actor.
+    overwrite (bool): Whether to replace the output of an earlier run.
     """
 
     settings: Settings
@@ -83,24 +84,24 @@ class RayJob:
 
 
 def annotate_with_ray(job: RayJob) -> Summary:
-    """Annotate the records of a file or a folder on a cluster: the one of RAY_ADDRESS,
-    or one on this machine.
+    """Annotate the records of a file or a folder on the cluster of RAY_ADDRESS, by default
+    on a cluster of this machine only.
 
-    The output has a file _SUCCESS once it is whole. Records that can't be annotated go
-    to OUTPUT.rejected.jsonl.
+    A complete output has a file _SUCCESS. Rejected records are written to
+    OUTPUT.rejected.jsonl.
 
-    job (RayJob): What to annotate, and how.
-    RETURNS (Summary): What was done.
+    job (RayJob): The files, and the options.
+    RETURNS (Summary): The result.
 
-    Raises WnutError if the input, the output or the pipeline can't be used, or if a
-    record is missing in the end.
+    Raises WnutError if the input, the output or the pipeline cannot be used, or if a
+    record is missing at the end.
     """
     start = time.perf_counter()
     n_actors = 1 if job.n_actors is None else job.n_actors
     check_numbers(job.settings, n_actors, job.chunk_size)
     names = (job.settings.text_field, job.settings.entities_field)
-    check_names(Format("parquet"), *names)
-    # To see that it can be used.
+    check_names(PARQUET, *names)
+    # To check that it can be used.
     Annotator(job.settings)
     files = list_files(job.input)
     is_lines = not files[0].path.endswith(".parquet")
@@ -111,7 +112,7 @@ def annotate_with_ray(job: RayJob) -> Summary:
     paths = [file.uri for file in files]
     sink = _Sink(job.output)
     context = ray.data.DataContext.get_current()
-    before, context.target_max_block_size = context.target_max_block_size, BLOCK
+    before, context.target_max_block_size = context.target_max_block_size, BLOCK_SIZE
     try:
         source = (
             ray.data.read_datasource(LinesSource(paths))
@@ -144,9 +145,7 @@ def annotate_with_ray(job: RayJob) -> Summary:
 
 
 def _problem(err: BaseException | None) -> str:
-    """The message of the WnutError of a task, without Ray's traceback around it, or
-    "".
-    """
+    """Return the message of the WnutError of a task, without Ray's traceback, or ""."""
     while err is not None:
         if type(err) in (WnutError, DamagedInput):
             return str(err)
@@ -155,19 +154,19 @@ def _problem(err: BaseException | None) -> str:
 
 
 class RayAnnotator:
-    """What an actor does: the work of the local engine, from table to table.
+    """An actor, which annotates tables with the annotator of the local engine.
 
     settings (Settings): The settings.
     schema (pyarrow.Schema): The columns of the records.
-    is_lines (bool): Whether the tables hold lines of JSON, still to be read.
+    is_lines (bool): Whether the tables hold lines of JSON to be parsed.
     """
 
     def __init__(self, settings: Settings, schema: Any, is_lines: bool) -> None:
         if settings.gpu_id >= 0:
-            # Ray shows an actor no GPU but its own.
+            # Ray hides all GPUs but one from an actor.
             settings = replace(settings, gpu_id=0)
         self.annotator = Annotator(settings)
-        self.writer = ParquetWriter(settings.entities_field, schema)
+        self.writer = ParquetWriter(settings.entities_field, schema=schema)
         self.is_lines = is_lines
 
     def __call__(self, rows: Any) -> Any:
@@ -184,7 +183,7 @@ class RayAnnotator:
 
 
 class LinesSource(FileBasedDatasource):
-    """Lines of files, with their numbers, for Ray to read. Blank ones are no records."""
+    """A datasource of numbered lines. Blank lines are skipped."""
 
     def _read_stream(self, f: Any, path: str) -> Iterator[Any]:
         lines = _lines(f, path)
@@ -199,18 +198,18 @@ class LinesSource(FileBasedDatasource):
             )
 
     def _open_input_source(self, filesystem: Any, path: str, **open_args: Any) -> Any:
-        # Ray would decompress some files, by their names alone.
+        # Ray would decompress some files by their suffix only.
         return filesystem.open_input_stream(path, compression=None)
 
 
 def _lines(stream: Any, path: str) -> Iterator[RawLine | Record]:
-    """The lines of a file that aren't blank.
+    """Read the lines of a file that are not blank.
 
-    Raises WnutError if it can't be read to its end.
+    Raises DamagedInput if it cannot be read to its end.
     """
     last = 0
     try:
-        content = plain(io.BufferedReader(stream), path)
+        content = decompress(io.BufferedReader(stream), path)
         check_unicode(path, content)
         for raw in read_lines(content):
             last = _number(raw) or last
@@ -224,7 +223,9 @@ def _lines(stream: Any, path: str) -> Iterator[RawLine | Record]:
 
 
 class _Sink(BlockBasedFileDatasink):
-    """Parquet files of what was annotated. What was rejected comes back to the driver."""
+    """Writes annotated records to parquet files, and returns the rejected records to the
+    driver.
+    """
 
     def __init__(self, path: str) -> None:
         super().__init__(path, min_rows_per_file=FILE_ROWS, file_format="parquet")
@@ -245,16 +246,16 @@ class _Sink(BlockBasedFileDatasink):
         pq.write_table(block.to_arrow(), file)
 
     def on_write_complete(self, write_result: Any) -> None:
-        # Not the one above, which takes the folder away again if it is empty.
+        # The inherited method would remove an empty folder.
         self.rejected = [line for lines in write_result.write_returns for line in lines]
 
 
 def _schemas(job: RayJob, files: Sequence[File], is_lines: bool) -> tuple[Any, Any]:
-    """The columns of the input, by its first file, and those to read it with, if these
-    aren't the file's own: Ray can't send views from process to process.
+    """Return the columns of the first file, and the columns to read all files with, if
+    these differ: Ray cannot send views between processes.
 
-    Raises WnutError if it lacks a column, or has no record that can be annotated and
-    the same is wrong with all of them.
+    Raises WnutError if a column is missing, or if all records were rejected for one
+    reason.
     """
     settings, first = job.settings, files[0]
     text_field, entities_field = settings.text_field, settings.entities_field
@@ -268,8 +269,8 @@ def _schemas(job: RayJob, files: Sequence[File], is_lines: bool) -> tuple[Any, A
                 else parse_json(raw, text_field, entities_field)
                 for raw in _lines(stream, first.uri)
             )
-            # Blank lines are left out already.
-            chunk = Chunk([r for r in islice(records, MOST_REJECTED) if r])
+            # `_lines` skips blank lines.
+            chunk = Chunk([r for r in islice(records, MAX_REJECTED) if r])
         sample = [r for r in chunk.records[: job.chunk_size] if not r.problem]
         schema = infer_schema([record.fields or {} for record in sample])
     else:
@@ -281,10 +282,10 @@ def _schemas(job: RayJob, files: Sequence[File], is_lines: bool) -> tuple[Any, A
             schema = plain_schema(whole, text_field)
             if without_views(whole) != whole:
                 given = without_views(whole)
-            batches = table.iter_batches(batch_size=MOST_REJECTED)
+            batches = table.iter_batches(batch_size=MAX_REJECTED)
             rows = next(batches, schema.empty_table())
             chunk = row_chunk(rows, schema, text_field, None)
-    if len(files) == 1 or len(chunk.records) == MOST_REJECTED:
+    if len(files) == 1 or len(chunk.records) == MAX_REJECTED:
         problems = [record.problem for record in chunk.records]
         lines = [rejection(chunk, i, why) for i, why in enumerate(problems) if why]
         if verdict := Reasons(lines).verdict(len(problems) - len(lines), job.input):
@@ -293,7 +294,7 @@ def _schemas(job: RayJob, files: Sequence[File], is_lines: bool) -> tuple[Any, A
 
 
 def _n_free() -> int:
-    # Reading and writing need a CPU too.
+    # Reading and writing need one CPU.
     resources = ray.cluster_resources()  # type: ignore[no-untyped-call]
     return max(1, int(resources.get("CPU", 1)) - 1)
 
@@ -307,7 +308,7 @@ def _read_rows(rows: Any, settings: Settings) -> Iterator[Record]:
         record = parse_json(
             RawLine(line, raw), settings.text_field, settings.entities_field
         )
-        # Blank lines were left out before.
+        # `_lines` skips blank lines.
         assert record is not None
         yield record._replace(file=file)
 

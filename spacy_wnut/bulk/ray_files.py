@@ -1,4 +1,4 @@
-"""The files of a job for Ray, in any place that pyarrow knows: this machine, s3://,
+"""Input and output files of the Ray engine, in any file system of pyarrow: local, s3://,
 gs://, hdfs://.
 """
 
@@ -22,7 +22,7 @@ SUCCESS = "_SUCCESS"
 
 @dataclass(frozen=True)
 class File:
-    """A file: where it is, its path there, and how Ray finds it."""
+    """A file: its file system, its path in it, and its URI for Ray."""
 
     filesystem: Any
     path: str
@@ -30,7 +30,13 @@ class File:
 
 
 def list_files(place: str) -> list[File]:
-    """The files of an input, all of one kind, in the order of their names."""
+    """List the files of an input in the order of their names.
+
+    place (str): A file or folder.
+    RETURNS (List[File]): Its files, either all .parquet or all .jsonl.
+
+    Raises WnutError if it does not exist, or has none or both of these.
+    """
     filesystem, path = _filesystem(place)
     info = filesystem.get_file_info(path)
     if info.type == pa_fs.FileType.NotFound:
@@ -39,7 +45,7 @@ def list_files(place: str) -> list[File]:
     if info.type == pa_fs.FileType.Directory:
         inside = filesystem.get_file_info(pa_fs.FileSelector(path, recursive=True))
         found = sorted(one.path for one in inside if one.is_file)
-    # Names that begin like this are no data, by custom.
+    # By convention, files with such names are not data.
     found = [p for p in found if not posixpath.basename(p).startswith(("_", "."))]
     tables = [p for p in found if p.endswith(".parquet")]
     packed = tuple(end + codec.suffix for end in LINES for codec in CODECS.values())
@@ -102,13 +108,13 @@ def clear_output(output: str, overwrite: bool) -> None:
 
 
 def finish_output(output: str, rejected: Sequence[str], read: int) -> int:
-    """Check that no record is missing, write those that were rejected, and say in the
-    output that it is whole.
+    """Check that no record is missing, write the rejected records, and mark the output as
+    complete.
 
     output (str): The folder.
-    rejected (Sequence[str]): Lines of JSON.
-    read (int): How many records the input has.
-    RETURNS (int): How many were annotated.
+    rejected (Sequence[str]): The rejected records, as lines of JSON.
+    read (int): The number of records in the input.
+    RETURNS (int): The number of annotated records.
 
     Raises WnutError if records are missing.
     """
@@ -119,7 +125,7 @@ def finish_output(output: str, rejected: Sequence[str], read: int) -> int:
     if annotated + len(rejected) != read:
         raise WnutError(
             f"{read} records were read, but {annotated} are in {output} and "
-            f"{len(rejected)} were rejected. This is a fault: please report it"
+            f"{len(rejected)} were rejected. This is a bug: please report it"
         )
     if rejected:
         with filesystem.open_output_stream(f"{path}.rejected.jsonl") as stream:

@@ -1,17 +1,18 @@
-"""Reasons for rejection, counted by kind."""
+"""Reasons for rejection, and their counts."""
 
 import json
 import re
 from collections import Counter
 from collections.abc import Iterable
 
-# Records after which a run stops if all of them were rejected for one reason.
-MOST_REJECTED = 10_000
-# Names of fields that a message lists.
-MOST_NAMES = 20
-# Reasons that are shown.
-SHOWN = 5
-LONGEST = 200
+# Records after which a run stops if all were rejected for one reason.
+MAX_REJECTED = 10_000
+# Field names in a message.
+MAX_NAMES = 20
+# Reasons in a summary.
+N_SHOWN = 5
+# Characters of a reason or name in a message.
+MAX_LENGTH = 200
 HINTS = {
     "has no field": "name the field of the text with --text-field",
     "the field .* (is|are) ": "name another field with --text-field",
@@ -23,8 +24,8 @@ HINTS = {
 
 
 class Reasons:
-    """Counts why records were rejected. What changes from record to record (numbers,
-    details) is left out in telling reasons apart.
+    """Counts the reasons for rejection. Reasons that differ only in numbers or details
+    are counted as one.
 
     lines (Iterable[str]): Rejected records, as lines of JSON.
     """
@@ -36,20 +37,20 @@ class Reasons:
         self.add(lines)
 
     def add(self, lines: Iterable[str]) -> None:
-        """Count the reasons of more rejected records."""
+        """Count the reasons of further rejected records."""
         for line in lines:
             rejected = json.loads(line)
             reason = rejected["reason"]
             kind = re.sub(r"0x[0-9a-f]+|\d+", "0", re.split(r": | \(", reason)[0])
             self._counts[kind] += 1
             self._first.setdefault(kind, reason)
-            if isinstance(rejected["record"], dict) and len(self._names) < MOST_NAMES:
+            if isinstance(rejected["record"], dict) and len(self._names) < MAX_NAMES:
                 self._names.update(dict.fromkeys(rejected["record"]))
 
     def most_common(self, n: int) -> list[tuple[str, int]]:
-        """The most frequent reasons, each as it was first given, and their counts.
+        """Return the most frequent reasons, in their first wording, with their counts.
 
-        n (int): How many.
+        n (int): The number of reasons.
         """
         return [
             (shorten(self._first[kind]), count)
@@ -57,7 +58,7 @@ class Reasons:
         ]
 
     def hint(self) -> str:
-        """What may help against the most frequent reason, or ""."""
+        """Return advice on the most frequent reason, or ""."""
         for reason, _ in self.most_common(1):
             for found, hint in HINTS.items():
                 if re.search(found, reason):
@@ -65,21 +66,21 @@ class Reasons:
         return ""
 
     def summary(self) -> tuple[list[tuple[str, int]], str]:
-        """The most frequent reasons, and a hint against the first."""
-        return self.most_common(SHOWN), self.hint()
+        """Return the most frequent reasons with their counts, and advice on the first."""
+        return self.most_common(N_SHOWN), self.hint()
 
     def verdict(self, annotated: int, name: str) -> str:
-        """Why nothing can be made of an input: all of its records were rejected for one
-        reason. "" if that isn't so.
+        """Return the error message for an input of which all records were rejected for
+        one reason, or "" for other inputs.
 
-        annotated (int): How many of its records were annotated.
-        name (str): Its name.
+        annotated (int): The number of annotated records.
+        name (str): The name of the input.
         """
         if annotated or len(self._counts) != 1:
             return ""
         [(reason, count)] = self.most_common(1)
         read = f"{count:,} records were" if count > 1 else "1 record was"
-        names = ", ".join(shorten(repr(n)) for n in list(self._names)[:MOST_NAMES])
+        names = ", ".join(shorten(repr(n)) for n in list(self._names)[:MAX_NAMES])
         parts = [
             f"nothing of {name} can be annotated: {read} read, and rejected for the same "
             f"reason: {reason.partition(' (its fields')[0]}",
@@ -92,6 +93,6 @@ class Reasons:
 
 
 def shorten(text: str) -> str:
-    """A text for a terminal: of a bounded length and without control characters."""
+    """Return a text for the terminal: at most 200 characters, control characters escaped."""
     shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
-    return shown if len(shown) <= LONGEST else f"{shown[:LONGEST]}…"
+    return shown if len(shown) <= MAX_LENGTH else f"{shown[:MAX_LENGTH]}…"

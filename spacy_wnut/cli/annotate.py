@@ -120,9 +120,9 @@ def annotate_cli(
     and the exit status is 3. If all are rejected for the same reason, it stops with
     status 1. If it is interrupted, the same command with --resume goes on where it was.
     """
-    from ..bulk.formats import is_stream
+    from ..bulk.annotator import Settings
+    from ..bulk.formats.registry import is_stream
     from ..bulk.local import Job, Summary, annotate_file
-    from ..bulk.work import Settings
     from ..corpus.conll import Columns
     from ..errors import WnutError
 

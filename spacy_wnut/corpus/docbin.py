@@ -10,11 +10,15 @@ from ..errors import WnutError
 
 
 def read_corpus(corpus: Path, nlp: Language) -> list[Example]:
-    """Read a DocBin file as examples for a pipeline, nothing predicted yet.
+    """Read a DocBin file as examples without predictions.
 
-    Raises WnutError if it is no DocBin, or holds no annotation of entities.
+    corpus (Path): The file, with the suffix .spacy.
+    nlp (Language): The pipeline, whose tokenizer makes the predicted docs.
+    RETURNS (List[Example]): The examples.
+
+    Raises WnutError if the file is no DocBin, or has no annotation of entities.
     """
-    # spaCy's Corpus passes over files with other names without a word.
+    # spaCy's Corpus silently skips files with other names.
     if corpus.suffix != ".spacy":
         raise WnutError(
             f"{corpus} is no corpus: give one .spacy file, as `spacy-wnut convert` "
@@ -38,12 +42,14 @@ def read_corpus(corpus: Path, nlp: Language) -> list[Example]:
 
 
 def surface_forms(corpus: Path) -> frozenset[str]:
-    """The surface forms of a corpus's entities, casefolded: what training on it has
-    seen, for `measures.seen_scores`.
+    """Return the casefolded surface forms of the entities of a corpus, for
+    `measures.seen_scores`.
+
+    corpus (Path): The DocBin that the pipeline was trained on.
 
     Raises WnutError as `read_corpus` does.
     """
-    # The language is of no matter: entities are read from the references.
+    # Any language will do, since entities are read from the references.
     return frozenset(
         ent.text.casefold()
         for example in read_corpus(corpus, blank("xx"))

@@ -1,6 +1,6 @@
-"""The component: entities with their probabilities, from any model of emissions."""
+"""The component: entities with exact confidences, from any model that yields emissions."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any, cast
@@ -31,112 +31,33 @@ from ..crf.loss import batch_loss, incorrect_spans_loss
 from ..errors import WnutError
 from ..labels import LabelScheme
 from ..models.linear_chain import add_gradient, get_chain, with_linear_chain
+from .confidences import (
+    add_prediction,
+    forget_predictions,
+    install_extensions,
+    own_entities,
+    predicted_spans,
+)
+from .settings import (
+    CONFIG,
+    check_transitions,
+    overridden,
+    read_config,
+    rounded,
+    update_config,
+)
 
-FACTORY = "entity_tagger"
-CONFIDENCE = "confidence"
-
-# `doc.user_data` has two entries for the characters of each predicted span, under keys
-# that spaCy moves along in `Span.as_doc` and `Doc.from_docs`:
-# - ("._.", "confidence", start, end): the confidence, as `Doc.to_json` reads it;
-# - ("._.", "entity_tagger", start, end): the predictions of these characters, each the
-#   name of the component, the label and the confidence.
-# Span groups hold the scores too, but `from_docs` drops their attributes, `as_doc` the
-# groups, and the retokenizer leaves their token indices as they were.
-PREDICTIONS = "entity_tagger"
-
-# Where spacy-transformers has `doc._.trf_data`. The extension may not be registered.
+# The key of `doc._.trf_data` of spacy-transformers, which may not be installed.
 _TRF_DATA: Any = ("._.", "trf_data", None, None)
-
-# The key in the stored cfg for the settings that config.cfg had at that time.
-CONFIG = "config"
-
-
-def install_extensions() -> None:
-    """Register `span._.confidence`, once per process: it runs on import.
-
-    It is the probability of exactly this span with this label if an EntityTagger
-    predicted it, and None otherwise.
-    """
-    if not Span.has_extension(CONFIDENCE):
-        Span.set_extension(CONFIDENCE, getter=_get_confidence, setter=_set_confidence)
-
-
-def _get_confidence(span: Span) -> Any:
-    found = _predictions(span)
-    if found:
-        values = [value for _, label, value in found if label == span.label_]
-        return values[-1] if values else None
-    value = span.doc.user_data.get(_key(CONFIDENCE, span))
-    if value is None:
-        return None
-    # Docs stored by earlier versions, and JSON, have a confidence without a label.
-    # The span groups may still tell it.
-    start, end, label = _characters(span)
-    labels = {
-        other.label
-        for group in span.doc.spans.values()
-        for other in _spans_of(group)
-        if (other.start_char, other.end_char) == (start, end)
-    }
-    return value if not labels or label in labels else None
-
-
-def _set_confidence(span: Span, value: Any) -> None:
-    data = span.doc.user_data
-    data[_key(CONFIDENCE, span)] = value
-    found = _predictions(span)
-    if not span.label:
-        # `Doc.from_json` sets it on spans without a label.
-        data.pop(_key(PREDICTIONS, span), None)
-    elif any(label == span.label_ for _, label, _ in found):
-        data[_key(PREDICTIONS, span)] = [
-            (name, label, value if label == span.label_ else other)
-            for name, label, other in found
-        ]
-    else:
-        data[_key(PREDICTIONS, span)] = [*found, ("", span.label_, value)]
-
-
-def _characters(span: Span) -> tuple[int, int, int]:
-    return span.start_char, span.end_char, span.label
-
-
-# The stub of Doc has strings alone as the keys of user_data.
-def _key(name: str, span: Span) -> Any:
-    return ("._.", name, span.start_char, span.end_char)
-
-
-def _spans_of(group: SpanGroup) -> Iterator[Span]:
-    """The spans of a group that can be had. The retokenizer leaves the token indices
-    of groups as they were, and those may lie beyond the end of the doc.
-    """
-    for i in range(len(group)):
-        try:
-            yield group[i]
-        except IndexError:
-            continue
-
-
-def _is_key(key: Any, name: str) -> bool:
-    return isinstance(key, tuple) and key[:2] == ("._.", name)
-
-
-def _predictions(span: Span) -> Sequence[tuple[str, str, Any]]:
-    """The predictions of the span's characters: component, label, confidence."""
-    found: Sequence[tuple[str, str, Any]] = span.doc.user_data.get(
-        _key(PREDICTIONS, span), ()
-    )
-    return found
-
 
 install_extensions()
 
 
-# Cython without a stub: what it is made from is unknown to mypy.
+# TrainablePipe is a Cython class without a stub.
 class EntityTagger(TrainablePipe):  # type: ignore[misc]
-    """Named entities with exact confidences, decoded by a linear chain.
+    """Predicts named entities with exact confidences, decoded by a linear chain.
 
-    The settings are described at `spacy_wnut.pipeline.factory.make_entity_tagger`.
+    The settings are documented at `spacy_wnut.pipeline.factory.make_entity_tagger`.
 
     Example:
         >>> nlp = spacy.load("en_wnut_ner")
@@ -159,8 +80,8 @@ class EntityTagger(TrainablePipe):  # type: ignore[misc]
         incorrect_spans_key: str | None = None,
         scorer: Callable[..., dict[str, Any]] | None = None,
     ) -> None:
-        _check_transitions(transitions)
-        # It is the name of a folder, in a pipeline's.
+        check_transitions(transitions)
+        # A stored pipeline has a folder of this name.
         if name in ("", ".", "..") or {"/", "\\"} & set(name):
             raise ValueError(f"{name!r} can't be the name of a component: it is a path")
         self.vocab = vocab
@@ -177,12 +98,12 @@ class EntityTagger(TrainablePipe):  # type: ignore[misc]
         self.threshold = threshold
         self.temperature = temperature
         self.bias = bias
-        # As the config of the pipeline has them, whatever is set or loaded later.
+        # The settings in the config of the pipeline, without later changes.
         self._configured = self._settings
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """RETURNS (Tuple[str, ...]): The entity types, in the scheme's order."""
+        """RETURNS (Tuple[str, ...]): The entity types, in the order of the scheme."""
         return tuple(self.cfg["labels"])
 
     @property
@@ -197,7 +118,7 @@ class EntityTagger(TrainablePipe):  # type: ignore[misc]
 
     @property
     def threshold(self) -> float:
-        """RETURNS (float): Entities with a lower confidence are left out."""
+        """RETURNS (float): The least confidence of an entity, between 0 and 1."""
         return float(self.cfg["threshold"])
 
     @threshold.setter
@@ -208,36 +129,38 @@ class EntityTagger(TrainablePipe):  # type: ignore[misc]
 
     @property
     def temperature(self) -> float:
-        """RETURNS (float): What the chain's scores are divided by for confidences."""
-        return _rounded(self.cfg["temperature"])
+        """RETURNS (float): The divisor of all scores of the chain for confidences."""
+        return rounded(self.cfg["temperature"])
 
     @temperature.setter
     def temperature(self, value: float) -> None:
         if not 0.001 <= value <= 1000.0:
             raise ValueError(f"temperature has to be from 0.001 to 1000, got {value}")
-        self.cfg["temperature"] = _rounded(value)
+        self.cfg["temperature"] = rounded(value)
 
     @property
     def bias(self) -> float:
-        """RETURNS (float): What is added to the scores of all tags but O."""
-        return _rounded(self.cfg["bias"])
+        """RETURNS (float): The number added to the emissions of all tags but O, in nats."""
+        return rounded(self.cfg["bias"])
 
     @bias.setter
     def bias(self, value: float) -> None:
         if not -1000.0 <= value <= 1000.0:
             raise ValueError(f"bias has to be from -1000 to 1000, got {value}")
-        self.cfg["bias"] = _rounded(value)
+        self.cfg["bias"] = rounded(value)
 
     @property
     def _settings(self) -> dict[str, Any]:
-        """The settings that the config has, too."""
+        """The settings that are also in the config."""
         return {name: value for name, value in self.cfg.items() if name != "labels"}
 
     def add_label(self, label: str) -> int:
         """Add an entity type. Only possible before the model is initialized.
 
         label (str): The entity type.
-        RETURNS (int): 0 if it is there already, otherwise 1.
+        RETURNS (int): 0 if the component has it already, otherwise 1.
+
+        Raises ValueError if it is no string, or the model is initialized.
         """
         if not isinstance(label, str):
             raise ValueError(Errors.E187)
@@ -293,11 +216,12 @@ class EntityTagger(TrainablePipe):  # type: ignore[misc]
         """Run the model on a batch of docs, without decoding or modifying them.
 
         docs (Iterable[Doc]): The docs.
-        RETURNS (Emitted): What `decode` takes, with any bias and temperature. The
-            emissions of white space are zeros.
+        RETURNS (Emitted): The emissions, shape (sum of lengths, n_tags), with the
+            lengths and the chain: the input of `decode`, for any bias and temperature.
+            The rows of white space are zeros.
 
-        Raises WnutError if the component listens to one that hasn't run on the docs,
-        or if the emissions or the scores of the chain aren't finite.
+        Raises WnutError if the component listens to another that has not run on the
+        docs, or if the emissions or the scores of the chain are not finite.
         """
         docs = list(docs)
         self._check_upstream(docs)
@@ -330,19 +254,14 @@ class EntityTagger(TrainablePipe):  # type: ignore[misc]
         bounds = numpy.searchsorted(found.docs, numpy.arange(len(docs) + 1))
         for doc, first, last in zip(docs, bounds[:-1], bounds[1:], strict=True):
             kept, blocked = self._forget(doc)
-            spans, confidences = self._kept_spans(doc)
+            spans, confidences = predicted_spans(doc, self.cfg["spans_key"])
             ents = []
             for i in range(first, last):
                 if sure[i]:
                     start, end = int(found.starts[i]), int(found.ends[i])
                     ent = Span(doc, start, end, label=labels[found.types[i]])
                     confidence = float(found.confidences[i])
-                    # Not by way of `ent._`, which takes longer than all else here.
-                    doc.user_data[_key(CONFIDENCE, ent)] = confidence
-                    doc.user_data[_key(PREDICTIONS, ent)] = [
-                        *_predictions(ent),
-                        (self.name, ent.label_, confidence),
-                    ]
+                    add_prediction(ent, self.name, confidence)
                     ents.append(ent)
                     confidences.append(confidence)
             group = SpanGroup(doc, name=self.cfg["spans_key"], spans=[*spans, *ents])
@@ -351,31 +270,12 @@ class EntityTagger(TrainablePipe):  # type: ignore[misc]
             doc.set_ents([*kept, *ents], blocked=blocked)
 
     def _barred(self, doc: Doc) -> Bools:
-        """The words in entities of other components, and the blocked ones."""
+        """Return the mask of words that are blocked or in entities of other components."""
         barred = _preset(doc)
         if barred.any():
-            for ent in self._own_entities(doc):
+            for ent in own_entities(doc, self.name, self.cfg["spans_key"]):
                 barred[ent.start : ent.end] = False
         return barred
-
-    def _own_entities(self, doc: Doc) -> list[Span]:
-        """The entities that this component set when it ran on the doc earlier."""
-        own = []
-        group = doc.spans.get(self.cfg["spans_key"])
-        stored = set()
-        if group is not None and "scores" in group.attrs:
-            stored = {_characters(span) for span in _spans_of(group)}
-        for ent in doc.ents:
-            found = _predictions(ent)
-            if found:
-                pairs = {(name, label) for name, label, _ in found}
-                is_own = (self.name, ent.label_) in pairs
-            else:
-                # Docs stored without user data still have the span group.
-                is_own = _characters(ent) in stored
-            if is_own:
-                own.append(ent)
-        return own
 
     def _forget(self, doc: Doc) -> tuple[list[Span], list[Span]]:
         """Remove the confidences that this component set on the doc earlier.
@@ -383,46 +283,18 @@ class EntityTagger(TrainablePipe):  # type: ignore[misc]
         RETURNS (Tuple[List[Span], List[Span]]): The entities of other components that
             stay, and the blocked words.
         """
-        data: dict[Any, Any] = doc.user_data
+        own: list[Span] = []
         kept: list[Span] = []
         blocked: list[Span] = []
         if _preset(doc).any():
-            own = self._own_entities(doc)
-            for ent in own:
-                data.pop(_key(CONFIDENCE, ent), None)
+            own = own_entities(doc, self.name, self.cfg["spans_key"])
             if not self.cfg["overwrite"]:
                 kept = [ent for ent in doc.ents if ent not in own]
                 iob, types = doc.to_array([ENT_IOB, ENT_TYPE]).T
                 outside = numpy.flatnonzero((iob == 3) & (types == 0)).tolist()
                 blocked = [doc[i : i + 1] for i in outside]
-        for key in [key for key in data if _is_key(key, PREDICTIONS)]:
-            rest = [found for found in data[key] if found[0] != self.name]
-            if len(rest) < len(data[key]):
-                value_key = ("._.", CONFIDENCE, *key[2:])
-                if rest:
-                    data[key], data[value_key] = rest, rest[-1][2]
-                else:
-                    del data[key]
-                    data.pop(value_key, None)
+        forget_predictions(doc, self.name, own)
         return kept, blocked
-
-    def _kept_spans(self, doc: Doc) -> tuple[list[Span], list[float]]:
-        """The spans that other EntityTaggers have in the span group, and their
-        confidences.
-        """
-        spans: list[Span] = []
-        confidences: list[float] = []
-        group = doc.spans.get(self.cfg["spans_key"])
-        for old in () if group is None else _spans_of(group):
-            values = [c for _, label, c in _predictions(old) if label == old.label_]
-            # The characters count: after retokenization the token indices are stale.
-            span = doc.char_span(
-                old.start_char, old.end_char, old.label, old.kb_id, span_id=old.id
-            )
-            if values and span is not None:
-                spans.append(span)
-                confidences.append(values[-1])
-        return spans, confidences
 
     def update(
         self,
@@ -435,16 +307,16 @@ class EntityTagger(TrainablePipe):  # type: ignore[misc]
         """Learn from a batch of examples.
 
         examples (Iterable[Example]): The examples. Words whose annotation is
-            missing carry no loss, but for the spans of `incorrect_spans_key`.
+            missing have no loss, except for the spans of `incorrect_spans_key`.
         drop (float): The dropout rate.
         sgd (Optional[Optimizer]): The optimizer. If None, gradients are kept.
         losses (Optional[Dict[str, float]]): Updated with the loss of the batch,
-            in nats a word.
+            in nats per word.
         RETURNS (Dict[str, float]): The losses.
 
-        Raises ValueError for entity types that the component doesn't have, and for a
-        span that is an entity and incorrect at once; WnutError if the emissions or the
-        scores of the chain aren't finite.
+        Raises ValueError for unknown entity types, and for a span that is both an entity
+        and incorrect; WnutError if the emissions or the scores of the chain are not
+        finite.
         """
         losses = {} if losses is None else losses
         losses.setdefault(self.name, 0.0)
@@ -468,20 +340,21 @@ class EntityTagger(TrainablePipe):  # type: ignore[misc]
     def get_loss(
         self, examples: Iterable[Example], scores: list[Floats2d]
     ) -> tuple[float, tuple[list[Floats2d], Chain]]:
-        """The loss of a batch in nats a word, and its gradient.
+        """Compute the loss of a batch, in nats per word, and its gradient.
 
-        With learned transitions it is the negative log-likelihood of the linear
-        chain, with constrained ones the cross-entropy a word. Examples with soft
-        labels (`pseudo-label` makes them) give it by what their teachers expect, and
-        leave the chain's scores to the others. Incorrect spans add -log(1 - P), with P
-        the confidence that they would be found with (at temperature 1, without bias).
+        With learned transitions the loss is the negative log-likelihood of the linear
+        chain, with constrained transitions the cross-entropy of each word. For examples
+        with soft labels (from `pseudo-label`) it is the cross-entropy against the
+        teachers' marginals, without a gradient for the scores of the chain. Each
+        incorrect span adds -log(1 - P), where P is its confidence at temperature 1 and
+        bias 0.
 
         examples (Iterable[Example]): The examples.
-        scores (List[Floats2d]): Their emissions.
-        RETURNS (Tuple[float, Tuple[List[Floats2d], Chain]]): The loss, and the
-            gradient by the emissions and by the chain's scores.
+        scores (List[Floats2d]): Their emissions, each of shape (n_words, n_tags).
+        RETURNS (Tuple[float, Tuple[List[Floats2d], Chain]]): The loss, and its gradient
+            with respect to the emissions and to the scores of the chain.
 
-        Raises WnutError if the emissions or the scores of the chain aren't finite.
+        Raises WnutError if the emissions or the scores of the chain are not finite.
         """
         examples = list(examples)
         ops = self.model.ops
@@ -490,36 +363,40 @@ class EntityTagger(TrainablePipe):  # type: ignore[misc]
         flat = ops.to_numpy(ops.xp.concatenate(scores)).astype(numpy.float64)
         self._check_finite(flat)
         flat[_is_space(docs)] = 0
-        # The legal moves are part of the model only if it is a chain: summing
-        # over legal paths alone is what makes the CRF's likelihood one.
+        # The likelihood of a CRF is normalized over legal paths only. Cross-entropy has
+        # no transitions.
         chain = Chain.zeros(flat.shape[1])
         if self.cfg["transitions"] == "learned":
             chain = self._legal_chain
         loss, d_flat, d_chain = batch_loss(examples, self.scheme, flat, lengths, chain)
         key = self.cfg["incorrect_spans_key"]
         if key is not None:
-            # These always over legal paths, as decoding sees them: over all paths a span
-            # may be improbable that is found nevertheless.
-            found, d_found, d_moves = incorrect_spans_loss(
+            # Over legal paths in both cases, as in decoding: over all paths, a span may be
+            # improbable although it is found.
+            found, d_found, d_found_chain = incorrect_spans_loss(
                 examples, self.scheme, flat, lengths, self._legal_chain, key
             )
-            loss, d_flat, d_chain = loss + found, d_flat + d_found, d_chain + d_moves
+            loss, d_flat, d_chain = (
+                loss + found,
+                d_flat + d_found,
+                d_chain + d_found_chain,
+            )
         ends = numpy.cumsum(lengths)[:-1].tolist()
         d_emissions = cast(Any, ops).asarray(d_flat, dtype="f")
         return loss, (ops.xp.split(d_emissions, ends), d_chain)
 
     def to_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> None:
-        """Store the pipe in a folder. As a part of a pipeline's folder it also writes
-        its current settings to the pipeline's config.cfg.
+        """Store the pipe in a folder. Within the folder of a pipeline, also write the
+        current settings to its config.cfg.
 
         path (Union[str, Path]): The folder.
-        exclude (Iterable[str]): What to leave out of "cfg", "model" and "vocab".
+        exclude (Iterable[str]): Parts to exclude: "cfg", "model" or "vocab".
         """
         folder = Path(path)
         config = self._configured
         # nlp.to_disk stores the vocab itself, and has just written config.cfg.
         if "vocab" in exclude and "cfg" not in exclude:
-            config = _update_config(folder, self._settings) or config
+            config = update_config(folder, self._settings) or config
         writers = {
             "cfg": lambda p: srsly.write_json(p, {**self.cfg, CONFIG: config}),
             "vocab": lambda p: self.vocab.to_disk(p, exclude=exclude),
@@ -530,7 +407,7 @@ class EntityTagger(TrainablePipe):  # type: ignore[misc]
     def to_bytes(self, *, exclude: Iterable[str] = ()) -> bytes:
         """Store the pipe as bytes.
 
-        exclude (Iterable[str]): What to leave out of "cfg", "model" and "vocab".
+        exclude (Iterable[str]): Parts to exclude: "cfg", "model" or "vocab".
         RETURNS (bytes): The stored pipe.
         """
         cfg = {**self.cfg, CONFIG: self._configured}
@@ -544,29 +421,28 @@ class EntityTagger(TrainablePipe):  # type: ignore[misc]
     def from_disk(
         self, path: str | Path, *, exclude: Iterable[str] = ()
     ) -> "EntityTagger":
-        """Load the pipe from a folder. As a part of a pipeline, settings that were
-        overridden (`spacy.load(..., config=...)`) keep the value given.
+        """Load the pipe from a folder. Within a pipeline, settings that were overridden
+        (`spacy.load(..., config=...)`) keep the given value.
 
-        path (Union[str, Path]): What `to_disk` wrote.
-        exclude (Iterable[str]): What to leave out of "cfg", "model" and "vocab".
+        path (Union[str, Path]): The folder, as `to_disk` writes it.
+        exclude (Iterable[str]): Parts to exclude: "cfg", "model" or "vocab".
         RETURNS (EntityTagger): The pipe itself.
 
-        Raises ValueError, with the file, for one that is damaged or of another pipe.
+        Raises WnutError, with the file, if it is damaged or of another pipe.
         """
         return self._load(super().from_disk, path, exclude, Path(path))
 
     def from_bytes(
         self, bytes_data: bytes, *, exclude: Iterable[str] = ()
     ) -> "EntityTagger":
-        """Load the pipe from what `to_bytes` gave. As a part of a pipeline, settings
-        that were changed in its config keep the value given, unless that is the
-        default.
+        """Load the pipe from bytes. Within a pipeline, settings that its config overrides
+        keep the given value, unless that is the default.
 
         bytes_data (bytes): The stored pipe.
-        exclude (Iterable[str]): What to leave out of "cfg", "model" and "vocab".
+        exclude (Iterable[str]): Parts to exclude: "cfg", "model" or "vocab".
         RETURNS (EntityTagger): The pipe itself.
 
-        Raises ValueError, with the part, for one that is damaged or of another pipe.
+        Raises WnutError, with the part, if it is damaged or of another pipe.
         """
         return self._load(super().from_bytes, bytes_data, exclude, None)
 
@@ -588,7 +464,7 @@ class EntityTagger(TrainablePipe):  # type: ignore[misc]
                 self._check_loaded(part)
             except FileNotFoundError:
                 raise
-            # A type of its own for all that msgpack, JSON and thinc find wrong.
+            # msgpack, JSON, thinc and torch raise many types of exceptions.
             except Exception as err:
                 where = "" if folder is None else f"{folder}/"
                 raise WnutError(
@@ -598,33 +474,32 @@ class EntityTagger(TrainablePipe):  # type: ignore[misc]
         return self
 
     def _take_overrides(self, folder: Path | None, is_pipeline: bool) -> None:
-        """Give settings the value that the pipeline was created with, if that isn't
-        the one of the stored pipeline's config. Otherwise the stored value holds: it
-        may have been set in Python, which earlier versions didn't write to config.cfg.
+        """Set the overridden settings: those that the component was created with, if they
+        differ from the config of the stored pipeline. The other settings keep the stored
+        value, which may have been set in Python: earlier versions did not write it to
+        config.cfg.
         """
         config = self.cfg.pop(CONFIG, None)
         if not is_pipeline:
             return
         if config is None:
-            config = {} if folder is None else _read_config(folder)
-        # Bytes come without a config: what they are loaded into may have been created
-        # with defaults, which nobody asked for.
+            config = {} if folder is None else read_config(folder)
+        # Bytes have no config, and the component that loads them may have been created
+        # with defaults, which are no overrides.
         defaults = cast(Any, EntityTagger.__init__).__kwdefaults__
         ignored = defaults if folder is None else config
-        config, given, ignored = map(_as_stored, (config, self._configured, ignored))
-        for name, value in given.items():
-            if name in config and value not in (config[name], ignored[name]):
-                self.cfg[name] = self._configured[name]
+        for name in overridden(self._configured, config, ignored):
+            self.cfg[name] = self._configured[name]
 
     def _check_loaded(self, part: str) -> None:
         if part == "cfg":
-            # Values go the way that settings go.
+            # The setters check the values.
             LabelScheme(tuple(self.cfg["labels"]))
             for name in ("threshold", "temperature", "bias"):
                 setattr(self, name, self.cfg[name])
-            # The file has 10 decimals, and 0.7 is read as 0.7000000000000001.
+            # The file has 10 decimals, and 0.7 is read from it as 0.7000000000000001.
             self.threshold = round(self.threshold, 10)
-            _check_transitions(self.cfg["transitions"])
+            check_transitions(self.cfg["transitions"])
         emissions, tags = self.model.layers[0], self.scheme.tags
         if part == "model" and "get_tags" in emissions.attrs:
             found = emissions.attrs["get_tags"](emissions)
@@ -643,8 +518,8 @@ class EntityTagger(TrainablePipe):  # type: ignore[misc]
                 )
 
     def _check_upstream(self, docs: list[Doc]) -> None:
-        """Raises WnutError if the component listens to one that didn't run: listeners
-        then return zeros.
+        """Raises WnutError if the component listens to another that has not run on the
+        docs: listeners then return zeros.
         """
         for node in self.model.walk():
             if node.name == "transformer-listener":
@@ -660,8 +535,8 @@ class EntityTagger(TrainablePipe):  # type: ignore[misc]
                 raise _no_upstream(self.name, upstream if name == "*" else name)
 
     def _check_finite(self, emissions: Any) -> None:
-        """Raises WnutError if the emissions or the scores of the chain aren't finite:
-        no path has a highest score then.
+        """Raises WnutError if the emissions or the scores of the chain are not finite:
+        decoding would be undefined.
         """
         arrays = [emissions, *self._chain]
         if all(numpy.isfinite(array).all() for array in arrays):
@@ -698,7 +573,7 @@ class EntityTagger(TrainablePipe):  # type: ignore[misc]
         key = self.cfg["incorrect_spans_key"]
         if key is not None:
             spans = [s for eg in examples for s in eg.reference.spans.get(key, [])]
-            # Without a label they say nothing.
+            # Spans without a label are ignored.
             found |= {span.label_ for span in spans} - {""}
         unknown = found - set(self.labels)
         if unknown:
@@ -710,10 +585,10 @@ class EntityTagger(TrainablePipe):  # type: ignore[misc]
 
 
 def find_tagger(nlp: Language, missing: type[WnutError] = WnutError) -> EntityTagger:
-    """The one EntityTagger of a pipeline.
+    """Return the only EntityTagger of a pipeline.
 
     nlp (Language): The pipeline.
-    missing (Type[WnutError]): What to raise if it has none.
+    missing (Type[WnutError]): The exception to raise if it has none.
     RETURNS (EntityTagger): The component.
 
     Raises WnutError if it has several.
@@ -728,13 +603,6 @@ def find_tagger(nlp: Language, missing: type[WnutError] = WnutError) -> EntityTa
             "has to be exactly one"
         )
     return found[0]
-
-
-def _check_transitions(transitions: Any) -> None:
-    if transitions not in ("learned", "constrained"):
-        raise ValueError(
-            f'transitions has to be "learned" or "constrained", got {transitions!r}'
-        )
 
 
 def _entity_types(examples: Iterable[Example]) -> Iterator[str]:
@@ -755,56 +623,13 @@ def _no_upstream(name: str, upstream: str) -> WnutError:
     )
 
 
-def _update_config(folder: Path, settings: dict[str, Any]) -> dict[str, Any] | None:
-    """Write settings to the config.cfg of the pipeline that a component's folder is of.
-
-    RETURNS (Optional[Dict[str, Any]]): The settings, or None if there is no such file.
-    """
-    path = folder.parent / "config.cfg"
-    if not path.is_file():
-        return None
-    config = util.load_config(path)
-    section = config.get("components", {}).get(folder.name, {})
-    if section.get("factory") != FACTORY:
-        return None
-    if any(section.get(name) != value for name, value in settings.items()):
-        section.update(settings)
-        config.to_disk(path, interpolate=False)
-    return settings
-
-
-def _read_config(folder: Path) -> dict[str, Any]:
-    """The settings in the config.cfg of the pipeline that a component's folder is of."""
-    path = folder.parent / "config.cfg"
-    if not path.is_file():
-        return {}
-    components = util.load_config(path, interpolate=True).get("components", {})
-    return dict(components.get(folder.name, {}))
-
-
-def _as_stored(settings: dict[str, Any]) -> dict[str, Any]:
-    """Settings as they come back from a file, with fewer decimals."""
-    rounded = {
-        name: _rounded(value) if name in ("temperature", "bias") else value
-        for name, value in settings.items()
-    }
-    stored: dict[str, Any] = srsly.json_loads(srsly.json_dumps(rounded))
-    return stored
-
-
 def _is_space(docs: Iterable[Doc]) -> Bools:
-    """The words that are white space, shape (sum of lengths,)."""
+    """Return the mask of white space, shape (sum of lengths,)."""
     flags = [doc.to_array([IS_SPACE]).reshape(-1) for doc in docs]
     return cast(Bools, numpy.concatenate(flags).astype(bool))
 
 
-def _rounded(value: float) -> float:
-    # The JSON of a stored pipeline keeps 10 decimals, and 0.3 comes out of it as
-    # 0.30000000000000004: what is loaded has to give the same confidences.
-    return round(float(value), 6)
-
-
 def _preset(doc: Doc) -> Bools:
     iob: Any = doc.to_array([ENT_IOB]).reshape(-1)
-    # Inside or beginning of an entity; blocked words count as beginnings.
+    # 1 is inside and 3 the beginning of an entity. Blocked words have 3 too.
     return cast(Bools, (iob == 1) | (iob == 3))

@@ -1,4 +1,4 @@
-"""The factory `entity_tagger`: what a config makes the component of."""
+"""The factory `entity_tagger`, and its default config."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,7 +8,9 @@ from spacy.tokens import Doc
 from thinc.api import Config, Model
 from thinc.types import Floats2d
 
-from .entity_tagger import CONFIDENCE, FACTORY, EntityTagger
+from .confidences import CONFIDENCE
+from .entity_tagger import EntityTagger
+from .settings import FACTORY
 
 DEFAULT_CONFIG_STR = """
 [entity_tagger]
@@ -73,30 +75,30 @@ def make_entity_tagger(
 ) -> EntityTagger:
     """Construct an EntityTagger.
 
-    model (Model[List[Doc], List[Floats2d]]): The emissions: for each doc a row
-        a word and a column a BIO tag. A row of zeros says that the word has
-        nothing to be seen; it never starts or ends an entity, nor does white space,
-        whatever its row.
-    transitions (str): "learned" trains a linear-chain CRF, "constrained" trains
-        cross-entropy a word. Both decode legal BIO sequences only.
-    threshold (float): Entities with a lower confidence are left out.
-    temperature (float): What the scores of the chain are divided by before they
-        become confidences, from 0.001 to 1000; 1 leaves them as trained. Above 1 they are
-        less sure, below surer. The entities found stay the same. Training
-        doesn't know it: `spacy-wnut calibrate` fits it afterwards.
-    bias (float): What is added to the scores of all tags but O in decoding, in
-        nats. Above 0 it finds more entities, below fewer. Training doesn't know
-        it either.
-    overwrite (bool): Whether to replace entities that an earlier pipe set. If
-        not, they stay, and new ones are found around them. Entities that this
-        component set itself, in an earlier run on the same doc, are replaced.
-    spans_key (str): The key of `doc.spans` to save the entities under, with
-        their confidences in `attrs["scores"]`. Several EntityTaggers may have the
-        same key: the span group has the entities of all of them.
-    incorrect_spans_key (Optional[str]): The key of `doc.spans` under which training
-        data has spans that are known to be no entities of their label with exactly
-        these borders, as for spaCy's `ner`. Training makes them improbable.
+    model (Model[List[Doc], List[Floats2d]]): The model of the emissions: for each doc an
+        array of shape (n_words, n_tags), with one column per BIO tag. A row of zeros
+        marks a word without word pieces. Neither such a word nor white space starts or
+        ends an entity.
+    transitions (str): "learned" trains a linear-chain CRF, "constrained" trains the
+        cross-entropy of each word. Both decode legal BIO sequences only.
+    threshold (float): The least confidence of an entity, between 0 and 1.
+    temperature (float): The divisor of all scores of the chain for confidences, from
+        0.001 to 1000. Above 1, confidences are lower; the entities stay the same. It has
+        no effect on training: `spacy-wnut calibrate` fits it afterwards.
+    bias (float): The number added to the emissions of all tags but O in decoding, from
+        -1000 to 1000 nats. Above 0 more entities are found, below 0 fewer. It has no
+        effect on training.
+    overwrite (bool): Whether to replace entities that an earlier pipe set. If not, they
+        stay, and others are found around them. Entities that this component set itself,
+        in an earlier run on the same doc, are always replaced.
+    spans_key (str): The key of `doc.spans` for the entities, with their confidences in
+        `attrs["scores"]`. Several EntityTaggers may share a key: the span group then has
+        the entities of all of them.
+    incorrect_spans_key (Optional[str]): The key of `doc.spans` for the incorrect spans of
+        training data: spans that are no entities of their label with exactly these
+        boundaries, as for spaCy's `ner`. Training lowers their probability.
     scorer (Optional[Callable]): The scoring method.
+    RETURNS (EntityTagger): The component.
     """
     return EntityTagger(
         nlp.vocab,

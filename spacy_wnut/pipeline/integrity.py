@@ -1,4 +1,4 @@
-"""Which file of a pipeline's folder is at fault. Nothing that is in them is run."""
+"""Checks of the files in a pipeline's folder. Nothing in them is executed."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +10,7 @@ from thinc.api import Config
 
 from ..errors import WnutError
 
-# How spaCy reads a file of each name. Those with other names aren't read.
+# The readers of spaCy by file name. Other files are not checked.
 READERS: dict[str, Callable[[Path], Any]] = {
     "config.cfg": lambda path: Config().from_disk(path, interpolate=False),
     "meta.json": srsly.read_json,
@@ -26,16 +26,16 @@ READERS: dict[str, Callable[[Path], Any]] = {
 
 
 def find_fault(folder: Path) -> str | None:
-    """The first file of a pipeline's folder that isn't what its name says, and what
-    is wrong with it; None if all are.
+    """Find the first file of a pipeline's folder that cannot be read.
 
     folder (Path): The folder, as `nlp.to_disk` writes it.
+    RETURNS (Optional[str]): The file and the problem, or None if all files can be read.
     """
     for path in sorted(folder.rglob("*")):
         if path.is_file() and path.name in READERS:
             try:
                 READERS[path.name](path)
-            # A type of its own for each of JSON, msgpack, NumPy and the config.
+            # JSON, msgpack, NumPy and the config raise different types.
             except Exception as err:
                 reason = str(err).strip() or type(err).__name__
                 return f"{path} is damaged or another file: {reason}"
@@ -43,8 +43,8 @@ def find_fault(folder: Path) -> str | None:
 
 
 def refuse_paths(folder: Path) -> None:
-    """See that no component of a pipeline is stored outside of its folder: spaCy
-    takes the name of a component for that of a folder, whatever it is.
+    """Check that no component of a pipeline is stored outside of its folder. spaCy uses
+    the name of a component as the name of its folder.
 
     folder (Path): The folder of a pipeline.
 
@@ -53,7 +53,7 @@ def refuse_paths(folder: Path) -> None:
     config_file = folder / "config.cfg"
     try:
         names = Config().from_disk(config_file, interpolate=False)["nlp"]["pipeline"]
-    # Loading tells better what is wrong.
+    # Loading gives a better message.
     except Exception:
         return
     for name in names:

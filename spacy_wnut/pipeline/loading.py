@@ -11,12 +11,16 @@ from .integrity import find_fault, refuse_paths
 
 
 def load_pipeline(model: str, gpu_id: int = -1) -> Language:
-    """Load a pipeline by its name or folder, onto a GPU or the CPU (-1).
+    """Load a pipeline.
 
-    Raises WnutError if the GPU or the pipeline can't be used, with the file that is
-    damaged if one is.
+    model (str): The name of an installed pipeline, or its folder.
+    gpu_id (int): The GPU to run on, or -1 for the CPU.
+    RETURNS (Language): The pipeline.
+
+    Raises WnutError if the GPU or the pipeline cannot be used, with the file if one is
+    damaged.
     """
-    # Before loading: weights are put where the pipeline runs.
+    # Before loading, which puts the weights on the device.
     if gpu_id >= 0:
         try:
             require_gpu(gpu_id)
@@ -27,7 +31,7 @@ def load_pipeline(model: str, gpu_id: int = -1) -> Language:
     refuse_paths(Path(model))
     try:
         return load_model(model)
-    # A damaged file has its reader raise anything.
+    # Readers raise any exception for a damaged file.
     except Exception as err:
         if fault := find_fault(Path(model)):
             raise WnutError(f"the pipeline {model} can't be loaded: {fault}") from err
@@ -38,10 +42,10 @@ def load_pipeline(model: str, gpu_id: int = -1) -> Language:
 
 
 def no_entities(nlp: Language, model: str | None = None) -> WnutError:
-    """What to raise for a pipeline of which no component sets entities.
+    """Return the exception for a pipeline without a component that sets entities.
 
     nlp (Language): The pipeline.
-    model (Optional[str]): What the user calls it.
+    model (Optional[str]): Its name or folder as the user gives it.
     """
     name = model or f"{nlp.lang}_{nlp.meta['name']}"
     return WnutError(

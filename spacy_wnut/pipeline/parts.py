@@ -1,4 +1,4 @@
-"""What a trained pipeline's entities come from."""
+"""The parts of a pipeline that compute its entities."""
 
 from typing import Any, NamedTuple
 
@@ -9,10 +9,13 @@ from .entity_tagger import EntityTagger, find_tagger
 
 
 class Parts(NamedTuple):
-    """What a pipeline's entities come from: its `tagger`, `encoder`
-    (`spacy_transformers.layers.TransformerModel`), the `network` that makes emissions
-    of the encoder's vectors (`spacy-wnut.TransformerTagger.v1`) and the name of its
-    `pooling`.
+    """The parts of a pipeline that compute its entities.
+
+    tagger (EntityTagger): The component.
+    encoder (Model): The encoder, a `spacy_transformers.layers.TransformerModel`.
+    network (Model): The head, a `spacy-wnut.TransformerTagger.v1`, which computes
+        emissions from the vectors of the encoder.
+    pooling (str): The name of the layer that pools the vectors of a word's pieces.
     """
 
     tagger: EntityTagger
@@ -22,10 +25,13 @@ class Parts(NamedTuple):
 
 
 def find_parts(nlp: Language) -> Parts:
-    """What a pipeline's entities come from.
+    """Find the parts of a pipeline that compute its entities.
 
-    Raises WnutError if it has no or several `entity_tagger`, or no encoder that
-    `transformers` knows.
+    nlp (Language): The pipeline.
+    RETURNS (Parts): The parts.
+
+    Raises WnutError if it has not exactly one `entity_tagger`, or if this has no encoder
+    of `transformers`.
     """
     from spacy_transformers.layers import TransformerModel
     from spacy_transformers.pipeline_component import Transformer

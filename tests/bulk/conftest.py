@@ -6,8 +6,10 @@ import pytest
 import spacy
 from spacy.util import fix_random_seed
 
+from spacy_wnut.bulk.annotator import Settings
+from spacy_wnut.bulk.formats.registry import input_type
 from spacy_wnut.bulk.local import Job, annotate_file
-from spacy_wnut.bulk.work import Settings
+from spacy_wnut.bulk.sources import Input
 
 # Any encoder will do that gives a vector a word; this one needs no torch.
 TAGGER = {
@@ -97,3 +99,27 @@ def read_jsonl():
         return [json.loads(line) for line in path.read_bytes().splitlines()]
 
     return read
+
+
+@pytest.fixture(scope="session")
+def open_source():
+    """Opens a file of a format, with options of `Input`."""
+
+    def open_(path, format_, text_field="text", delimiter=None, **options):
+        found = input_type(str(path), format_).format
+        delimiter = delimiter or found.delimiter
+        source = Input(str(path), text_field, delimiter=delimiter, **options)
+        return found.open(source)
+
+    return open_
+
+
+@pytest.fixture(scope="session")
+def read(open_source):
+    """Reads the records of a file."""
+
+    def read_records(path, format_, size=2, **options):
+        with open_source(path, format_, **options) as source:
+            return [record for chunk in source.chunks(size) for record in chunk.records]
+
+    return read_records

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spacy_wnut.bulk.compression import ERRORS, codec_of, compress, plain
+from spacy_wnut.bulk.compression import ERRORS, codec_of, compress, decompress
 
 PACK = {
     "gzip": gzip.compress,
@@ -26,7 +26,7 @@ def buffered(content):
 
 
 def lines_of(content, name=""):
-    return list(plain(buffered(content), name))
+    return list(decompress(buffered(content), name))
 
 
 @CODECS
@@ -55,7 +55,7 @@ def test_what_is_cut_off_is_never_taken_for_whole(codec, share):
 @CODECS
 @pytest.mark.parametrize("tail", [b"x", b"junk", b"more than a header holds" * 3])
 def test_other_bytes_after_the_content_are_noticed(codec, tail):
-    stream = plain(buffered(PACK[codec](POSTS) + tail))
+    stream = decompress(buffered(PACK[codec](POSTS) + tail))
     read = []
     with pytest.raises(ERRORS):
         read.extend(stream)
@@ -82,13 +82,13 @@ def test_a_bit_that_flipped_is_noticed(codec):
 @given(st.text().map(lambda text: text.encode("utf8")))
 def test_text_is_left_alone(text):
     for content in (text, b"BZh9 " + text):
-        assert plain(buffered(content)).read() == content
+        assert decompress(buffered(content)).read() == content
 
 
 def test_the_file_stays_open():
     for pack in PACK.values():
         file = buffered(pack(b"a"))
-        stream = plain(file)
+        stream = decompress(file)
         assert stream.read() == b"a"
         del stream
         assert not file.closed

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from spacy_wnut.bulk import journal as journals
+from spacy_wnut.bulk.formats.jsonl import JsonlWriter
 from spacy_wnut.bulk.journal import (
     Done,
     Journal,
@@ -13,11 +15,10 @@ from spacy_wnut.bulk.journal import (
     partial_path,
     rejected_path,
 )
-from spacy_wnut.bulk.writers import JsonWriter
 from spacy_wnut.errors import WnutError
 
 FACTS = {"threshold": 0.5, "pipeline": "abc"}
-WRITER = JsonWriter("entities")
+WRITER = JsonlWriter("entities")
 
 
 @pytest.fixture
@@ -121,7 +122,8 @@ def test_the_mode_of_a_file_is_kept(output):
         journal.finish(WRITER)
     for path in (output, rejected_path(output)):
         assert path.stat().st_mode & 0o777 == 0o604
-        assert path.read_text() != "old"
+    assert output.read_text() == "1\n"
+    assert rejected_path(output).read_text() == "a\n"
 
 
 def test_what_is_in_the_way_is_refused_at_the_start(output):
@@ -254,3 +256,71 @@ def test_every_line_of_the_journal_can_be_read(output):
     lines = (partial_path(output) / "journal.jsonl").read_text().splitlines()
     assert json.loads(lines[0]) == {"settings": FACTS, "overwrite": False}
     assert json.loads(lines[1])["read"] == 1
+
+
+class Killed(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("n_placed", [0, 1])
+def test_run_killed_while_it_places_its_files_is_finished_by_a_resumed_run(
+    output, monkeypatch, n_placed
+):
+    for path in (output, rejected_path(output)):
+        path.write_text("old")
+    placed = []
+    put = journals._put
+
+    def put_some(path, target):
+        if len(placed) == n_placed:
+            raise Killed
+        placed.append(target)
+        put(path, target)
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(journals, "_put", put_some)
+        with begin(output, overwrite=True) as journal:
+            journal.append(done("1", rejected=["a"]), 2, "x")
+            journal.finish(WRITER)
+    # The old output must not pass for the new one.
+    assert output.read_text() == "old"
+    assert not is_finished(output)
+    with begin(output, resume=True) as journal:
+        # Nothing is left to annotate.
+        assert journal.is_committed
+    assert output.read_text() == "1\n"
+    assert rejected_path(output).read_text() == "a\n"
+    assert is_finished(output) and not partial_path(output).exists()
+
+
+class Assembler(JsonlWriter):
+    """Assembles its file, as the writers of parquet and DocBin do."""
+
+    is_plain = False
+
+    def assemble(self, segments, path):
+        path.write_bytes(b"".join(segments))
+
+
+def test_assembled_file_is_synced_before_the_journal_says_so(output, monkeypatch):
+    events = []
+    fsync, note = journals.os.fsync, Journal._note
+
+    def record_fsync(fd):
+        events.append(journals.os.fstat(fd).st_ino)
+        fsync(fd)
+
+    def record_note(journal, entry):
+        if "finished" in entry:
+            whole = partial_path(output) / entry["finished"]
+            events.append(("finished", whole.stat().st_ino))
+        note(journal, entry)
+
+    monkeypatch.setattr(journals.os, "fsync", record_fsync)
+    monkeypatch.setattr(Journal, "_note", record_note)
+    with begin(output) as journal:
+        journal.append(done("1"), 1, "x")
+        journal.finish(Assembler("entities"))
+    [place] = [i for i, event in enumerate(events) if isinstance(event, tuple)]
+    assert events[place][1] in events[:place]
+    assert output.read_text() == "1\n"

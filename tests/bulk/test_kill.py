@@ -13,7 +13,7 @@ import pytest
 
 from spacy_wnut.bulk import journal as journals
 from spacy_wnut.bulk import local
-from spacy_wnut.bulk.work import Annotator, Settings
+from spacy_wnut.bulk.annotator import Annotator, Settings
 
 TARGETS = ["out.jsonl", "out.jsonl.gz", "out.conll", "out.parquet", "out.spacy"]
 

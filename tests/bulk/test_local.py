@@ -348,9 +348,9 @@ def test_what_can_not_be_used_leaves_nothing(
 def test_a_docbin_that_would_be_too_large_is_refused_in_time(
     posts_file, tmp_path, annotate, ruler, monkeypatch
 ):
-    from spacy_wnut.bulk.docbins import DocBinWriter
+    from spacy_wnut.bulk.formats.docbin import DocBinWriter
 
-    monkeypatch.setattr(DocBinWriter, "most_words", 100)
+    monkeypatch.setattr(DocBinWriter, "max_words", 100)
     with pytest.raises(
         WnutError, match=r"more than 100 words: split .* after 10 records"
     ):
@@ -364,7 +364,7 @@ def write_posts(path, records):
 
 @pytest.mark.parametrize("n", [1, 30, 100_000])
 def test_what_fails_as_a_whole_stops_early(tmp_path, annotate, ruler, monkeypatch, n):
-    monkeypatch.setattr(local, "MOST_REJECTED", 50)
+    monkeypatch.setattr(local, "MAX_REJECTED", 50)
     source = write_posts(
         tmp_path / "in.jsonl", [{"id": i, "body": "x"} for i in range(n)]
     )
@@ -393,7 +393,7 @@ def test_an_old_output_is_kept_if_all_fails(tmp_path, annotate, ruler):
 
 @pytest.mark.parametrize("good", [0, 49, 120])
 def test_what_fails_in_part_does_not_stop(tmp_path, annotate, ruler, monkeypatch, good):
-    monkeypatch.setattr(local, "MOST_REJECTED", 50)
+    monkeypatch.setattr(local, "MAX_REJECTED", 50)
     records = [{"id": i} for i in range(130)]
     # One that is annotated, or that is rejected for another reason.
     records[good] = {"text": "a"} if good < 50 else {"text": 5}

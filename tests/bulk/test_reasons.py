@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from spacy_wnut.bulk.reasons import LONGEST, Reasons, shorten
+from spacy_wnut.bulk.reasons import MAX_LENGTH, Reasons, shorten
 
 
 def rejected(reason, record=None):
@@ -50,4 +50,4 @@ def test_a_verdict_names_the_fields_of_the_records():
 
 def test_a_terminal_gets_no_control_characters():
     assert shorten("a\0\x1b[31m\x9b\tü🎉") == r"a\x00\x1b[31m\x9b\tü🎉"
-    assert len(shorten("a" * 1000)) == LONGEST + 1
+    assert len(shorten("a" * 1000)) == MAX_LENGTH + 1

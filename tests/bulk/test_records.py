@@ -10,14 +10,14 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from spacy_wnut.bulk.formats.conll import parse_post
+from spacy_wnut.bulk.formats.jsonl import parse_json
+from spacy_wnut.bulk.formats.txt import parse_text
 from spacy_wnut.bulk.records import (
     Chunk,
     RawLine,
     Record,
     count_nulls,
-    parse_json,
-    parse_post,
-    parse_text,
     rejection,
     to_json,
 )

@@ -5,7 +5,7 @@ from spacy.tokens import Doc, Span
 
 from spacy_wnut.display.colors import COLORS
 from spacy_wnut.display.displacy_page import write_page
-from spacy_wnut.pipeline.entity_tagger import install_extensions
+from spacy_wnut.pipeline.confidences import install_extensions
 
 NLP = spacy.blank("en")
 

@@ -4,8 +4,8 @@ import pytest
 import spacy
 from spacy.language import Language
 
+from spacy_wnut.bulk.annotator import Annotator, Found, Settings
 from spacy_wnut.bulk.records import Chunk, Record
-from spacy_wnut.bulk.work import Annotator, Found, Settings
 from spacy_wnut.errors import WnutError
 
 TEXTS = ["Ada Lovelace moved to Oslo", "nothing to see here", ""]

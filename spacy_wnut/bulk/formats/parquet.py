@@ -1,13 +1,15 @@
-"""Columns: reading tables of pyarrow, and records and their entities as tables."""
+"""Parquet: tables of pyarrow, and records and their entities as tables."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from ..errors import WnutError
-from .formats import OTHER
-from .readers import STDIN, DamagedInput, Source, check_columns
-from .records import Chunk, Record, text_problem, to_json
+from ...errors import WnutError
+from ..annotator import Found
+from ..records import OTHER_FIELDS, Chunk, Record, text_problem, to_json
+from ..sources import STDIN, DamagedInput, Input, Source, check_columns
+from ..writer import Writer
 
 try:
     import pyarrow as pa  # type: ignore[import-untyped]
@@ -30,19 +32,29 @@ ENTITIES = pa.list_(
     )
 )
 INT64 = range(-(2**63), 2**63)
-# Whole numbers beyond are not exact as floats.
-EXACT = range(-(2**53), 2**53 + 1)
+# Integers that float64 represents exactly.
+EXACT_INT = range(-(2**53), 2**53 + 1)
+
+
+# Rows per row group, at least.
+ROW_GROUP = 50_000
 
 
 class ParquetSource(Source):
-    """A parquet file. Its rows are numbered from 1."""
+    """An open parquet file. Its rows are numbered from 1.
 
-    def __init__(self, name: str, text_field: str, entities_field: str) -> None:
+    source (Input): The file, and the names of its columns.
+
+    Raises WnutError if the file cannot be read, or lacks the column of the text.
+    """
+
+    def __init__(self, source: Input) -> None:
+        name, text_field = source.name, source.text_field
         if name == STDIN:
             raise WnutError("parquet can't be read from standard input: name a file")
         self.name = name
         try:
-            # In pieces: a group of rows may be as large as the file.
+            # Buffered reading: a row group may be as large as the file.
             self._table = pq.ParquetFile(name, buffer_size=2**20, pre_buffer=False)
         except (OSError, pa.ArrowException) as err:
             raise WnutError(f"{name} can't be read as parquet: {err}") from err
@@ -50,24 +62,24 @@ class ParquetSource(Source):
         self.total = self._table.metadata.num_rows
         self._text_field = text_field
         self._read = 0
-        check_columns(name, self.schema.names, text_field, entities_field)
+        check_columns(name, self.schema.names, text_field, source.entities_field)
         check_text_column(name, self.schema, text_field)
 
     def __exit__(self, *_: object) -> None:
         self._table.close()
 
     def identity(self) -> str:
-        """RETURNS (str): The file's footer: the place and size of every column."""
+        """RETURNS (str): The footer of the file: position and size of every column."""
         return repr(self._table.metadata.to_dict())
 
     def fraction(self) -> float | None:
-        """RETURNS (Optional[float]): How much of the table was read."""
+        """RETURNS (Optional[float]): The fraction of the rows that was read."""
         return self._read / self.total if self.total else None
 
     def chunks(self, size: int) -> Iterator[Chunk]:
-        """The rows, `size` at a time. The same file gives the same chunks.
+        """Read the rows in chunks.
 
-        Raises WnutError if it can't be read to its end.
+        Raises DamagedInput if the file cannot be read to its end.
         """
         try:
             for rows in self._table.iter_batches(batch_size=size):
@@ -80,8 +92,55 @@ class ParquetSource(Source):
             ) from err
 
 
+class ParquetWriter(Writer):
+    """Writes the columns of the records, and one more for their entities."""
+
+    is_plain = False
+
+    def table(self, chunk: Chunk, found: Mapping[int, Found]) -> Any:
+        """Return the table of a chunk (pyarrow.Table)."""
+        if chunk.rows is None:
+            fields = chunk.fields()
+            table = to_table([fields[i] for i in found], self.schema)
+        else:
+            rows = chunk.rows
+            if isinstance(rows, pa.RecordBatch):
+                rows = pa.Table.from_batches([rows])
+            table = rows.take(pa.array(list(found), type=pa.int64()))
+        entities = [one.entities for one in found.values()]
+        return with_entities(table, entities, self.entities_field)
+
+    def encode(self, chunk: Chunk, found: Mapping[int, Found]) -> bytes:
+        """Return the segment of a chunk: an Arrow IPC stream."""
+        table = self.table(chunk, found)
+        sink = BytesIO()
+        with pa.ipc.new_stream(sink, table.schema) as stream:
+            stream.write_table(table)
+        return sink.getvalue()
+
+    def assemble(self, segments: Iterator[bytes], path: Path) -> None:
+        """Write the file of all segments."""
+        nothing = with_entities(self.schema.empty_table(), [], self.entities_field)
+        tables = []
+        with pq.ParquetWriter(path, nothing.schema) as file:
+            for segment in segments:
+                tables.append(pa.ipc.open_stream(segment).read_all())
+                # Row groups larger than a segment are read faster.
+                if sum(map(len, tables)) >= ROW_GROUP:
+                    file.write_table(pa.concat_tables(tables))
+                    tables = []
+            file.write_table(pa.concat_tables([nothing, *tables]))
+
+    def count(self, path: Path) -> int:
+        """Count the records of a file."""
+        return int(pq.read_metadata(path).num_rows)
+
+
 def check_text_column(name: str, schema: Any, text_field: str) -> None:
-    """Raises WnutError if a column can't hold texts."""
+    """Check the type of the column of the text.
+
+    Raises WnutError if it cannot hold texts.
+    """
     type_ = schema.field(text_field).type
     if not (_is_text(type_) or _is_binary(type_)):
         raise WnutError(
@@ -91,21 +150,21 @@ def check_text_column(name: str, schema: Any, text_field: str) -> None:
 
 
 def without_views(schema: Any) -> Any:
-    """The columns of a table, with ordinary ones in the place of views, which pyarrow
-    lacks functions for.
+    """Return a schema with large_string for string_view and so on, since pyarrow lacks
+    functions for views.
 
-    schema (pyarrow.Schema): The columns.
+    schema (pyarrow.Schema): The columns of a table.
     """
     fields = [field.with_type(_without_views(field.type)) for field in schema]
     return pa.schema(fields, schema.metadata)
 
 
 def plain_schema(schema: Any, text_field: str) -> Any:
-    """The columns that are kept of a table: without views, and with texts in the place
-    of bytes in the column of the texts.
+    """Return the schema to read a table with: without views, and with a text type for
+    the column of the text if it holds bytes.
 
     schema (pyarrow.Schema): The columns of the table.
-    text_field (str): The column of the texts.
+    text_field (str): The column of the text.
     """
     schema = without_views(schema)
     place = schema.get_field_index(text_field)
@@ -116,12 +175,12 @@ def plain_schema(schema: Any, text_field: str) -> Any:
 
 
 def row_chunk(rows: Any, schema: Any, text_field: str, first: int | None) -> Chunk:
-    """The records of a table's rows.
+    """Return the records of the rows of a table.
 
-    rows (Any): The table.
-    schema (pyarrow.Schema): The columns, as `plain_schema` gives them.
-    text_field (str): The column of the texts.
-    first (Optional[int]): The number of the first row, if it has one.
+    rows (Any): The rows (pyarrow.Table or pyarrow.RecordBatch).
+    schema (pyarrow.Schema): The columns, as `plain_schema` returns them.
+    text_field (str): The column of the text.
+    first (Optional[int]): The number of the first row, if it is known.
     """
     columns = []
     problems: dict[int, str] = {}
@@ -144,7 +203,7 @@ def row_chunk(rows: Any, schema: Any, text_field: str, first: int | None) -> Chu
 
 
 def _is_valid(column: Any) -> bool:
-    """Whether a column is of texts, and all of these are UTF-8."""
+    """Return whether a column is of a text type and all its texts are UTF-8."""
     try:
         column.validate(full=True)
     except pa.ArrowInvalid:
@@ -153,7 +212,9 @@ def _is_valid(column: Any) -> bool:
 
 
 def _decode(column: Any) -> tuple[list[str | None], dict[int, int]]:
-    """The texts of a column, and the first byte of each that isn't UTF-8."""
+    """Return the texts of a column, and the first invalid byte of those that are not
+    UTF-8, by their index.
+    """
     texts: list[str | None] = []
     invalid = {}
     for i, value in enumerate(column.cast(pa.large_binary()).to_pylist()):
@@ -195,7 +256,7 @@ def _is_binary(type_: Any) -> bool:
 
 
 def _without_views(type_: Any) -> Any:
-    """A type with ordinary columns in the place of views."""
+    """Return a type without views."""
     if pa.types.is_string_view(type_):
         return pa.large_string()
     if pa.types.is_binary_view(type_):
@@ -224,28 +285,28 @@ def _inner(type_: Any) -> Any:
 
 
 def infer_schema(sample: Sequence[Mapping[str, Any]]) -> Any:
-    """The columns of records: those fields whose values are of one kind, and
-    `other_fields`. There goes, as JSON, what other records have in other fields or of
-    other kinds.
+    """Infer the columns of a table from records. A field whose values have one type
+    becomes a column. The column `other_fields` holds, as JSON, the fields of later
+    records that have no column or another type.
 
-    sample (Sequence[Mapping[str, Any]]): Records.
+    sample (Sequence[Mapping[str, Any]]): The fields of records.
     RETURNS (pyarrow.Schema): The columns.
     """
     names = dict.fromkeys(name for fields in sample for name in fields)
     columns = [
         pa.field(name, type_)
         for name in names
-        if name != OTHER
+        if name != OTHER_FIELDS
         and (type_ := _infer_type([fields.get(name) for fields in sample])) is not None
     ]
-    return pa.schema([*columns, pa.field(OTHER, pa.string())])
+    return pa.schema([*columns, pa.field(OTHER_FIELDS, pa.string())])
 
 
 def to_table(records: Sequence[Mapping[str, Any]], schema: Any) -> Any:
-    """Records as a table.
+    """Return records as a table (pyarrow.Table).
 
-    records (Sequence[Mapping[str, Any]]): The records.
-    schema (pyarrow.Schema): Its columns, as `infer_schema` gives them.
+    records (Sequence[Mapping[str, Any]]): The fields of the records.
+    schema (pyarrow.Schema): The columns, as `infer_schema` returns them.
     """
     types = {field.name: field.type for field in schema}
     rows = []
@@ -253,11 +314,11 @@ def to_table(records: Sequence[Mapping[str, Any]], schema: Any) -> Any:
         row = {
             name: value
             for name, value in fields.items()
-            if name != OTHER and name in types and _fits(value, types[name])
+            if name != OTHER_FIELDS and name in types and _fits(value, types[name])
         }
         others = {name: value for name, value in fields.items() if name not in row}
         if others:
-            row[OTHER] = to_json(others)
+            row[OTHER_FIELDS] = to_json(others)
         rows.append(row)
     return pa.Table.from_pylist(rows, schema=schema)
 
@@ -265,14 +326,9 @@ def to_table(records: Sequence[Mapping[str, Any]], schema: Any) -> Any:
 def with_entities(
     table: Any, entities: Sequence[Sequence[Mapping[str, Any]]], name: str
 ) -> Any:
-    """A table with a column of the rows' entities."""
+    """Return a table with one more column: the entities of each row."""
     column = pa.array(entities, type=ENTITIES)
     return table.append_column(pa.field(name, ENTITIES), column)
-
-
-def count_rows(path: Path) -> int:
-    """How many rows a parquet file has."""
-    return int(pq.read_metadata(path).num_rows)
 
 
 def _infer_type(values: Sequence[Any]) -> Any:
@@ -282,20 +338,20 @@ def _infer_type(values: Sequence[Any]) -> Any:
         return None
     if pa.types.is_null(type_):
         return pa.string()
-    # A list that is always empty doesn't tell what may be in it.
+    # Lists that are all empty do not tell the type of their items.
     is_known = "null" not in str(type_)
     return type_ if is_known and all(_fits(v, type_) for v in values) else None
 
 
 def _fits(value: Any, type_: Any) -> bool:
-    """Whether a value of JSON is the same after it was in a column of a type."""
+    """Return whether a JSON value survives a round trip through a column of a type."""
     if value is None:
         return True
     if isinstance(value, bool):
         return bool(pa.types.is_boolean(type_))
     if isinstance(value, int):
         is_int = pa.types.is_int64(type_) and value in INT64
-        return is_int or (pa.types.is_float64(type_) and value in EXACT)
+        return is_int or (pa.types.is_float64(type_) and value in EXACT_INT)
     if isinstance(value, float):
         return bool(pa.types.is_float64(type_))
     if isinstance(value, str):

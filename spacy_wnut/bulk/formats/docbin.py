@@ -1,4 +1,6 @@
-"""DocBins of any size, assembled from small ones without holding them in memory."""
+"""DocBin: spaCy's own format, assembled from small DocBins without holding all docs in
+memory.
+"""
 
 import json
 import shutil
@@ -15,34 +17,34 @@ from spacy.tokens import Doc, DocBin, Span
 from spacy.vocab import Vocab
 from srsly.msgpack import Packer, Unpacker  # type: ignore[import-untyped]
 
-from ..pipeline.entity_tagger import CONFIDENCE
-from .records import Chunk, count_nulls, to_json
-from .work import Found
-from .writers import Writer
+from ...pipeline.confidences import CONFIDENCE
+from ..annotator import Found
+from ..records import Chunk, count_nulls, to_json
+from ..writer import Writer
 
 RECORD = "record"
 ATTRS = ("ENT_IOB", "ENT_TYPE")
-# What a DocBin holds of all docs together, by the type of msgpack. The lengths come
-# first, so that it is soon known how many docs there are.
+# The parts of a DocBin, by their msgpack type. The lengths come first, so that docs can
+# be counted without reading the whole file.
 ARRAYS = ("lengths", "tokens", "spaces")
 LISTS = ("strings", "cats", "flags", "span_groups", "user_data")
-# A word costs a number of 8 bytes for itself and for every attribute, and msgpack
-# has no array of more than 4 GiB.
-MOST_WORDS = (2**32 - 1) // (8 * (1 + len(ATTRS)))
-# Strings may be in the file twice, so only so many are remembered.
-REMEMBERED = 1_000_000
+# A word takes 8 bytes for itself and for each attribute, and a msgpack array has less
+# than 4 GiB.
+MAX_WORDS = (2**32 - 1) // (8 * (1 + len(ATTRS)))
+# Strings known to avoid duplicates in the file. Duplicates are allowed.
+MAX_STRINGS = 1_000_000
 
 
 class DocBinWriter(Writer):
-    """spaCy's own format: docs with `doc.ents`, `span._.confidence` and the record in
-    `doc.user_data["record"]`. What else the pipeline sets is left out.
+    """Writes docs with `doc.ents`, `span._.confidence` and the record in
+    `doc.user_data["record"]`. Other annotations of the pipeline are not stored.
     """
 
     is_plain = False
-    most_words = MOST_WORDS
+    max_words = MAX_WORDS
 
     def encode(self, chunk: Chunk, found: Mapping[int, Found]) -> bytes:
-        """The segment of a chunk: a DocBin."""
+        """Return the segment of a chunk: a DocBin."""
         vocab = Vocab()
         docs = DocBin(attrs=ATTRS, store_user_data=True)
         fields = chunk.fields() if found else []
@@ -55,18 +57,18 @@ class DocBinWriter(Writer):
                     ent._.set(CONFIDENCE, entity["confidence"])
                 ents.append(ent)
             doc.set_ents(ents, default="outside")
-            # By way of JSON: msgpack knows no dates and the like either.
+            # JSON converts dates and other types that msgpack does not have.
             doc.user_data[RECORD] = json.loads(to_json(fields[i]))
             docs.add(doc)
         return docs.to_bytes()
 
     def count_nulls(self, chunk: Chunk, found: Mapping[int, Found]) -> int:
-        """How many numbers the segment of a chunk has as null."""
+        """Count the numbers that are written as null."""
         fields = chunk.fields() if found else []
         return sum(count_nulls(fields[i]) for i in found)
 
     def assemble(self, segments: Iterator[bytes], path: Path) -> None:
-        """Write the DocBin that has the docs of all segments."""
+        """Write the DocBin of the docs of all segments."""
         with ExitStack() as stack:
             columns = {
                 name: stack.enter_context(TemporaryFile(dir=path.parent))
@@ -74,14 +76,14 @@ class DocBinWriter(Writer):
             }
             counts = dict.fromkeys(LISTS, 0)
             packer = Packer(use_bin_type=True)
-            remembered: set[str] = set()
+            known: set[str] = set()
             head = {"version": DocBin().version, "attrs": DocBin(attrs=ATTRS).attrs}
             for segment in segments:
                 docs = srsly.msgpack_loads(zlib.decompress(segment))
-                fresh = [s for s in docs["strings"] if s not in remembered]
-                if len(remembered) < REMEMBERED:
-                    remembered.update(fresh)
-                docs["strings"] = fresh
+                new = [s for s in docs["strings"] if s not in known]
+                if len(known) < MAX_STRINGS:
+                    known.update(new)
+                docs["strings"] = new
                 for name in ARRAYS:
                     columns[name].write(docs[name])
                 for name in LISTS:
@@ -95,7 +97,7 @@ class DocBinWriter(Writer):
             for name, column in columns.items():
                 file.write(packer.pack(name))
                 if name in ARRAYS:
-                    # An array of bytes with a length of 32 bits.
+                    # The msgpack header of a byte array with a 32-bit length.
                     file.write(b"\xc6" + struct.pack(">I", column.tell()))
                 else:
                     file.write(packer.pack_array_header(counts[name]))
@@ -103,7 +105,7 @@ class DocBinWriter(Writer):
                 shutil.copyfileobj(column, file)
 
     def count(self, path: Path) -> int:
-        """How many records a file holds."""
+        """Count the records of a file."""
         with path.open("rb") as file:
             start = zlib.decompressobj().decompress(file.read(4096))
         unpacker = Unpacker(raw=False)
@@ -117,7 +119,7 @@ class DocBinWriter(Writer):
 
 
 class _Compressed:
-    """A file that is compressed while it is written."""
+    """A file that is compressed with zlib while it is written."""
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("wb")

@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from spacy.tokens import DocBin
 
-from spacy_wnut.bulk.parquet import OTHER, infer_schema, row_chunk, to_table
-from spacy_wnut.bulk.readers import open_source
+from spacy_wnut.bulk.formats.parquet import infer_schema, row_chunk, to_table
+from spacy_wnut.bulk.records import OTHER_FIELDS
 from spacy_wnut.errors import WnutError
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=3)
-NAME = st.sampled_from(["a", "b", "c", OTHER])
+NAME = st.sampled_from(["a", "b", "c", OTHER_FIELDS])
 JSON = st.recursive(
     st.none()
     | st.booleans()
@@ -40,7 +40,7 @@ def without_nulls(value):
 
 def restore(table):
     for row in table.to_pylist():
-        others = json.loads(row.pop(OTHER) or "{}")
+        others = json.loads(row.pop(OTHER_FIELDS) or "{}")
         yield without_nulls({**row, **others})
 
 
@@ -48,7 +48,7 @@ def restore(table):
 @given(sample=RECORDS, records=RECORDS)
 def test_no_value_is_lost_or_changed(sample, records):
     schema = infer_schema(sample)
-    assert schema.names[-1] == OTHER
+    assert schema.names[-1] == OTHER_FIELDS
     table = to_table(records, schema)
     assert table.schema == schema
     restored = list(restore(table))
@@ -72,10 +72,10 @@ def test_columns_are_the_fields_of_one_kind():
         "tags": "list<item: string>",
         "user": "struct<id: int64, name: string>",
         "no": "string",
-        OTHER: "string",
+        OTHER_FIELDS: "string",
     }
     [row] = to_table([{"id": "x", "user": {"id": 1, "new": 2}}], schema).to_pylist()
-    assert json.loads(row[OTHER]) == {"id": "x", "user": {"id": 1, "new": 2}}
+    assert json.loads(row[OTHER_FIELDS]) == {"id": "x", "user": {"id": 1, "new": 2}}
     assert row["id"] is None and row["user"] is None
 
 
@@ -83,7 +83,7 @@ def test_large_numbers_stay_exact():
     schema = infer_schema([{"a": 0.5, "b": 1}])
     record = {"a": 2**53 + 1, "b": 2**63}
     [row] = to_table([record], schema).to_pylist()
-    assert json.loads(row[OTHER]) == record
+    assert json.loads(row[OTHER_FIELDS]) == record
 
 
 def write(path, columns):
@@ -92,10 +92,10 @@ def write(path, columns):
     return table
 
 
-def test_rows_are_read_in_chunks_with_their_numbers(tmp_path):
+def test_rows_are_read_in_chunks_with_their_numbers(open_source, tmp_path):
     path = tmp_path / "a.parquet"
     write(path, {"text": ["a", "b", None, "d\0", "e"], "id": [1, 2, 3, 4, 5]})
-    with open_source(str(path), "parquet", "text", "entities") as source:
+    with open_source(path, "parquet") as source:
         assert source.total == 5
         chunks = list(source.chunks(2))
         assert source.fraction() == 1.0
@@ -112,13 +112,13 @@ def test_rows_are_read_in_chunks_with_their_numbers(tmp_path):
     assert [row["id"] for chunk in chunks for row in chunk.fields()] == [1, 2, 3, 4, 5]
 
 
-def test_texts_may_be_large_or_in_a_dictionary(tmp_path):
+def test_texts_may_be_large_or_in_a_dictionary(open_source, tmp_path):
     for type_ in (pa.large_string(), pa.dictionary(pa.int32(), pa.string())):
         table = pa.table({"text": pa.array(["a", "b", "a"], type=type_)})
         chunk = row_chunk(table, table.schema, "text", None)
         assert [record.text for record in chunk.records] == ["a", "b", "a"]
         pq.write_table(table, tmp_path / "a.parquet")
-        open_source(str(tmp_path / "a.parquet"), "parquet", "text", "entities")
+        open_source(tmp_path / "a.parquet", "parquet")
 
 
 TEXTS = ["in Oslo", None, "", "c", "é🎉"]
@@ -222,38 +222,40 @@ def test_nan_in_a_table_is_null_in_json(tmp_path, annotate, ruler, read_jsonl):
         ({"text": ["a"], "entities": ["b"]}, "'entities' already"),
     ],
 )
-def test_a_table_without_the_right_columns_is_refused(tmp_path, columns, message):
+def test_a_table_without_the_right_columns_is_refused(
+    open_source, tmp_path, columns, message
+):
     write(tmp_path / "a.parquet", columns)
     with pytest.raises(WnutError, match=message):
-        open_source(str(tmp_path / "a.parquet"), "parquet", "text", "entities")
+        open_source(tmp_path / "a.parquet", "parquet")
 
 
-def test_what_is_no_parquet_is_refused(tmp_path):
+def test_what_is_no_parquet_is_refused(open_source, tmp_path):
     (tmp_path / "a.parquet").write_bytes(b"PAR1 but no more")
     for name in (str(tmp_path / "a.parquet"), str(tmp_path / "gone.parquet")):
         with pytest.raises(WnutError, match="can't be read as parquet"):
-            open_source(name, "parquet", "text", "entities")
+            open_source(name, "parquet")
     with pytest.raises(WnutError, match="from standard input"):
-        open_source("-", "parquet", "text", "entities")
+        open_source("-", "parquet")
 
 
-def test_a_damaged_table_is_never_taken_for_whole(tmp_path):
+def test_a_damaged_table_is_never_taken_for_whole(open_source, tmp_path):
     path = tmp_path / "a.parquet"
     table = pa.table({"text": [f"post {i}" for i in range(10_000)]})
     pq.write_table(table, path, row_group_size=1000, compression="gzip")
     whole = bytearray(path.read_bytes())
     whole[len(whole) // 2 : len(whole) // 2 + 500] = b"\0" * 500
     path.write_bytes(whole)
-    with open_source(str(path), "parquet", "text", "entities") as source:
+    with open_source(path, "parquet") as source:
         with pytest.raises(WnutError, match=r"to its end.*after row \d+"):
             list(source.chunks(1000))
 
 
-def test_the_identity_tells_tables_apart(tmp_path):
+def test_the_identity_tells_tables_apart(open_source, tmp_path):
     def identity(values):
         write(tmp_path / "a.parquet", {"text": ["a", "b"], "id": values})
         path = str(tmp_path / "a.parquet")
-        with open_source(path, "parquet", "text", "entities") as source:
+        with open_source(path, "parquet") as source:
             return source.identity()
 
     assert identity([1, 2]) == identity([1, 2]) != identity([1, 3])

@@ -12,14 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from spacy.tokens import DocBin
 
-from spacy_wnut.bulk import docbins, writers
-from spacy_wnut.bulk.parquet import infer_schema
+from spacy_wnut.bulk.annotator import Found
+from spacy_wnut.bulk.formats import docbin, parquet
+from spacy_wnut.bulk.formats.parquet import infer_schema
+from spacy_wnut.bulk.formats.registry import FORMATS as KNOWN
 from spacy_wnut.bulk.records import Chunk, Record
-from spacy_wnut.bulk.work import Found
-from spacy_wnut.bulk.writers import make_writer
 from spacy_wnut.corpus.conll import read_conll
 
-FORMATS = ["jsonl", "conll", "parquet", "docbin"]
+FORMATS = {format_.name: format_ for format_ in KNOWN if format_.writer}
 
 
 def find(words, spans=()):
@@ -47,7 +47,7 @@ def make_chunk(posts):
 
 def writer_of(format_, codec=""):
     schema = infer_schema([{"text": "a", "id": 1}])
-    return make_writer(format_, codec, "entities", schema)
+    return FORMATS[format_].writer("entities", codec, schema)
 
 
 def write(writer, chunks, path):
@@ -156,7 +156,7 @@ def test_conll_objects_to_what_its_reader_would_not_read_back(
 
 
 def test_parquet_has_few_groups_of_rows(tmp_path, monkeypatch):
-    monkeypatch.setattr(writers, "ROWS", 10)
+    monkeypatch.setattr(parquet, "ROW_GROUP", 10)
     chunks = [make_chunk([["Ada"]] * 3) for _ in range(9)]
     path = write(writer_of("parquet"), chunks, tmp_path / "a.parquet")
     file = pq.ParquetFile(path)
@@ -174,7 +174,7 @@ def test_an_assembled_docbin_is_what_spacy_reads(tmp_path_factory, posts, limit)
     path = tmp_path_factory.mktemp("docbin") / "a.spacy"
     chunks = [make_chunk(some) for some in posts]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(docbins, "REMEMBERED", limit)
+        patch.setattr(docbin, "MAX_STRINGS", limit)
         write(writer_of("docbin"), chunks, path)
     expected = [words for some in posts for words in some]
     docs = DocBin(store_user_data=True).from_disk(path)
@@ -190,7 +190,7 @@ def test_an_assembled_docbin_is_what_spacy_reads(tmp_path_factory, posts, limit)
         # Words beside entities are known to be none.
         assert all(token.ent_iob_ in "BO" for token in doc)
     # As spaCy itself would have merged them.
-    merged = DocBin(attrs=docbins.ATTRS, store_user_data=True)
+    merged = DocBin(attrs=docbin.ATTRS, store_user_data=True)
     for chunk, found in chunks:
         segment = writer_of("docbin").encode(chunk, found)
         merged.merge(DocBin(store_user_data=True).from_bytes(segment))

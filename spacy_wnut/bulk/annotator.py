@@ -1,4 +1,4 @@
-"""The work itself, the same for every engine: a pipeline over a chunk of records."""
+"""A pipeline that annotates chunks of records, the same for every engine."""
 
 import hashlib
 from collections.abc import Callable, Sequence
@@ -11,7 +11,7 @@ from spacy.tokens import Doc, Span
 
 from ..errors import WnutError
 from ..pipeline.entity_tagger import EntityTagger
-from ..pipeline.loading import load_pipeline
+from ..pipeline.loading import load_pipeline, no_entities
 from ..scoring.examples import confidence_of
 from .records import Chunk, rejection
 
@@ -20,16 +20,15 @@ PROBE = "Somebody said that it works."
 
 @dataclass(frozen=True)
 class Settings:
-    """What decides which entities are found, and under which names.
+    """The settings that determine the entities, and the names of their fields.
 
     model (str): The name of an installed pipeline, or its folder.
     text_field (str): The field or column of the text.
     entities_field (str): The field or column for the entities.
-    threshold (Optional[float]): Leave out entities with a lower confidence, in
-        place of the threshold that is stored with the pipeline.
+    threshold (Optional[float]): The least confidence of an entity. By default the
+        threshold that is stored with the pipeline.
     labels (Optional[Tuple[str, ...]]): The entity types to keep, or None for all.
-    batch_size (Optional[int]): How many texts the pipeline is given at a time, or
-        None for its own number.
+    batch_size (Optional[int]): Texts per batch, or None for the pipeline's own number.
     gpu_id (int): The GPU to run on, or -1 for the CPU.
     """
 
@@ -43,13 +42,14 @@ class Settings:
 
 
 class Found(NamedTuple):
-    """What a pipeline found in a text.
+    """The entities and tokens of one text.
 
-    entities (List[Dict[str, Any]]): start, end (characters), label, text and
-        confidence (None of entities that no entity_tagger found).
-    words (List[str]): The words.
-    spaces (List[bool]): Whether a space follows each.
-    spans (List[Tuple[int, int]]): The entities' first words and those after them.
+    entities (List[Dict[str, Any]]): For each entity `start` and `end` (characters),
+        `label`, `text` and `confidence` (None if it is not from an entity_tagger).
+    words (List[str]): The tokens.
+    spaces (List[bool]): Whether a space follows each token.
+    spans (List[Tuple[int, int]]): For each entity its first token and the token after
+        its last.
     """
 
     entities: list[dict[str, Any]]
@@ -59,11 +59,11 @@ class Found(NamedTuple):
 
 
 class Annotator:
-    """A pipeline, loaded once, that annotates chunks.
+    """A loaded pipeline that annotates chunks.
 
     settings (Settings): The settings.
 
-    Raises WnutError if the pipeline can't be used, or not with the settings.
+    Raises WnutError if the pipeline cannot be used with the settings.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -76,20 +76,19 @@ class Annotator:
     def annotate(
         self, chunk: Chunk, objection: Callable[[Found], str]
     ) -> tuple[dict[int, Found], list[str]]:
-        """Annotate the records of a chunk. Every engine calls this, and nothing else.
+        """Annotate the records of a chunk. All engines use this method.
 
         chunk (Chunk): The records.
-        objection (Callable[[Found], str]): Why something that was found can't be
+        objection (Callable[[Found], str]): Returns the reason why a result cannot be
             written, or "".
-        RETURNS (Tuple[Dict[int, Found], List[str]]): What was found in the records
-            that could be annotated, by their index. And why the others couldn't, as
-            lines of JSON.
+        RETURNS (Tuple[Dict[int, Found], List[str]]): The results, by the index of their
+            record, and the rejected records, as lines of JSON.
         """
         reasons = {i: record.problem for i, record in enumerate(chunk.records)}
         good = [i for i, reason in reasons.items() if not reason]
         texts = [chunk.records[i].words or chunk.records[i].text for i in good]
-        # What spaCy remembers of every new word is forgotten after the chunk, so that
-        # memory stays the same over millions of posts. No Doc gets out of here.
+        # The zone frees the lexemes of new words, so that memory stays constant over
+        # millions of posts. No Doc may leave it.
         with self.nlp.memory_zone():
             outcomes = self._run(texts)
         found = {}
@@ -104,7 +103,7 @@ class Annotator:
         return found, rejected
 
     def identity(self) -> str:
-        """RETURNS (str): A hash of the pipeline's files."""
+        """RETURNS (str): A digest of the files of the pipeline."""
         digest = hashlib.blake2b(digest_size=16)
         root = Path(self.nlp.path) if self.nlp.path else Path()
         for path in sorted(root.rglob("*")) if self.nlp.path else ():
@@ -116,20 +115,20 @@ class Annotator:
         return digest.hexdigest()
 
     def _run(self, texts: Sequence[str | list[str]]) -> list[Found | str]:
-        """What was found in each text, or the reason why nothing could be."""
+        """Return the result for each text, or the reason for its rejection."""
         if not texts:
             return []
         try:
             docs = self.nlp.pipe(
-                # Not a list, which would keep the docs with their vectors.
+                # A list would keep all docs, with their vectors, in memory.
                 (_make_input(self.nlp, text) for text in texts),
                 batch_size=self.settings.batch_size,
             )
             found: list[Found | str] = [self._read(doc) for doc in docs]
-            # A pipe with an error handler of its own may leave out docs.
+            # A custom error handler may drop docs.
             reason = "" if len(found) == len(texts) else "the pipeline left it out"
         except Exception as err:
-            # One text that can't be processed must not take the others with it.
+            # The texts are halved below until only the failing ones are rejected.
             reason = f"the pipeline fails: {type(err).__name__}: {err}"
         if not reason:
             return found
@@ -161,14 +160,14 @@ class Annotator:
 def _make_input(nlp: Language, text: str | list[str]) -> str | Doc:
     if isinstance(text, str):
         return text
-    # The words are the file's, and the text has single spaces between them.
+    # The tokens of the file. Its text has single spaces between them.
     spaces = [True] * (len(text) - 1) + [False]
     return Doc(nlp.vocab, words=text, spaces=spaces)
 
 
 def _confidence(ent: Span) -> float | None:
     value = confidence_of(ent)
-    # Six digits that count: the last ones depend on the batch and the machine.
+    # Six significant digits, since the others depend on the batch and the machine.
     return None if value is None else float(f"{value:.6g}")
 
 
@@ -208,8 +207,4 @@ def _check_works(nlp: Language, model: str) -> None:
             f"input: {type(err).__name__}: {err}"
         ) from err
     if not doc.has_annotation("ENT_IOB"):
-        raise WnutError(
-            f"no component of the pipeline {model} sets entities (it has: "
-            f"{', '.join(nlp.pipe_names) or 'none'}): give one with a component like "
-            "ner or entity_ruler"
-        )
+        raise no_entities(nlp, model)

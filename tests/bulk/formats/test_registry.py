@@ -2,15 +2,17 @@ import os
 
 import pytest
 
-from spacy_wnut.bulk.formats import (
-    Format,
+from spacy_wnut.bulk.formats.registry import (
+    FORMATS,
     check_names,
     find_delimiter,
-    input_format,
+    input_type,
     is_stream,
-    output_format,
+    output_type,
 )
 from spacy_wnut.errors import WnutError
+
+BY_NAME = {format_.name: format_ for format_ in FORMATS}
 
 
 @pytest.mark.parametrize(
@@ -33,30 +35,32 @@ from spacy_wnut.errors import WnutError
     ],
 )
 def test_the_format_of_an_input(path, given, expected):
-    assert input_format(path, given) == expected
+    found = input_type(path, given)
+    assert (found.format.name, found.codec) == expected
 
 
 def test_the_format_of_an_output():
-    assert output_format("a.spacy", None) == ("docbin", "")
-    assert output_format("a.jsonl.gz", None) == ("jsonl", "gzip")
+    for path, *expected in (("a.spacy", "docbin", ""), ("a.jsonl.gz", "jsonl", "gzip")):
+        found = output_type(path, None)
+        assert [found.format.name, found.codec] == expected
 
 
 @pytest.mark.parametrize("path", ["a", "a.xml", "a.gz", ".gz", "jsonl", "a.spacy"])
 def test_a_name_that_tells_no_format_is_refused(path):
     with pytest.raises(WnutError, match=r"\.jsonl, \.ndjson, \.csv.*--input-format"):
-        input_format(path, None)
+        input_type(path, None)
 
 
 def test_an_unknown_format_is_refused():
     with pytest.raises(WnutError, match=r"--output-format 'csv' is unknown: .* docbin"):
-        output_format("a.csv", "csv")
+        output_type("a.csv", "csv")
 
 
 @pytest.mark.parametrize(
     "format_, taken", [("txt", "text"), ("conll", "tags"), ("csv", "body")]
 )
 def test_entities_take_no_place_of_something_else(format_, taken):
-    format_ = Format(format_)
+    format_ = BY_NAME[format_]
     check_names(format_, "body", "entities")
     for name in (taken, "other_fields"):
         with pytest.raises(WnutError, match="--entities-field"):
@@ -73,24 +77,24 @@ def test_other_files_have_a_way_in(tmp_path):
         (str(tmp_path), "one by one.*--engine ray"),
     ):
         with pytest.raises(WnutError, match=advice):
-            input_format(name, None)
+            input_type(name, None)
 
 
 def test_compressed_formats_are_not_compressed_again():
     for name in ("a.parquet.gz", "a.spacy.zst"):
         with pytest.raises(WnutError, match=r"compressed already: .* without \."):
-            output_format(name, None)
+            output_type(name, None)
 
 
 def test_delimiters():
-    assert find_delimiter("csv", None) is None
-    assert find_delimiter("csv", ";") == ";"
-    assert find_delimiter("tsv", "\\t") == "\t"
+    assert find_delimiter(BY_NAME["csv"], None) == ","
+    assert find_delimiter(BY_NAME["csv"], ";") == ";"
+    assert find_delimiter(BY_NAME["tsv"], "\\t") == "\t"
     for bad in ("", ";;", '"', "\n"):
         with pytest.raises(WnutError, match="give one character"):
-            find_delimiter("csv", bad)
+            find_delimiter(BY_NAME["csv"], bad)
     with pytest.raises(WnutError, match="--delimiter is for csv and tsv"):
-        find_delimiter("jsonl", ";")
+        find_delimiter(BY_NAME["jsonl"], ";")
 
 
 def test_streams_have_no_place_of_their_own(tmp_path):

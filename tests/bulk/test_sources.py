@@ -1,0 +1,171 @@
+import gzip
+import hashlib
+import io
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from spacy_wnut.bulk import sources
+from spacy_wnut.bulk.compression import decompress
+from spacy_wnut.bulk.formats.txt import read_txt
+from spacy_wnut.bulk.sources import DamagedInput, Input, open_file, read_lines
+from spacy_wnut.errors import WnutError
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
+
+
+def write(path, content):
+    path.write_bytes(content)
+    return path
+
+
+def buffered(content):
+    return io.BufferedReader(io.BytesIO(content))
+
+
+@settings(deadline=None)
+@given(st.lists(TEXT.filter(lambda t: "\n" not in t and not t.endswith("\r"))))
+def test_a_text_a_line_comes_back_with_its_number(texts):
+    file = buffered("".join(f"{text}\n" for text in texts).encode("utf8"))
+    records = list(read_txt(file, Input("x.txt")))
+    if texts:
+        texts[0] = texts[0].removeprefix("\ufeff")
+    assert [record.text for record in records] == texts
+    assert [record.line for record in records] == list(range(1, len(texts) + 1))
+
+
+@pytest.mark.parametrize(
+    "format_, content",
+    [
+        ("jsonl", '{"text": "café"}\n'),
+        ("csv", "id,text\n1,café\n"),
+        ("txt", "café\n"),
+        ("conll", "café\tO\n"),
+    ],
+)
+@pytest.mark.parametrize("encoding", ["cp1252", "utf-16", "utf-16-be"])
+def test_every_format_of_text_has_an_encoding(
+    read, tmp_path, format_, content, encoding
+):
+    path = write(tmp_path / "a", gzip.compress(content.encode(encoding)))
+    [record] = read(path, format_, encoding=encoding)
+    assert (record.text, record.problem) == ("café", "")
+
+
+def test_lines_that_are_not_in_the_encoding_say_so(read, tmp_path):
+    path = write(tmp_path / "a.txt", b"caf\xe9\n\x81\nend\n")
+    records = read(path, "txt", encoding="cp1252")
+    assert [(r.line, r.text, r.problem) for r in records] == [
+        (1, "café", ""),
+        (2, "", "isn't cp1252"),
+        (3, "end", ""),
+    ]
+    assert records[1].raw == r"\xff\x81"
+
+
+def test_utf_16_needs_its_mark_or_its_order(read, tmp_path):
+    path = write(tmp_path / "a.txt", "café".encode("utf-16-le"))
+    with pytest.raises(WnutError, match=r"as utf-16: .*BOM.* utf-16-le"):
+        read(path, "txt", encoding="utf-16")
+
+
+def test_a_damaged_file_tells_the_way_to_what_is_left(read, tmp_path):
+    path = write(tmp_path / "a b.jsonl.gz", gzip.compress(b'{"text": "a"}\n') + b"x")
+    with pytest.raises(DamagedInput, match="other bytes follow") as raised:
+        read(path, "jsonl")
+    assert raised.value.rescue == f"gzip -cd '{path}'"
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.txt.gz"])
+def test_gzip_is_known_by_its_content(read, tmp_path, name):
+    path = write(tmp_path / name, gzip.compress(b"one\ntwo\n"))
+    assert [record.text for record in read(path, "txt")] == ["one", "two"]
+
+
+def test_a_mark_of_order_at_the_start_is_no_text(read, tmp_path):
+    path = write(tmp_path / "a.txt", "\ufeffone\n\ufefftwo".encode())
+    assert [record.text for record in read(path, "txt")] == ["one", "\ufefftwo"]
+    path = write(tmp_path / "a.csv", "\ufefftext\none\n".encode())
+    assert [record.text for record in read(path, "csv")] == ["one"]
+
+
+def test_lines_without_end_are_cut_and_rejected(monkeypatch):
+    monkeypatch.setattr(sources, "LONGEST", 10)
+    content = b"short\n" + b"x" * 35 + b"\nmore\n" + b"123456789\n" + b"y" * 10
+    assert [
+        (
+            raw.line if hasattr(raw, "problem") else raw.number,
+            getattr(raw, "problem", ""),
+        )
+        for raw in read_lines(io.BytesIO(content))
+    ] == [
+        (1, ""),
+        (2, "is over 10 bytes long"),
+        (3, ""),
+        (4, ""),
+        (5, "is over 10 bytes long"),
+    ]
+
+
+def test_chunks_are_of_a_size_and_the_fraction_grows(open_source, tmp_path):
+    path = write(tmp_path / "a.txt", b"post\n" * 50_000)
+    with open_source(path, "txt") as source:
+        fractions = []
+        sizes = []
+        for chunk in source.chunks(20_000):
+            sizes.append(len(chunk.records))
+            fractions.append(source.fraction())
+    assert sizes == [20_000, 20_000, 10_000]
+    assert 0.3 < fractions[0] < fractions[1] < fractions[2] == 1.0
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+@pytest.mark.parametrize(
+    "format_, content",
+    [
+        ("jsonl", b'{"text": "post"}\n'),
+        ("csv", b"text\npost\n"),
+        ("txt", b"post\n"),
+        ("conll", b"post O\n"),
+    ],
+)
+def test_how_much_was_read_can_be_told_at_the_end(
+    open_source, tmp_path, format_, content, pack
+):
+    path = write(tmp_path / "posts", pack(content))
+    with open_source(path, format_) as source:
+        [chunk] = source.chunks(10)
+        assert len(chunk.records) == 1 and source.fraction() == 1.0
+
+
+@pytest.mark.parametrize("cut", [-1, -9, 30])
+def test_a_gzip_that_is_cut_off_is_never_taken_for_whole(read, tmp_path, cut):
+    lines = b"".join(b"post %d\n" % i for i in range(1000))
+    path = write(tmp_path / "a.txt.gz", gzip.compress(lines)[:cut])
+    with pytest.raises(DamagedInput, match=r"can't be read to its end.*after line \d"):
+        read(path, "txt")
+
+
+def test_what_is_not_there_or_a_folder_is_refused(read, tmp_path):
+    with pytest.raises(WnutError, match="isn't there: give a file of posts"):
+        read(tmp_path / "gone.txt", "txt")
+    with pytest.raises(WnutError, match="is a folder: give a file in it"):
+        open_file(str(tmp_path))
+
+
+def test_plain_leaves_what_is_not_packed():
+    assert decompress(buffered(b"")).read() == b""
+    assert decompress(buffered(b"a")).read() == b"a"
+
+
+@pytest.mark.parametrize("place", range(0, 1000, 37))
+def test_flipped_byte_in_a_gzip_file_is_found(read, tmp_path, place):
+    # Incompressible, so that each byte of the stream decides about the content.
+    lines = [hashlib.sha256(bytes([i])).hexdigest() for i in range(100)]
+    whole = bytearray(gzip.compress("\n".join(lines).encode(), mtime=0))
+    # After the header, which has a free byte or two.
+    whole[10 + place % (len(whole) - 10)] ^= 0x10
+    path = write(tmp_path / "a.txt.gz", bytes(whole))
+    with pytest.raises(DamagedInput, match=r"can't be read to its end: .*line \d+"):
+        read(path, "txt")
