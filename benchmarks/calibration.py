@@ -22,9 +22,10 @@ from svg import line_chart
 
 from spacy_wnut.calibration.pipeline import calibrate, measure
 from spacy_wnut.calibration.sample import Sample, find_entities, read_sample
-from spacy_wnut.entity_tagger import find_tagger
+from spacy_wnut.corpus.docbin import read_corpus
 from spacy_wnut.files import replacing
-from spacy_wnut.scoring.evaluation import load_pipeline, read_corpus
+from spacy_wnut.pipeline.entity_tagger import find_tagger
+from spacy_wnut.pipeline.loading import load_pipeline
 from spacy_wnut.sweep.metrics import read_metrics
 from spacy_wnut.sweep.plan import corpus_file
 

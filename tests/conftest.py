@@ -21,7 +21,7 @@ from spacy.util import fix_random_seed, registry
 from thinc.api import Model
 
 from spacy_wnut.corpus.conll import read_conll
-from spacy_wnut.packaging import SENTENCE, TRY_IT
+from spacy_wnut.packaging.wheels import SENTENCE, TRY_IT
 from spacy_wnut.scoring.measures import ScoredPost
 from spacy_wnut.sweep.metrics import Metrics, measure
 
@@ -270,7 +270,7 @@ def onnx_folder(
     whole_folder: Path, posts_corpus: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     """The same for ONNX Runtime, in full precision."""
-    from spacy_wnut.bridge.to_onnx import export_pipeline
+    from spacy_wnut.onnx_export.export import export_pipeline
 
     folder = tmp_path_factory.mktemp("pipelines") / "onnx"
     export_pipeline(str(whole_folder), folder, "fp32", posts_corpus)
@@ -282,7 +282,7 @@ def int8_folder(
     whole_folder: Path, posts_corpus: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     """The same in int8."""
-    from spacy_wnut.bridge.to_onnx import export_pipeline
+    from spacy_wnut.onnx_export.export import export_pipeline
 
     folder = tmp_path_factory.mktemp("pipelines") / "int8"
     export_pipeline(str(whole_folder), folder, "int8", posts_corpus, posts_corpus)

@@ -5,8 +5,8 @@ import pytest
 import spacy
 from spacy.tokens import Doc, DocBin
 
-from spacy_wnut.entity_tagger import find_tagger
 from spacy_wnut.errors import WnutError
+from spacy_wnut.pipeline.entity_tagger import find_tagger
 
 
 def found(doc):

@@ -6,7 +6,7 @@ import numpy
 import pytest
 import spacy
 
-from spacy_wnut.decoding import decode
+from spacy_wnut.crf.decoding import decode
 
 TEXT = "lol Grace Hopper and Alan Turing are in London"
 

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from spacy.tokens import Doc, DocBin, Span
 
-from spacy_wnut.display.page import write_page
+from spacy_wnut.display.displacy_page import write_page
 from spacy_wnut.display.terminal import format_doc
-from spacy_wnut.entity_tagger import CONFIDENCE, install_extensions
+from spacy_wnut.pipeline.entity_tagger import CONFIDENCE, install_extensions
 from spacy_wnut.scoring.examples import confidence_of
 
 TEXT = "Ada Lovelace left New York for Oslo"

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy
 
 from spacy_wnut.errors import WnutError
-from spacy_wnut.packaging import SENTENCE
+from spacy_wnut.packaging.wheels import SENTENCE
 
 from .environments import install_size, size_of
 from .posts import Post, count_words, cut, entity_f1, evenly

@@ -9,19 +9,20 @@ from typing import NamedTuple, TypedDict
 import numpy
 from tqdm import tqdm  # type: ignore[import-untyped]
 
-from ..chain import Bools, Ints
-from ..entity_tagger import find_tagger
+from ..corpus.docbin import read_corpus
+from ..crf.chain import Bools, Ints
 from ..errors import WnutError
 from ..files import check_out, replacing
-from ..scoring.calibration import (
+from ..pipeline.entity_tagger import find_tagger
+from ..pipeline.loading import load_pipeline
+from ..scoring.measures import PRF, prf_of_counts
+from ..scoring.reliability import (
     Bin,
     ThresholdScores,
     expected_calibration_error,
     reliability_table,
     threshold_curve,
 )
-from ..scoring.evaluation import load_pipeline, read_corpus
-from ..scoring.measures import PRF, prf_of_counts
 from .fitting import fit_temperature, tune_bias
 from .sample import Found, Sample, find_entities, read_sample
 

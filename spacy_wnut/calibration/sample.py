@@ -10,9 +10,9 @@ from spacy.training import Example
 from spacy.util import minibatch
 from tqdm import tqdm  # type: ignore[import-untyped]
 
-from ..chain import Bools, Floats, Ints
-from ..decoding import Emitted, decode
-from ..entity_tagger import EntityTagger
+from ..crf.chain import Bools, Floats, Ints
+from ..crf.decoding import Emitted, decode
+from ..pipeline.entity_tagger import EntityTagger
 
 MISSING = 0  # token.ent_iob of a token for which nothing was annotated
 

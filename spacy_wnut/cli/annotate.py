@@ -120,9 +120,9 @@ def annotate_cli(
     and the exit status is 3. If all are rejected for the same reason, it stops with
     status 1. If it is interrupted, the same command with --resume goes on where it was.
     """
-    from ..annotation.formats import is_stream
-    from ..annotation.local import Job, Summary, annotate_file
-    from ..annotation.work import Settings
+    from ..bulk.formats import is_stream
+    from ..bulk.local import Job, Summary, annotate_file
+    from ..bulk.work import Settings
     from ..corpus.conll import Columns
     from ..errors import WnutError
 
@@ -141,7 +141,7 @@ def annotate_cli(
     )
     summary: Summary | None
     if engine is Engine.ray:
-        from ..annotation.ray_engine import RayJob, annotate_with_ray
+        from ..bulk.ray_engine import RayJob, annotate_with_ray
 
         if token_column is not None or tag_column is not None:
             raise WnutError(
@@ -213,7 +213,7 @@ def annotate_cli(
 
 
 def _end(output: str, err: BaseException) -> None:
-    from ..annotation.journal import JOURNAL, partial_path
+    from ..bulk.journal import JOURNAL, partial_path
 
     if isinstance(err, BrokenPipeError):
         # Whoever read standard output has enough. Python would say so once more.

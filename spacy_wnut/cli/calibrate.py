@@ -47,8 +47,8 @@ def calibrate_cli(
     After that, of entities with a confidence of 0.8 about 80 percent are right.
     """
     from ..calibration.pipeline import calibrate_pipeline
-    from ..calibration.report import format_calibration
-    from ..scoring.report import hand_over
+    from ..calibration.tables import format_calibration
+    from ..scoring.output import hand_over
 
     check_json(json_to, [model, corpus])
     figures = calibrate_pipeline(model, corpus, out_dir, has_bias, gpu_id, or_copy)

@@ -23,7 +23,7 @@ def check_cli(
     ] = [],  # noqa: B006
 ) -> None:
     """Install wheels into a fresh virtual environment and load the pipeline."""
-    from ..packaging import SENTENCE, check_wheels
+    from ..packaging.wheels import SENTENCE, check_wheels
 
     msg.info(f"Installing {wheels} into a fresh virtual environment")
     found = check_wheels(wheels, name, constraints, absent)

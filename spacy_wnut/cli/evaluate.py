@@ -3,9 +3,10 @@ from typing import Annotated
 
 import typer
 
-from ..scoring.evaluation import evaluate_pipeline, surface_forms
+from ..corpus.docbin import surface_forms
+from ..scoring.evaluation import evaluate_pipeline
 from ..scoring.measures import all_scores
-from ..scoring.report import report_scores
+from ..scoring.output import report_scores
 from ._app import GoldCorpus, GpuId, JsonTo, Model, app, check_json
 
 

@@ -25,7 +25,7 @@ def export_cli(
 
     It is written only if it finds the same entities.
     """
-    from ..bridge.to_onnx import export_pipeline
+    from ..onnx_export.export import export_pipeline
 
     figures = export_pipeline(model, out, precision, corpus, calibration)
     f1, agreement = figures["entity_f1"], figures["agreement"]

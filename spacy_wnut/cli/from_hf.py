@@ -25,7 +25,7 @@ def from_hf_cli(
     ] = "en",
 ) -> None:
     """Turn a checkpoint with BIO labels into a spaCy pipeline with confidences."""
-    from ..bridge.from_hf import from_hf
+    from ..huggingface.from_hf import from_hf
 
     types = from_hf(source, model, revision, lang)
     msg.good(f"Wrote a pipeline of {source} to {model}. It finds {', '.join(types)}")

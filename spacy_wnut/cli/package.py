@@ -42,7 +42,7 @@ def package_cli(
     ] = [],  # noqa: B006
 ) -> None:
     """Build the wheel of a pipeline, with its measured performance and a model card."""
-    from ..packaging import package_pipeline
+    from ..packaging.wheels import package_pipeline
 
     wheel = package_pipeline(
         model,

@@ -6,7 +6,7 @@ import typer
 from ..corpus.conll import Columns
 from ..scoring.matching import read_posts
 from ..scoring.measures import all_scores
-from ..scoring.report import report_scores
+from ..scoring.output import report_scores
 from ._app import JsonTo, TagColumn, TokenColumn, app, check_json
 
 

@@ -31,9 +31,9 @@ def show_cli(
 
     Without colour where standard output is no terminal, or NO_COLOR is set.
     """
-    from ..display.page import write_page
+    from ..display.displacy_page import write_page
     from ..display.terminal import annotate, format_doc, has_color
-    from ..scoring.evaluation import load_pipeline
+    from ..pipeline.loading import load_pipeline
 
     if html is not None:
         check_out(html, [model])

@@ -54,11 +54,11 @@ def sweep_cli(
     """
     from spacy.cli._util import parse_config_overrides
 
-    from ..scoring.report import hand_over
+    from ..scoring.output import hand_over
     from ..sweep.plan import plan_runs
-    from ..sweep.report import format_summary
     from ..sweep.running import run_all
     from ..sweep.summary import summarise
+    from ..sweep.tables import format_summary
 
     configs, rest = _split(arguments)
     overrides = parse_config_overrides(rest)

@@ -21,7 +21,7 @@ def to_hf_cli(
     ] = None,
 ) -> None:
     """Write a pipeline as a checkpoint for transformers' token classification."""
-    from ..bridge.to_hf import to_hf
+    from ..huggingface.to_hf import to_hf
 
     written = to_hf(model, folder, corpus, push)
     for sentence in written.lost:

@@ -6,11 +6,6 @@ from typing import Any, NamedTuple
 
 from ..errors import WnutError
 from ..labels import OUTSIDE, Entity
-from ..scoring.calibration import (
-    expected_calibration_error,
-    reliability_table,
-    threshold_curve,
-)
 from ..scoring.measures import (
     ScoredPost,
     entity_scores,
@@ -20,6 +15,11 @@ from ..scoring.measures import (
     tag_accuracy,
 )
 from ..scoring.mistakes import Judgement, Kind, confusion, judge
+from ..scoring.reliability import (
+    expected_calibration_error,
+    reliability_table,
+    threshold_curve,
+)
 from .colors import page_colors
 
 THRESHOLDS = tuple(step / 100 for step in range(101))

@@ -10,9 +10,10 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from ..corpus.docbin import surface_forms
 from ..errors import WnutError
 from ..files import check_out, replacing
-from ..scoring.evaluation import evaluate_pipeline, surface_forms
+from ..scoring.evaluation import evaluate_pipeline
 from .figures import Run, report_data
 
 # In the order in which they use each other.

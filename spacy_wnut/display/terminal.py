@@ -9,7 +9,7 @@ from spacy.tokens import Doc, Span
 from wasabi.util import color, supports_ansi
 
 from ..errors import WnutError
-from ..scoring.evaluation import no_entities
+from ..pipeline.loading import no_entities
 from ..scoring.examples import confidence_of
 from .colors import terminal_color
 

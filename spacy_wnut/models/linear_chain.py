@@ -6,7 +6,7 @@ from spacy.tokens import Doc
 from thinc.api import Model
 from thinc.types import Floats2d, FloatsXd
 
-from ..chain import Chain
+from ..crf.chain import Chain
 
 PARAMS = Chain._fields
 

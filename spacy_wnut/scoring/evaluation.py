@@ -4,15 +4,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from spacy import blank
-from spacy.language import Language
-from spacy.training import Corpus, Example
-from spacy.util import load_model
-from thinc.api import require_gpu
+from spacy.training import Example
 from tqdm import tqdm  # type: ignore[import-untyped]
 
+from ..corpus.docbin import read_corpus
 from ..errors import WnutError
-from ..integrity import find_fault, refuse_paths
+from ..pipeline.loading import load_pipeline, no_entities
 from .examples import examples_to_posts
 from .measures import ScoredPost
 
@@ -57,89 +54,6 @@ def evaluate_pipeline(model: str, corpus: Path, gpu_id: int) -> Evaluation:
     if not has_entities:
         raise no_entities(nlp, model)
     return Evaluation(posts, protocol)
-
-
-def load_pipeline(model: str, gpu_id: int = -1) -> Language:
-    """Load a pipeline by its name or folder, onto a GPU or the CPU (-1).
-
-    Raises WnutError if the GPU or the pipeline can't be used, with the file that is
-    damaged if one is.
-    """
-    # Before loading: weights are put where the pipeline runs.
-    if gpu_id >= 0:
-        try:
-            require_gpu(gpu_id)
-        except (RuntimeError, ValueError) as err:
-            raise WnutError(
-                f"GPU {gpu_id} can't be used: {err}. Leave --gpu-id out to run on the CPU"
-            ) from err
-    refuse_paths(Path(model))
-    try:
-        return load_model(model)
-    # A damaged file has its reader raise anything.
-    except Exception as err:
-        if fault := find_fault(Path(model)):
-            raise WnutError(f"the pipeline {model} can't be loaded: {fault}") from err
-        raise WnutError(
-            f"the pipeline {model} can't be loaded: give the name of an installed one "
-            f"or the folder of one. spaCy says: {err}"
-        ) from err
-
-
-def no_entities(nlp: Language, model: str | None = None) -> WnutError:
-    """What to raise for a pipeline of which no component sets entities.
-
-    nlp (Language): The pipeline.
-    model (Optional[str]): What the user calls it.
-    """
-    name = model or f"{nlp.lang}_{nlp.meta['name']}"
-    return WnutError(
-        f"no component of the pipeline {name} sets entities (it has: "
-        f"{', '.join(nlp.pipe_names) or 'none'}): give one with a component like "
-        "ner or entity_ruler"
-    )
-
-
-def read_corpus(corpus: Path, nlp: Language) -> list[Example]:
-    """Read a DocBin file as examples for a pipeline, nothing predicted yet.
-
-    Raises WnutError if it is no DocBin, or holds no annotation of entities.
-    """
-    # spaCy's Corpus passes over files with other names without a word.
-    if corpus.suffix != ".spacy":
-        raise WnutError(
-            f"{corpus} is no corpus: give one .spacy file, as `spacy-wnut convert` "
-            "writes it"
-        )
-    if not corpus.is_file():
-        raise WnutError(f"there is no file {corpus}: make it with `spacy-wnut convert`")
-    try:
-        examples = list(Corpus(corpus)(nlp))
-    except (KeyError, OSError, TypeError, ValueError) as err:
-        raise WnutError(
-            f"{corpus} can't be read as a DocBin: {err!r}. Make it with "
-            "`spacy-wnut convert`"
-        ) from err
-    if not any(example.reference.has_annotation("ENT_IOB") for example in examples):
-        raise WnutError(
-            f"{corpus} holds no docs with entity annotation ({len(examples)} docs): "
-            "make it with `spacy-wnut convert` from a file with tags"
-        )
-    return examples
-
-
-def surface_forms(corpus: Path) -> frozenset[str]:
-    """The surface forms of a corpus's entities, casefolded: what training on it has
-    seen, for `measures.seen_scores`.
-
-    Raises WnutError as `read_corpus` does.
-    """
-    # The language is of no matter: entities are read from the references.
-    return frozenset(
-        ent.text.casefold()
-        for example in read_corpus(corpus, blank("xx"))
-        for ent in example.reference.ents
-    )
 
 
 def _protocol(corpus: Path, examples: Sequence[Example]) -> str:

@@ -11,9 +11,10 @@ from pathlib import Path
 from wasabi import msg
 
 from ..calibration.pipeline import calibrate_pipeline
+from ..corpus.docbin import surface_forms
 from ..errors import WnutError
 from ..files import check_out, replacing
-from ..scoring.evaluation import evaluate_pipeline, surface_forms
+from ..scoring.evaluation import evaluate_pipeline
 from .metrics import Metrics, Settings, measure, read_metrics, write_metrics
 from .plan import Run, corpus_file, is_finished
 

@@ -11,15 +11,15 @@ from spacy.tokens import Doc, DocBin, Span
 from spacy.util import get_package_path, minibatch
 from tqdm import tqdm  # type: ignore[import-untyped]
 
-from ..chain import Floats, Ints
-from ..decoding import Emitted, decode, legal_chain, tag_probabilities
+from ..crf.chain import Floats, Ints
+from ..crf.decoding import Emitted, decode, legal_chain, tag_probabilities
+from ..crf.targets import set_soft_labels
 from ..digests import digest_path, digest_values, read_digests, write_digests
-from ..entity_tagger import EntityTagger, find_tagger
 from ..errors import WnutError
 from ..files import replacing
-from ..gold import set_soft_labels
 from ..labels import LabelScheme
-from ..scoring.evaluation import load_pipeline
+from ..pipeline.entity_tagger import EntityTagger, find_tagger
+from ..pipeline.loading import load_pipeline
 
 # Less is left out of a logarithm, more than float16 tells apart.
 SMALLEST = 1e-8

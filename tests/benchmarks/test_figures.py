@@ -11,7 +11,7 @@ import pytest
 from spacy_wnut.calibration.pipeline import calibrate as fit
 from spacy_wnut.calibration.pipeline import measure as measure_found
 from spacy_wnut.calibration.sample import Sample, find_entities
-from spacy_wnut.decoding import Emitted, legal_chain
+from spacy_wnut.crf.decoding import Emitted, legal_chain
 from spacy_wnut.labels import LabelScheme
 from spacy_wnut.scoring.significance import compare_f1, f1_interval
 from spacy_wnut.sweep.metrics import write_metrics

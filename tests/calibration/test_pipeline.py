@@ -7,10 +7,10 @@ from spacy.tokens import Doc, DocBin
 
 from spacy_wnut.calibration.pipeline import FOLDS, calibrate, calibrate_pipeline
 from spacy_wnut.calibration.sample import Sample, find_entities
-from spacy_wnut.decoding import Emitted, decode, legal_chain
+from spacy_wnut.crf.decoding import Emitted, decode, legal_chain
 from spacy_wnut.errors import WnutError
 from spacy_wnut.labels import LabelScheme
-from spacy_wnut.scoring.calibration import expected_calibration_error
+from spacy_wnut.scoring.reliability import expected_calibration_error
 
 SCHEME = LabelScheme(("a", "b"))
 
@@ -222,7 +222,7 @@ def test_a_failure_leaves_the_pipeline_as_it_was(model, corpus, monkeypatch):
     def fail(*args, **options):
         raise OSError("disk full")
 
-    monkeypatch.setattr("spacy_wnut.entity_tagger.EntityTagger.to_disk", fail)
+    monkeypatch.setattr("spacy_wnut.pipeline.entity_tagger.EntityTagger.to_disk", fail)
     with pytest.raises(OSError, match="disk full"):
         calibrate_pipeline(str(model), corpus, None, True, -1)
     assert files(model) == before

@@ -6,7 +6,7 @@ import pytest
 import spacy
 from typer.testing import CliRunner
 
-from spacy_wnut.annotation.local import Summary
+from spacy_wnut.bulk.local import Summary
 from spacy_wnut.cli import app
 from spacy_wnut.errors import WnutError
 
@@ -92,7 +92,7 @@ def test_options_that_can_not_be(ruler, posts, tmp_path, options, message):
 
 
 def test_where_ray_leaves_what_is_rejected(monkeypatch, ruler, posts):
-    engine = pytest.importorskip("spacy_wnut.annotation.ray_engine")
+    engine = pytest.importorskip("spacy_wnut.bulk.ray_engine")
     summary = Summary(2, 1, 1, 0, 1.0)
     monkeypatch.setattr(engine, "annotate_with_ray", lambda job: summary)
     done = run(ruler, posts, "s3://lake/found/", "--engine", "ray")

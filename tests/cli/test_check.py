@@ -4,8 +4,8 @@ from pathlib import Path
 
 from typer.testing import CliRunner
 
-from spacy_wnut import packaging
 from spacy_wnut.cli import app
+from spacy_wnut.packaging import wheels
 
 FOUND = "New York\tlocation\t0.912\n"
 
@@ -17,7 +17,7 @@ def test_entities_are_printed_and_written(tmp_path, monkeypatch):
         asked.append(args)
         return FOUND
 
-    monkeypatch.setattr(packaging, "check_wheels", check)
+    monkeypatch.setattr(wheels, "check_wheels", check)
     out = tmp_path / "new" / "check.txt"
     options = ["--out", str(out), "--constraints", "pins.txt"]
     options += ["--absent", "torch", "--absent", "transformers"]

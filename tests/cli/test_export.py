@@ -5,9 +5,9 @@ import pytest
 import srsly
 from typer.testing import CliRunner
 
-from spacy_wnut.bridge import to_onnx
 from spacy_wnut.cli import app
 from spacy_wnut.errors import WnutError
+from spacy_wnut.onnx_export import export as onnx_export
 
 
 def run(*args):
@@ -25,7 +25,7 @@ def test_options_go_to_the_export(monkeypatch):
             "agreement": {"all": 0.9912, "entities": 0.9345},
         }
 
-    monkeypatch.setattr(to_onnx, "export_pipeline", export)
+    monkeypatch.setattr(onnx_export, "export_pipeline", export)
     options = ("--precision", "fp32", "--calibration", "train.spacy")
     done = run("model", "out", "--corpus", "dev.spacy", *options)
     assert done.exit_code == 0

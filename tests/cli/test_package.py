@@ -3,10 +3,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from spacy_wnut import packaging
 from spacy_wnut.cli import app
 from spacy_wnut.cli._app import DEFAULT_ENCODER
 from spacy_wnut.errors import WnutError
+from spacy_wnut.packaging import wheels
 
 OPTIONS = ("--name", "posts", "--version", "1.0", "--license", "LICENSE")
 
@@ -22,7 +22,7 @@ def test_options_go_to_the_packaging(monkeypatch):
         asked.append((args, options))
         return Path("out/posts.whl")
 
-    monkeypatch.setattr(packaging, "package_pipeline", build)
+    monkeypatch.setattr(wheels, "package_pipeline", build)
     encoders = ("--encoder", "", "--encoder", "somebody/tiny", "--encoder", "default")
     metrics = ("--metrics", "dev.json", "--metrics", "test.json")
     data = ("--data", "", "--data", "my/posts", "--data", "wnut_17")
@@ -54,7 +54,7 @@ def test_names_that_are_not_given(monkeypatch, empty):
         asked.append((options["encoder"], options["data"]))
         return Path("out/posts.whl")
 
-    monkeypatch.setattr(packaging, "package_pipeline", build)
+    monkeypatch.setattr(wheels, "package_pipeline", build)
     monkeypatch.delenv("SPACY_WNUT_ENCODER", raising=False)
     monkeypatch.setenv("SPACY_WNUT_DATA", "my/posts")
     run("model", "out", *OPTIONS, *empty)

@@ -6,11 +6,11 @@ from hypothesis import strategies as st
 
 from spacy_wnut.display.figures import Run, report_data
 from spacy_wnut.errors import WnutError
-from spacy_wnut.scoring.calibration import (
+from spacy_wnut.scoring.measures import ScoredPost, entity_scores, type_scores
+from spacy_wnut.scoring.reliability import (
     expected_calibration_error,
     threshold_curve,
 )
-from spacy_wnut.scoring.measures import ScoredPost, entity_scores, type_scores
 
 TAGS = ["O", "B-person", "I-person", "B-location"]
 words = st.text(st.sampled_from("ab é😀\ud800<"), min_size=1, max_size=3)

@@ -5,8 +5,8 @@ import spacy
 from spacy.tokens import Doc, Span
 
 from spacy_wnut.display.terminal import annotate, format_doc, has_color
-from spacy_wnut.entity_tagger import install_extensions
 from spacy_wnut.errors import WnutError
+from spacy_wnut.pipeline.entity_tagger import install_extensions
 
 NLP = spacy.blank("en")
 

@@ -4,7 +4,7 @@ from numpy.testing import assert_array_equal
 from spacy.lang.en import English
 from thinc.api import SGD, Model
 
-from spacy_wnut.chain import Chain
+from spacy_wnut.crf.chain import Chain
 from spacy_wnut.models.linear_chain import add_gradient, get_chain, with_linear_chain
 
 NLP = English()

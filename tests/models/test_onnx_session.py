@@ -11,10 +11,10 @@ import pytest
 import spacy
 import srsly
 
-from spacy_wnut.bridge.onnx_graph import Graph
 from spacy_wnut.errors import WnutError
 from spacy_wnut.models import onnx_session
 from spacy_wnut.models.onnx_session import FORMAT, METADATA_KEY, OnnxShim
+from spacy_wnut.onnx_export.graph import Graph
 
 
 @pytest.fixture(scope="module")

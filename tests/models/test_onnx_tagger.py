@@ -9,8 +9,8 @@ import spacy
 from spacy.tokens import Doc
 from spacy.util import fix_random_seed
 
-from spacy_wnut.bridge.to_onnx import convert
 from spacy_wnut.models.onnx_tagger import create_onnx_tagger
+from spacy_wnut.onnx_export.export import convert
 
 TEXTS = [
     "Ada Lovelace moved to Oslo",

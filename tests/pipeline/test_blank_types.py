@@ -4,14 +4,14 @@ import pytest
 import spacy
 from spacy.training import Corpus
 
-from spacy_wnut.annotation.local import Job, annotate_file
-from spacy_wnut.annotation.work import Settings
-from spacy_wnut.bridge.from_hf import from_hf
-from spacy_wnut.bridge.to_hf import to_hf
-from spacy_wnut.bridge.to_onnx import export_pipeline
+from spacy_wnut.bulk.local import Job, annotate_file
+from spacy_wnut.bulk.work import Settings
 from spacy_wnut.corpus.conll import read_conll
 from spacy_wnut.corpus.convert import convert
 from spacy_wnut.corpus.sources import load_rows
+from spacy_wnut.huggingface.from_hf import from_hf
+from spacy_wnut.huggingface.to_hf import to_hf
+from spacy_wnut.onnx_export.export import export_pipeline
 from spacy_wnut.scoring.evaluation import evaluate_pipeline
 from spacy_wnut.scoring.matching import read_posts
 from spacy_wnut.scoring.measures import all_scores

@@ -10,8 +10,8 @@ import spacy
 import srsly
 
 from spacy_wnut.errors import WnutError
-from spacy_wnut.integrity import find_fault
-from spacy_wnut.scoring.evaluation import load_pipeline
+from spacy_wnut.pipeline.integrity import find_fault
+from spacy_wnut.pipeline.loading import load_pipeline
 
 OSLO = "Ada Lovelace moved to Oslo"
 

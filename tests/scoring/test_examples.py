@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from spacy.tokens import Doc, Span
 from spacy.training import Example
 
-from spacy_wnut.entity_tagger import install_extensions
 from spacy_wnut.errors import WnutError
 from spacy_wnut.labels import Entity
+from spacy_wnut.pipeline.entity_tagger import install_extensions
 from spacy_wnut.scoring.examples import examples_to_posts
 
 NLP = spacy.blank("en")

@@ -5,8 +5,8 @@ import pytest
 from spacy_wnut.errors import WnutError
 from spacy_wnut.scoring.measures import ScoredPost, all_scores, post_counts
 from spacy_wnut.scoring.significance import compare_f1, f1_interval
-from spacy_wnut.sweep.report import format_summary
 from spacy_wnut.sweep.summary import find_row, make_figure, summarise
+from spacy_wnut.sweep.tables import format_summary
 
 
 @pytest.fixture

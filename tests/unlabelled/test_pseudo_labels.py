@@ -6,9 +6,9 @@ import spacy
 from spacy.tokens import DocBin
 from spacy.training import Corpus
 
-from spacy_wnut.decoding import tag_probabilities
+from spacy_wnut.crf.decoding import tag_probabilities
+from spacy_wnut.crf.targets import SOFT_LABELS
 from spacy_wnut.errors import WnutError
-from spacy_wnut.gold import SOFT_LABELS
 from spacy_wnut.unlabelled.pseudo_labels import pseudo_label
 
 TEXTS = ["Ada Lovelace moved to London", "nothing  to see here", "lol", "lol"]

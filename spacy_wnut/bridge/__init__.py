@@ -1,1 +1,0 @@
-"""To and from transformers' own checkpoints for token classification."""

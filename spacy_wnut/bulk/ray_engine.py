@@ -1,0 +1,320 @@
+"""The engine for many machines: Ray Data, with a pool of actors that each load the
+pipeline once.
+
+Ray gives a batch whose actor dies to another one and keeps nothing of the first try, so
+no record is lost or there twice.
+"""
+
+import io
+import os
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Any
+
+from ..errors import WnutError
+from .compression import ERRORS, explain, plain
+from .encoding import check_unicode
+from .formats import Format, check_names
+from .local import Summary, check_numbers
+from .parquet import (
+    check_text_column,
+    infer_schema,
+    plain_schema,
+    row_chunk,
+    without_views,
+)
+from .ray_files import File, clear_output, finish_output, list_files
+from .readers import DamagedInput, check_columns, read_lines
+from .reasons import MOST_REJECTED, Reasons
+from .records import Chunk, RawLine, Record, parse_json, rejection
+from .work import Annotator, Settings
+from .writers import ParquetWriter
+
+# Before Ray is imported. It reports to its makers otherwise.
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+
+try:
+    import pyarrow as pa  # type: ignore[import-untyped]
+    import pyarrow.parquet as pq  # type: ignore[import-untyped]
+    import ray
+    from ray.data.block import BlockAccessor
+    from ray.data.datasource import BlockBasedFileDatasink, FileBasedDatasource
+except ImportError as err:
+    raise WnutError(
+        '--engine ray needs Ray, which isn\'t installed: pip install "spacy-wnut[ray]"'
+    ) from err
+
+# Columns that no record has: why a row is rejected, and lines that aren't read yet.
+REJECTED, FILE, LINE, RAW, PROBLEM = (
+    "_spacy_wnut_rejected",
+    "_spacy_wnut_file",
+    "_spacy_wnut_line",
+    "_spacy_wnut_raw",
+    "_spacy_wnut_problem",
+)
+# Posts in a file of the output, at least.
+FILE_ROWS = 100_000
+# What an actor does in one go, in bytes of the input: some minutes. Ray's own 128 MiB
+# are hours, which are done again if the actor dies.
+BLOCK = 2**22
+
+
+@dataclass(frozen=True)
+class RayJob:
+    """What to annotate with Ray.
+
+    settings (Settings): What decides which entities are found.
+    input (str): A file or a folder of .parquet or .jsonl, in any place that pyarrow
+        knows (s3://, gs://, hdfs://).
+    output (str): The folder to write .parquet to.
+    n_actors (Optional[int]): How many actors there are, or None for one a CPU but one.
+    chunk_size (int): How many records an actor is given at a time.
+    overwrite (bool): Whether to replace what an earlier run wrote to the output.
+    """
+
+    settings: Settings
+    input: str
+    output: str
+    n_actors: int | None = None
+    chunk_size: int = 1000
+    overwrite: bool = False
+
+
+def annotate_with_ray(job: RayJob) -> Summary:
+    """Annotate the records of a file or a folder on a cluster: the one of RAY_ADDRESS,
+    or one on this machine.
+
+    The output has a file _SUCCESS once it is whole. Records that can't be annotated go
+    to OUTPUT.rejected.jsonl.
+
+    job (RayJob): What to annotate, and how.
+    RETURNS (Summary): What was done.
+
+    Raises WnutError if the input, the output or the pipeline can't be used, or if a
+    record is missing in the end.
+    """
+    start = time.perf_counter()
+    n_actors = 1 if job.n_actors is None else job.n_actors
+    check_numbers(job.settings, n_actors, job.chunk_size)
+    names = (job.settings.text_field, job.settings.entities_field)
+    check_names(Format("parquet"), *names)
+    # To see that it can be used.
+    Annotator(job.settings)
+    files = list_files(job.input)
+    is_lines = not files[0].path.endswith(".parquet")
+    schema, given = _schemas(job, files, is_lines)
+    clear_output(job.output, job.overwrite)
+    if not ray.is_initialized():
+        ray.init(include_dashboard=None if "RAY_ADDRESS" in os.environ else False)
+    paths = [file.uri for file in files]
+    sink = _Sink(job.output)
+    context = ray.data.DataContext.get_current()
+    before, context.target_max_block_size = context.target_max_block_size, BLOCK
+    try:
+        source = (
+            ray.data.read_datasource(LinesSource(paths))
+            if is_lines
+            else ray.data.read_parquet(paths, schema=given)
+        )
+        source.map_batches(
+            RayAnnotator,
+            fn_constructor_args=(job.settings, schema, is_lines),
+            batch_size=job.chunk_size,
+            batch_format="pyarrow",
+            num_cpus=1,
+            num_gpus=1 if job.settings.gpu_id >= 0 else None,
+            compute=ray.data.ActorPoolStrategy(size=job.n_actors or _n_free()),
+        ).write_datasink(sink)
+        read = source.count()
+    except Exception as err:
+        if problem := _problem(err):
+            raise WnutError(problem) from err
+        raise
+    finally:
+        context.target_max_block_size = before
+    reasons = Reasons(sink.rejected)
+    if verdict := reasons.verdict(read - len(sink.rejected), job.input):
+        raise WnutError(verdict)
+    annotated = finish_output(job.output, sink.rejected, read)
+    seconds = time.perf_counter() - start
+    rejected = len(sink.rejected)
+    return Summary(read, annotated, rejected, 0, seconds, *reasons.summary())
+
+
+def _problem(err: BaseException | None) -> str:
+    """The message of the WnutError of a task, without Ray's traceback around it, or
+    "".
+    """
+    while err is not None:
+        if type(err) in (WnutError, DamagedInput):
+            return str(err)
+        err = getattr(err, "cause", None) or err.__cause__
+    return ""
+
+
+class RayAnnotator:
+    """What an actor does: the work of the local engine, from table to table.
+
+    settings (Settings): The settings.
+    schema (pyarrow.Schema): The columns of the records.
+    is_lines (bool): Whether the tables hold lines of JSON, still to be read.
+    """
+
+    def __init__(self, settings: Settings, schema: Any, is_lines: bool) -> None:
+        if settings.gpu_id >= 0:
+            # Ray shows an actor no GPU but its own.
+            settings = replace(settings, gpu_id=0)
+        self.annotator = Annotator(settings)
+        self.writer = ParquetWriter(settings.entities_field, schema)
+        self.is_lines = is_lines
+
+    def __call__(self, rows: Any) -> Any:
+        settings = self.annotator.settings
+        if self.is_lines:
+            chunk = Chunk(list(_read_rows(rows, settings)))
+        else:
+            schema = self.writer.schema
+            chunk = row_chunk(rows, schema, settings.text_field, None)
+        found, rejected = self.annotator.annotate(chunk, self.writer.objection)
+        table = self.writer.table(chunk, found)
+        reasons = pa.table({REJECTED: pa.array(rejected, type=pa.string())})
+        return pa.concat_tables([table, reasons], promote_options="default")
+
+
+class LinesSource(FileBasedDatasource):
+    """Lines of files, with their numbers, for Ray to read. Blank ones are no records."""
+
+    def _read_stream(self, f: Any, path: str) -> Iterator[Any]:
+        lines = _lines(f, path)
+        while some := list(islice(lines, 1000)):
+            yield pa.table(
+                {
+                    FILE: [path] * len(some),
+                    LINE: [_number(raw) for raw in some],
+                    RAW: pa.array([_content(raw) for raw in some], type=pa.binary()),
+                    PROBLEM: [getattr(raw, "problem", "") for raw in some],
+                }
+            )
+
+    def _open_input_source(self, filesystem: Any, path: str, **open_args: Any) -> Any:
+        # Ray would decompress some files, by their names alone.
+        return filesystem.open_input_stream(path, compression=None)
+
+
+def _lines(stream: Any, path: str) -> Iterator[RawLine | Record]:
+    """The lines of a file that aren't blank.
+
+    Raises WnutError if it can't be read to its end.
+    """
+    last = 0
+    try:
+        content = plain(io.BufferedReader(stream), path)
+        check_unicode(path, content)
+        for raw in read_lines(content):
+            last = _number(raw) or last
+            if isinstance(raw, Record) or raw.line.strip():
+                yield raw
+    except ERRORS as err:
+        raise DamagedInput(
+            f"{path} can't be read to its end: {explain(err)} (after line {last}). "
+            "Nothing was finished: bring the whole file, and begin anew with --overwrite"
+        ) from err
+
+
+class _Sink(BlockBasedFileDatasink):
+    """Parquet files of what was annotated. What was rejected comes back to the driver."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path, min_rows_per_file=FILE_ROWS, file_format="parquet")
+        self.rejected: list[str] = []
+
+    def write(self, blocks: Iterable[Any], ctx: Any) -> Any:
+        rejected = []
+        tables = []
+        for block in blocks:
+            table = BlockAccessor.for_block(block).to_arrow()
+            reasons = table.column(REJECTED)
+            rejected += reasons.drop_null().to_pylist()
+            tables.append(table.filter(reasons.is_null()).drop_columns([REJECTED]))
+        super().write([table for table in tables if len(table)], ctx)
+        return rejected
+
+    def write_block_to_file(self, block: Any, file: Any) -> None:
+        pq.write_table(block.to_arrow(), file)
+
+    def on_write_complete(self, write_result: Any) -> None:
+        # Not the one above, which takes the folder away again if it is empty.
+        self.rejected = [line for lines in write_result.write_returns for line in lines]
+
+
+def _schemas(job: RayJob, files: Sequence[File], is_lines: bool) -> tuple[Any, Any]:
+    """The columns of the input, by its first file, and those to read it with, if these
+    aren't the file's own: Ray can't send views from process to process.
+
+    Raises WnutError if it lacks a column, or has no record that can be annotated and
+    the same is wrong with all of them.
+    """
+    settings, first = job.settings, files[0]
+    text_field, entities_field = settings.text_field, settings.entities_field
+    given = None
+    if is_lines:
+        stream = first.filesystem.open_input_stream(first.path, compression=None)
+        with stream:
+            records = (
+                raw
+                if isinstance(raw, Record)
+                else parse_json(raw, text_field, entities_field)
+                for raw in _lines(stream, first.uri)
+            )
+            # Blank lines are left out already.
+            chunk = Chunk([r for r in islice(records, MOST_REJECTED) if r])
+        sample = [r for r in chunk.records[: job.chunk_size] if not r.problem]
+        schema = infer_schema([record.fields or {} for record in sample])
+    else:
+        with first.filesystem.open_input_file(first.path) as file:
+            table = pq.ParquetFile(file)
+            whole = table.schema_arrow
+            check_columns(first.uri, whole.names, text_field, entities_field)
+            check_text_column(first.uri, whole, text_field)
+            schema = plain_schema(whole, text_field)
+            if without_views(whole) != whole:
+                given = without_views(whole)
+            batches = table.iter_batches(batch_size=MOST_REJECTED)
+            rows = next(batches, schema.empty_table())
+            chunk = row_chunk(rows, schema, text_field, None)
+    if len(files) == 1 or len(chunk.records) == MOST_REJECTED:
+        problems = [record.problem for record in chunk.records]
+        lines = [rejection(chunk, i, why) for i, why in enumerate(problems) if why]
+        if verdict := Reasons(lines).verdict(len(problems) - len(lines), job.input):
+            raise WnutError(verdict)
+    return schema, given
+
+
+def _n_free() -> int:
+    # Reading and writing need a CPU too.
+    resources = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    return max(1, int(resources.get("CPU", 1)) - 1)
+
+
+def _read_rows(rows: Any, settings: Settings) -> Iterator[Record]:
+    columns = [rows.column(name).to_pylist() for name in (FILE, LINE, RAW, PROBLEM)]
+    for file, line, raw, problem in zip(*columns, strict=True):
+        if problem:
+            yield Record(line, problem=problem, raw=raw.decode("utf8"), file=file)
+            continue
+        record = parse_json(
+            RawLine(line, raw), settings.text_field, settings.entities_field
+        )
+        # Blank lines were left out before.
+        assert record is not None
+        yield record._replace(file=file)
+
+
+def _number(raw: RawLine | Record) -> int | None:
+    return raw.line if isinstance(raw, Record) else raw.number
+
+
+def _content(raw: RawLine | Record) -> bytes:
+    return raw.raw.encode("utf8") if isinstance(raw, Record) else raw.line

@@ -1,0 +1,215 @@
+"""The work itself, the same for every engine: a pipeline over a chunk of records."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from spacy.language import Language
+from spacy.tokens import Doc, Span
+
+from ..errors import WnutError
+from ..pipeline.entity_tagger import EntityTagger
+from ..pipeline.loading import load_pipeline
+from ..scoring.examples import confidence_of
+from .records import Chunk, rejection
+
+PROBE = "Somebody said that it works."
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What decides which entities are found, and under which names.
+
+    model (str): The name of an installed pipeline, or its folder.
+    text_field (str): The field or column of the text.
+    entities_field (str): The field or column for the entities.
+    threshold (Optional[float]): Leave out entities with a lower confidence, in
+        place of the threshold that is stored with the pipeline.
+    labels (Optional[Tuple[str, ...]]): The entity types to keep, or None for all.
+    batch_size (Optional[int]): How many texts the pipeline is given at a time, or
+        None for its own number.
+    gpu_id (int): The GPU to run on, or -1 for the CPU.
+    """
+
+    model: str
+    text_field: str = "text"
+    entities_field: str = "entities"
+    threshold: float | None = None
+    labels: tuple[str, ...] | None = None
+    batch_size: int | None = None
+    gpu_id: int = -1
+
+
+class Found(NamedTuple):
+    """What a pipeline found in a text.
+
+    entities (List[Dict[str, Any]]): start, end (characters), label, text and
+        confidence (None of entities that no entity_tagger found).
+    words (List[str]): The words.
+    spaces (List[bool]): Whether a space follows each.
+    spans (List[Tuple[int, int]]): The entities' first words and those after them.
+    """
+
+    entities: list[dict[str, Any]]
+    words: list[str]
+    spaces: list[bool]
+    spans: list[tuple[int, int]]
+
+
+class Annotator:
+    """A pipeline, loaded once, that annotates chunks.
+
+    settings (Settings): The settings.
+
+    Raises WnutError if the pipeline can't be used, or not with the settings.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.nlp = load_pipeline(settings.model, settings.gpu_id)
+        _set_threshold(self.nlp, settings)
+        _check_labels(self.nlp, settings)
+        _check_works(self.nlp, settings.model)
+
+    def annotate(
+        self, chunk: Chunk, objection: Callable[[Found], str]
+    ) -> tuple[dict[int, Found], list[str]]:
+        """Annotate the records of a chunk. Every engine calls this, and nothing else.
+
+        chunk (Chunk): The records.
+        objection (Callable[[Found], str]): Why something that was found can't be
+            written, or "".
+        RETURNS (Tuple[Dict[int, Found], List[str]]): What was found in the records
+            that could be annotated, by their index. And why the others couldn't, as
+            lines of JSON.
+        """
+        reasons = {i: record.problem for i, record in enumerate(chunk.records)}
+        good = [i for i, reason in reasons.items() if not reason]
+        texts = [chunk.records[i].words or chunk.records[i].text for i in good]
+        # What spaCy remembers of every new word is forgotten after the chunk, so that
+        # memory stays the same over millions of posts. No Doc gets out of here.
+        with self.nlp.memory_zone():
+            outcomes = self._run(texts)
+        found = {}
+        for i, outcome in zip(good, outcomes, strict=True):
+            if isinstance(outcome, Found):
+                reasons[i] = objection(outcome)
+                if not reasons[i]:
+                    found[i] = outcome
+            else:
+                reasons[i] = outcome
+        rejected = [rejection(chunk, i, why) for i, why in reasons.items() if why]
+        return found, rejected
+
+    def identity(self) -> str:
+        """RETURNS (str): A hash of the pipeline's files."""
+        digest = hashlib.blake2b(digest_size=16)
+        root = Path(self.nlp.path) if self.nlp.path else Path()
+        for path in sorted(root.rglob("*")) if self.nlp.path else ():
+            if path.is_file():
+                digest.update(path.relative_to(root).as_posix().encode("utf8"))
+                with path.open("rb") as file:
+                    while piece := file.read(2**20):
+                        digest.update(piece)
+        return digest.hexdigest()
+
+    def _run(self, texts: Sequence[str | list[str]]) -> list[Found | str]:
+        """What was found in each text, or the reason why nothing could be."""
+        if not texts:
+            return []
+        try:
+            docs = self.nlp.pipe(
+                # Not a list, which would keep the docs with their vectors.
+                (_make_input(self.nlp, text) for text in texts),
+                batch_size=self.settings.batch_size,
+            )
+            found: list[Found | str] = [self._read(doc) for doc in docs]
+            # A pipe with an error handler of its own may leave out docs.
+            reason = "" if len(found) == len(texts) else "the pipeline left it out"
+        except Exception as err:
+            # One text that can't be processed must not take the others with it.
+            reason = f"the pipeline fails: {type(err).__name__}: {err}"
+        if not reason:
+            return found
+        if len(texts) == 1:
+            return [reason]
+        half = len(texts) // 2
+        return self._run(texts[:half]) + self._run(texts[half:])
+
+    def _read(self, doc: Doc) -> Found:
+        labels = self.settings.labels
+        ents = [ent for ent in doc.ents if labels is None or ent.label_ in labels]
+        return Found(
+            [
+                {
+                    "start": ent.start_char,
+                    "end": ent.end_char,
+                    "label": ent.label_,
+                    "text": ent.text,
+                    "confidence": _confidence(ent),
+                }
+                for ent in ents
+            ],
+            [token.text for token in doc],
+            [bool(token.whitespace_) for token in doc],
+            [(ent.start, ent.end) for ent in ents],
+        )
+
+
+def _make_input(nlp: Language, text: str | list[str]) -> str | Doc:
+    if isinstance(text, str):
+        return text
+    # The words are the file's, and the text has single spaces between them.
+    spaces = [True] * (len(text) - 1) + [False]
+    return Doc(nlp.vocab, words=text, spaces=spaces)
+
+
+def _confidence(ent: Span) -> float | None:
+    value = confidence_of(ent)
+    # Six digits that count: the last ones depend on the batch and the machine.
+    return None if value is None else float(f"{value:.6g}")
+
+
+def _set_threshold(nlp: Language, settings: Settings) -> None:
+    if settings.threshold is None:
+        return
+    taggers = [pipe for _, pipe in nlp.pipeline if isinstance(pipe, EntityTagger)]
+    if not taggers:
+        raise WnutError(
+            f"no component of {settings.model} gives its entities a confidence (it has: "
+            f"{', '.join(nlp.pipe_names) or 'none'}): leave --threshold out, or give a "
+            "pipeline with an entity_tagger"
+        )
+    for tagger in taggers:
+        try:
+            tagger.threshold = settings.threshold
+        except ValueError as err:
+            raise WnutError(f"--threshold can't be used: {err}") from None
+
+
+def _check_labels(nlp: Language, settings: Settings) -> None:
+    known = {label for labels in nlp.pipe_labels.values() for label in labels}
+    for label in settings.labels or ():
+        if label not in known:
+            raise WnutError(
+                f"no component of {settings.model} has the label {label!r}: the known "
+                f"ones are {', '.join(sorted(known)) or 'none'}. Correct --labels"
+            )
+
+
+def _check_works(nlp: Language, model: str) -> None:
+    try:
+        doc = nlp(PROBE)
+    except Exception as err:
+        raise WnutError(
+            f"the pipeline {model} fails on a plain sentence, so it wasn't run on the "
+            f"input: {type(err).__name__}: {err}"
+        ) from err
+    if not doc.has_annotation("ENT_IOB"):
+        raise WnutError(
+            f"no component of the pipeline {model} sets entities (it has: "
+            f"{', '.join(nlp.pipe_names) or 'none'}): give one with a component like "
+            "ner or entity_ruler"
+        )

@@ -1,0 +1,309 @@
+"""From a trained pipeline to wheels, and the proof that they install."""
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+import venv
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import srsly  # type: ignore[import-untyped]
+from packaging.licenses import (
+    InvalidLicenseExpression,
+    canonicalize_license_expression,
+)
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import (
+    InvalidWheelFilename,
+    canonicalize_name,
+    parse_wheel_filename,
+)
+from spacy.cli.package import package as build_package
+from thinc.api import Config
+
+from ..about import __version__
+from ..errors import WnutError
+from ..files import check_out, replacing
+from .cards import pipeline_card
+
+VERSIONS = f">={__version__},<{int(__version__.split('.')[0]) + 1}"
+# What each kind of pipeline needs. Without them spaCy pins what it was trained with to
+# its minor version, and later releases can't be installed beside it.
+TORCH = [f"spacy-wnut[torch]{VERSIONS}", "spacy-transformers>=1.3.5"]
+ONNX = [f"spacy-wnut[onnx]{VERSIONS}"]
+PLUGIN = "spacy_wnut"
+ONNX_ARCHITECTURES = "spacy-wnut.Onnx"
+
+META: dict[str, Any] = {
+    "author": "spacy-wnut",
+    "license": "MIT",
+    "description": (
+        "Named entities in posts, comments and chat, with the exact probability of "
+        "each as `span._.confidence`."
+    ),
+}
+
+# Phrases by which the text of a licence is recognised.
+LICENSES = {
+    "MIT": "Permission is hereby granted, free of charge, to any person obtaining a "
+    "copy of this software and associated documentation files",
+    "Apache-2.0": "Apache License Version 2.0, January 2004",
+    "GPL-3.0-only": "GNU GENERAL PUBLIC LICENSE Version 3, 29 June 2007",
+    "MPL-2.0": "Mozilla Public License Version 2.0",
+}
+
+# What the figures of a card are of, if the pipeline was trained on it.
+WNUT_17 = {
+    "name": "WNUT 17: novel and emerging entities",
+    "url": "https://github.com/leondz/emerging_entities_17",
+    "author": "Derczynski, Nichols, van Erp, Limsopatham",
+    "license": "CC BY 4.0",
+    # Its id on the hub.
+    "dataset": "wnut_17",
+}
+
+TRY_IT = """
+import importlib.util, sys, spacy
+nlp = spacy.load(sys.argv[1])
+doc = nlp(sys.argv[2])
+assert doc.has_annotation("ENT_IOB"), "the pipeline sets no entities"
+for package in sys.argv[3:]:
+    assert importlib.util.find_spec(package) is None, f"{package} is installed as well"
+assert all(0 < ent._.confidence <= 1 for ent in doc.ents)
+for ent in doc.ents:
+    print(f"{ent.text}\\t{ent.label_}\\t{ent._.confidence:.3f}")
+"""
+
+SENTENCE = "Empire State Building = ESB. Pretty bad storm in New York last evening."
+
+
+def package_pipeline(
+    model_dir: Path,
+    out_dir: Path,
+    name: str,
+    version: str,
+    encoder: str,
+    license_file: Path | None,
+    metrics: Sequence[Path],
+    data: str = "wnut_17",
+) -> Path:
+    """Build the wheel of a trained pipeline.
+
+    model_dir (Path): The pipeline, as `spacy train` writes it.
+    out_dir (Path): The folder for the wheel.
+    name (str): The pipeline's name, without the language.
+    version (str): Its version.
+    encoder (str): The encoder it was trained from, for the sources.
+    license_file (Optional[Path]): The licence: a file with its text, which is put
+        into the wheel, or an SPDX id. It replaces the licence that the pipeline
+        states; without it that one stays, and MIT is used if there is none.
+    metrics (Sequence[Path]): What `spacy-wnut evaluate --json` measured. A file
+        goes by its name without suffix in the performance of meta.json. They make
+        the figures of the model card, README.md, too.
+    data (str): The data it was trained on, for the sources: WNUT 17 by one of its
+        names, or other data's folder or id.
+    RETURNS (Path): The wheel.
+
+    Author, description and the like are the pipeline's own where it states them.
+
+    Raises WnutError if the pipeline or one of the files isn't there, or the wheel
+    can't be built.
+    """
+    if not (model_dir / "meta.json").is_file():
+        raise WnutError(
+            f"{model_dir} holds no pipeline (no meta.json). Train one first: "
+            "python -m spacy project run train"
+        )
+    check_out(out_dir / "wheel", [model_dir])
+    for path in metrics:
+        if not path.is_file():
+            raise WnutError(f"there is no file {path} to put into the package")
+    meta = srsly.read_json(model_dir / "meta.json")
+    meta.update({key: value for key, value in META.items() if not meta.get(key)})
+    if license_file is not None:
+        meta["license"] = _license(license_file)
+    theirs = meta.get("requirements") or []
+    try:
+        needed = merge_requirements(theirs, requirements(model_dir))
+    except (InvalidRequirement, TypeError) as err:
+        raise WnutError(
+            f"requirements in {model_dir / 'meta.json'} is no list of requirements "
+            f"as pip reads them: {err}"
+        ) from err
+    meta.update(name=name, version=version, requirements=needed)
+    sources = [_source(data), {"name": f"encoder {Path(encoder).name}"}]
+    stated = meta.get("sources") or []
+    meta["sources"] = [*sources, *(one for one in stated if one not in sources)]
+    meta["performance"] = _performance(metrics) or meta.get("performance") or {}
+    with tempfile.TemporaryDirectory() as scratch:
+        source = Path(scratch) / "model"
+        shutil.copytree(model_dir, source)
+        if license_file is not None and license_file.is_file():
+            shutil.copy(license_file, source / "LICENSE")
+        srsly.write_json(source / "meta.json", meta)
+        # spaCy would write one of its own.
+        if not (source / "README.md").exists():
+            (source / "README.md").write_text(pipeline_card(meta), encoding="utf8")
+        build_package(source, Path(scratch), create_sdist=False, create_wheel=True)
+        built = list(Path(scratch).glob("*/dist/*.whl"))
+        if len(built) != 1:
+            raise WnutError(f"The wheel of {model_dir} wasn't built: see the log above")
+        wheel = out_dir / built[0].name
+        with replacing(wheel) as beside:
+            shutil.copy(built[0], beside)
+    return wheel
+
+
+def requirements(model_dir: Path) -> list[str]:
+    """What a pipeline needs of this package, by the model that it has: nothing if
+    all of its components are other people's.
+
+    model_dir (Path): Its folder.
+    """
+    config = Config().from_disk(model_dir / "config.cfg", interpolate=False)
+    text = config.to_str(interpolate=False)
+    if "spacy-wnut." not in text and '"entity_tagger"' not in text:
+        return []
+    models = [pipe.get("model", {}) for pipe in config["components"].values()]
+    names = [str(model.get("@architectures", "")) for model in models]
+    has_torch = any("ransformer" in name for name in names)
+    has_onnx = any(name.startswith(ONNX_ARCHITECTURES) for name in names)
+    return ONNX if has_onnx and not has_torch else TORCH
+
+
+def merge_requirements(theirs: Sequence[str], ours: Sequence[str]) -> list[str]:
+    """The union of two lists of requirements, one entry per package and marker, with
+    the extras and the specifiers of both.
+
+    theirs (Sequence[str]): Requirements, as in meta.json.
+    ours (Sequence[str]): More of them. Their spelling of names is used.
+    RETURNS (list[str]): The requirements, in order of first mention.
+
+    Raises InvalidRequirement if one can't be parsed, TypeError if `theirs` is no list
+    of strings.
+    """
+    if not isinstance(theirs, list) or not all(isinstance(x, str) for x in theirs):
+        raise TypeError(repr(theirs))
+    merged: dict[tuple[str, str], Requirement] = {}
+    for text in (*theirs, *ours):
+        new = Requirement(text)
+        key = (canonicalize_name(new.name), str(new.marker or ""))
+        old = merged.setdefault(key, new)
+        # spaCy compares names as they are spelled in the package's metadata.
+        old.name = new.name
+        old.extras |= new.extras
+        old.url = old.url or new.url
+        old.specifier &= new.specifier
+    for requirement in merged.values():
+        # A URL is one exact release: the two can't be given together.
+        if requirement.url:
+            requirement.specifier = type(requirement.specifier)()
+    return [str(requirement) for requirement in merged.values()]
+
+
+def check_wheels(
+    wheels_dir: Path,
+    name: str,
+    constraints: Path | None,
+    absent: Sequence[str] = (),
+) -> str:
+    """Prove that the newest wheels of a pipeline and of spacy-wnut install into an empty
+    virtual environment and that the pipeline loads and finds entities, with the hub
+    switched off.
+
+    wheels_dir (Path): The folder with the wheels.
+    name (str): The pipeline to load.
+    constraints (Optional[Path]): Versions to install, for pip's --constraint.
+    absent (Sequence[str]): Packages that must not be installed with them.
+    RETURNS (str): The entities found, a line each: text, type and confidence.
+
+    Raises WnutError if there are no wheels, or one of the steps fails.
+    """
+    # Those of other pipelines bring what this one has to do without.
+    found = {part: _newest(wheels_dir, part) for part in (name, PLUGIN)}
+    missing = [part for part, path in found.items() if path is None]
+    if missing:
+        raise WnutError(
+            f"There are no wheels of {' and '.join(missing)} in {wheels_dir}. Build "
+            "them first: python -m spacy project run package"
+        )
+    wheels = [str(path) for path in found.values()]
+    with tempfile.TemporaryDirectory() as scratch:
+        builder = venv.EnvBuilder(with_pip=True)
+        builder.create(scratch)
+        python = builder.ensure_directories(scratch).env_exe
+        options = ["--constraint", str(constraints.absolute())] if constraints else []
+        # Most of what is installed is never imported, so nothing is compiled ahead.
+        install = [python, "-m", "pip", "install", "--quiet", "--no-compile"]
+        _run([*install, *options, *wheels])
+        return _run([python, "-c", TRY_IT, name, SENTENCE, *absent], cwd=scratch)
+
+
+def _newest(wheels_dir: Path, name: str) -> Path | None:
+    """The wheel of the highest version of exactly this package."""
+    found = []
+    for path in wheels_dir.glob("*.whl"):
+        try:
+            package, version, build, _ = parse_wheel_filename(path.name)
+        except InvalidWheelFilename:
+            continue
+        if package == canonicalize_name(name):
+            found.append((version, build, path))
+    return max(found)[-1] if found else None
+
+
+def _license(license_file: Path) -> str:
+    """The licence's SPDX id, or the first line of a text that isn't recognised."""
+    if not license_file.is_file():
+        try:
+            return canonicalize_license_expression(str(license_file))
+        except InvalidLicenseExpression as err:
+            raise WnutError(
+                f"there is no file {license_file} to put into the package, and it is "
+                "no SPDX id of a licence, such as MIT or Apache-2.0, either"
+            ) from err
+    try:
+        text = " ".join(license_file.read_text(encoding="utf8").split())
+        title = license_file.read_text(encoding="utf8").strip().splitlines()[0].strip()
+    except (UnicodeDecodeError, IndexError) as err:
+        raise WnutError(f"{license_file} holds no text of a licence") from err
+    known = (spdx for spdx, start in LICENSES.items() if start in text)
+    return next(known, title)
+
+
+def _run(command: list[str], cwd: str | None = None) -> str:
+    # Nothing of the environment that runs this may help.
+    env = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    env["HF_HUB_OFFLINE"] = "1"
+    result = subprocess.run(
+        command, cwd=cwd, env=env, text=True, encoding="utf8", capture_output=True
+    )
+    if result.returncode != 0:
+        raise WnutError(f"{' '.join(command[1:4])} failed: {result.stderr.strip()}")
+    return result.stdout
+
+
+def _source(data: str) -> dict[str, str]:
+    name = Path(data).name
+    is_wnut_17 = re.sub("[^a-z0-9]", "", name.lower()) == "wnut17"
+    return WNUT_17 if is_wnut_17 else {"name": name}
+
+
+def _performance(metrics: Sequence[Path]) -> dict[str, Any]:
+    performance: dict[str, Any] = {}
+    for path in metrics:
+        try:
+            scores = srsly.read_json(path)
+            # spaCy's own package README shows what is a number at the top level.
+            for measure in ("precision", "recall", "f1"):
+                performance[f"{path.stem}_entity_{measure}"] = scores["entity"][measure]
+            performance[f"{path.stem}_surface_f1"] = scores["surface"]["f1"]
+        except (ValueError, KeyError, TypeError) as err:
+            raise WnutError(
+                f"{path} holds no scores: give what `spacy-wnut evaluate --json` writes"
+            ) from err
+        performance[path.stem] = scores
+    return performance

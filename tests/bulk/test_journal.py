@@ -1,0 +1,256 @@
+import errno
+import json
+from pathlib import Path
+
+import pytest
+
+from spacy_wnut.bulk.journal import (
+    Done,
+    Journal,
+    State,
+    check_output,
+    is_finished,
+    partial_path,
+    rejected_path,
+)
+from spacy_wnut.bulk.writers import JsonWriter
+from spacy_wnut.errors import WnutError
+
+FACTS = {"threshold": 0.5, "pipeline": "abc"}
+WRITER = JsonWriter("entities")
+
+
+@pytest.fixture
+def output(tmp_path):
+    return tmp_path / "out.jsonl"
+
+
+def done(*posts, rejected=()):
+    segment = "".join(f"{post}\n" for post in posts).encode()
+    return Done(segment, list(rejected), len(posts), 2 * len(posts))
+
+
+def begin(output, resume=False, overwrite=False, **facts):
+    return Journal(output, {**FACTS, **facts}, resume, overwrite)
+
+
+def test_a_run_that_ends_well_leaves_the_output_alone(output):
+    with begin(output) as journal:
+        journal.append(done("1", "2", rejected=['{"line": 3}']), 3, "x")
+        journal.append(done("4"), 4, "y")
+        assert not output.exists()
+        assert journal.state == State(4, 3, 1, 6, 6, 12, "y")
+        journal.finish(WRITER)
+    assert output.read_text() == "1\n2\n4\n"
+    assert rejected_path(output).read_text() == '{"line": 3}\n'
+    assert not partial_path(output).exists()
+    assert is_finished(output)
+
+
+def test_old_rejections_go_with_overwrite_alone(output):
+    rejected_path(output).write_text("old")
+    with begin(output, overwrite=True) as journal:
+        journal.append(done("1"), 1, "x")
+    # Known to a run that goes on, too.
+    with begin(output, resume=True) as journal:
+        journal.finish(WRITER)
+    assert [path.name for path in output.parent.iterdir()] == [output.name]
+
+
+@pytest.mark.parametrize("place", [lambda path: path, rejected_path])
+def test_a_file_that_came_in_the_meantime_is_kept(output, place):
+    with begin(output) as journal:
+        journal.append(done("1", rejected=["a"]), 2, "x")
+        place(output).write_text("mine")
+        with pytest.raises(WnutError, match=r"in the meantime.*rename.*--resume"):
+            journal.finish(WRITER)
+    assert place(output).read_text() == "mine"
+    place(output).unlink()
+    with begin(output, resume=True) as journal:
+        journal.finish(WRITER)
+    assert output.read_text() == "1\n"
+    assert rejected_path(output).read_text() == "a\n"
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_the_target_of_a_link_is_replaced(output, tmp_path, is_there):
+    target = tmp_path / "elsewhere" / "real.jsonl"
+    target.parent.mkdir()
+    if is_there:
+        target.write_text("old")
+    output.symlink_to(target)
+    with begin(output, overwrite=True) as journal:
+        journal.append(done("1", rejected=["a"]), 2, "x")
+        journal.finish(WRITER)
+    assert output.is_symlink() and not target.is_symlink()
+    assert target.read_text() == "1\n"
+    assert rejected_path(output).read_text() == "a\n"
+    assert not partial_path(output).exists()
+    assert [path.name for path in target.parent.iterdir()] == [target.name]
+
+
+def test_a_link_to_another_disk(output, tmp_path, monkeypatch):
+    target = tmp_path / "elsewhere" / "real.jsonl"
+    target.parent.mkdir()
+    target.write_text("old")
+    target.chmod(0o640)
+    output.symlink_to(target)
+    replace = Path.replace
+
+    def refuse(path, where):
+        if path.parent == partial_path(output):
+            raise OSError(errno.EXDEV, "Invalid cross-device link")
+        return replace(path, where)
+
+    with begin(output, overwrite=True) as journal:
+        journal.append(done("1"), 1, "x")
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "replace", refuse)
+            journal.finish(WRITER)
+    assert output.is_symlink() and target.read_text() == "1\n"
+    assert target.stat().st_mode & 0o777 == 0o640
+    assert not partial_path(output).exists()
+
+
+def test_the_mode_of_a_file_is_kept(output):
+    for path in (output, rejected_path(output)):
+        path.write_text("old")
+        path.chmod(0o604)
+    with begin(output, overwrite=True) as journal:
+        journal.append(done("1", rejected=["a"]), 2, "x")
+        journal.finish(WRITER)
+    for path in (output, rejected_path(output)):
+        assert path.stat().st_mode & 0o777 == 0o604
+        assert path.read_text() != "old"
+
+
+def test_what_is_in_the_way_is_refused_at_the_start(output):
+    rejected_path(output).write_text("mine")
+    for resume in (False, True):
+        with pytest.raises(WnutError, match=r"rejected.jsonl is there already"):
+            check_output(output, resume, overwrite=False)
+    check_output(output, resume=False, overwrite=True)
+    rejected_path(output).unlink()
+    rejected_path(output).mkdir()
+    with pytest.raises(WnutError, match="is a folder"):
+        check_output(output, resume=False, overwrite=True)
+    rejected_path(output).rmdir()
+    partial_path(output).write_text("mine")
+    with pytest.raises(WnutError, match="no folder of an unfinished output"):
+        check_output(output, resume=False, overwrite=True)
+    output.symlink_to(output)
+    with pytest.raises(WnutError, match="can't be written: "):
+        check_output(output, resume=False, overwrite=True)
+
+
+def test_going_on_cuts_off_what_was_not_noted(output):
+    with begin(output) as journal:
+        journal.append(done("1", rejected=["a"]), 2, "x")
+    folder = partial_path(output)
+    for name in ("segments", "rejected.jsonl", "journal.jsonl"):
+        with (folder / name).open("ab") as file:
+            file.write(b'{"half')
+    with begin(output, resume=True) as journal:
+        assert journal.state == State(2, 1, 1, 2, 2, 2, "x")
+        journal.append(done("3"), 3, "y")
+        journal.finish(WRITER)
+    assert output.read_text() == "1\n3\n"
+    assert rejected_path(output).read_text() == "a\n"
+
+
+def test_beginning_anew_forgets_what_was_there(output):
+    with begin(output) as journal:
+        journal.append(done("1", rejected=["a"]), 2, "x")
+    with begin(output, threshold=0.7) as journal:
+        assert journal.state == State()
+        journal.append(done("3"), 1, "y")
+        journal.finish(WRITER)
+    assert output.read_text() == "3\n"
+    assert not rejected_path(output).exists()
+
+
+def test_what_failed_before_the_first_chunk_leaves_nothing(output):
+    with pytest.raises(ZeroDivisionError), begin(output):
+        raise ZeroDivisionError
+    assert list(output.parent.iterdir()) == []
+
+
+def test_going_on_with_other_settings_is_refused(output):
+    with begin(output) as journal:
+        journal.append(done("1"), 1, "x")
+    message = r"other settings \(threshold was 0.5 and is None\): .*--overwrite"
+    with pytest.raises(WnutError, match=message):
+        begin(output, resume=True, threshold=None)
+    begin(output, resume=True)
+
+
+@pytest.mark.parametrize("content", [b"", b'{"settings": {"thresh'])
+def test_a_journal_without_a_first_line_is_none(output, content):
+    partial_path(output).mkdir()
+    (partial_path(output) / "journal.jsonl").write_bytes(content)
+    with begin(output, resume=True, threshold=0.1) as journal:
+        assert journal.state == State()
+        journal.append(done("1"), 1, "x")
+    with begin(output, resume=True, threshold=0.1) as journal:
+        assert journal.state.read == 1
+
+
+def test_two_processes_at_once_are_refused(output):
+    with begin(output) as journal:
+        journal.append(done("1"), 1, "x")
+        with pytest.raises(WnutError, match="another process is writing"):
+            begin(output, resume=True)
+    begin(output, resume=True)
+
+
+@pytest.mark.parametrize("name", ["segments", "rejected.jsonl"])
+def test_a_file_that_lost_something_is_noticed(output, name):
+    with begin(output) as journal:
+        journal.append(done("1", rejected=["a"]), 2, "x")
+    (partial_path(output) / name).write_bytes(b"")
+    with pytest.raises(WnutError, match="is damaged: a file in it is shorter"):
+        begin(output, resume=True)
+
+
+@pytest.mark.parametrize(
+    "name, content", [("segments", b"1\n"), ("rejected.jsonl", b"a\nb\n")]
+)
+def test_a_record_that_is_missing_is_noticed_in_the_end(output, name, content):
+    with begin(output) as journal:
+        journal.append(done("1", "2", rejected=["a"]), 3, "x")
+        (partial_path(output) / name).write_bytes(content)
+        with pytest.raises(WnutError, match="3 records were read, 2 annotated and 1"):
+            journal.finish(WRITER)
+    assert not output.exists()
+
+
+def test_a_record_that_was_never_answered_is_noticed(output):
+    with begin(output) as journal:
+        journal.append(done("1"), 2, "x")
+        with pytest.raises(WnutError, match="2 records were read, 1 annotated and 0"):
+            journal.finish(WRITER)
+
+
+def test_what_is_there_is_kept_unless_told_otherwise(output):
+    check_output(output, resume=False, overwrite=False)
+    output.write_text("old")
+    with pytest.raises(WnutError, match=r"is there already: .*--overwrite"):
+        check_output(output, resume=False, overwrite=False)
+    check_output(output, resume=True, overwrite=False)
+    check_output(output, resume=False, overwrite=True)
+    with begin(output) as journal:
+        journal.append(done("1"), 1, "x")
+    assert not is_finished(output)
+    with pytest.raises(WnutError, match="isn't finished: go on with --resume"):
+        check_output(output, resume=False, overwrite=False)
+    check_output(output, resume=True, overwrite=False)
+    with pytest.raises(WnutError, match="is a folder"):
+        check_output(output.parent, resume=False, overwrite=True)
+
+
+def test_every_line_of_the_journal_can_be_read(output):
+    with begin(output) as journal:
+        journal.append(done("1"), 1, "x")
+    lines = (partial_path(output) / "journal.jsonl").read_text().splitlines()
+    assert json.loads(lines[0]) == {"settings": FACTS, "overwrite": False}
+    assert json.loads(lines[1])["read"] == 1

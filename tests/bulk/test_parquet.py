@@ -1,0 +1,286 @@
+import datetime
+import decimal
+import json
+import math
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import spacy
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from spacy.tokens import DocBin
+
+from spacy_wnut.bulk.parquet import OTHER, infer_schema, row_chunk, to_table
+from spacy_wnut.bulk.readers import open_source
+from spacy_wnut.errors import WnutError
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=3)
+NAME = st.sampled_from(["a", "b", "c", OTHER])
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | TEXT,
+    lambda inner: (
+        st.lists(inner, max_size=2) | st.dictionaries(NAME, inner, max_size=2)
+    ),
+    max_leaves=4,
+)
+RECORDS = st.lists(st.dictionaries(NAME, JSON), max_size=5)
+
+
+def without_nulls(value):
+    """Columns don't tell a field that is null from one that isn't there."""
+    if isinstance(value, dict):
+        return {k: without_nulls(v) for k, v in value.items() if v is not None}
+    return [without_nulls(v) for v in value] if isinstance(value, list) else value
+
+
+def restore(table):
+    for row in table.to_pylist():
+        others = json.loads(row.pop(OTHER) or "{}")
+        yield without_nulls({**row, **others})
+
+
+@settings(deadline=None)
+@given(sample=RECORDS, records=RECORDS)
+def test_no_value_is_lost_or_changed(sample, records):
+    schema = infer_schema(sample)
+    assert schema.names[-1] == OTHER
+    table = to_table(records, schema)
+    assert table.schema == schema
+    restored = list(restore(table))
+    assert restored == [without_nulls(record) for record in records]
+    # Equal is not enough: True == 1.
+    for one, other in zip(restored, records, strict=True):
+        for name, value in one.items():
+            if isinstance(other[name], bool):
+                assert isinstance(value, bool)
+
+
+def test_columns_are_the_fields_of_one_kind():
+    sample = [
+        {"id": 1, "score": 1, "tags": ["a"], "user": {"id": 1}, "mixed": 1, "no": None},
+        {"id": 2, "score": 0.5, "tags": [], "user": {"name": "x"}, "mixed": "a"},
+    ]
+    schema = infer_schema([*sample, {"empty": []}])
+    assert {field.name: str(field.type) for field in schema} == {
+        "id": "int64",
+        "score": "double",
+        "tags": "list<item: string>",
+        "user": "struct<id: int64, name: string>",
+        "no": "string",
+        OTHER: "string",
+    }
+    [row] = to_table([{"id": "x", "user": {"id": 1, "new": 2}}], schema).to_pylist()
+    assert json.loads(row[OTHER]) == {"id": "x", "user": {"id": 1, "new": 2}}
+    assert row["id"] is None and row["user"] is None
+
+
+def test_large_numbers_stay_exact():
+    schema = infer_schema([{"a": 0.5, "b": 1}])
+    record = {"a": 2**53 + 1, "b": 2**63}
+    [row] = to_table([record], schema).to_pylist()
+    assert json.loads(row[OTHER]) == record
+
+
+def write(path, columns):
+    table = pa.table(columns)
+    pq.write_table(table, path, row_group_size=3)
+    return table
+
+
+def test_rows_are_read_in_chunks_with_their_numbers(tmp_path):
+    path = tmp_path / "a.parquet"
+    write(path, {"text": ["a", "b", None, "d\0", "e"], "id": [1, 2, 3, 4, 5]})
+    with open_source(str(path), "parquet", "text", "entities") as source:
+        assert source.total == 5
+        chunks = list(source.chunks(2))
+        assert source.fraction() == 1.0
+    records = [record for chunk in chunks for record in chunk.records]
+    assert [(r.line, r.text) for r in records] == [
+        (1, "a"),
+        (2, "b"),
+        (3, ""),
+        (4, ""),
+        (5, "e"),
+    ]
+    assert records[2].problem == "the field 'text' is missing (null)"
+    assert "NUL" in records[3].problem
+    assert [row["id"] for chunk in chunks for row in chunk.fields()] == [1, 2, 3, 4, 5]
+
+
+def test_texts_may_be_large_or_in_a_dictionary(tmp_path):
+    for type_ in (pa.large_string(), pa.dictionary(pa.int32(), pa.string())):
+        table = pa.table({"text": pa.array(["a", "b", "a"], type=type_)})
+        chunk = row_chunk(table, table.schema, "text", None)
+        assert [record.text for record in chunk.records] == ["a", "b", "a"]
+        pq.write_table(table, tmp_path / "a.parquet")
+        open_source(str(tmp_path / "a.parquet"), "parquet", "text", "entities")
+
+
+TEXTS = ["in Oslo", None, "", "c", "é🎉"]
+TYPES = [
+    pa.string(),
+    pa.large_string(),
+    pa.string_view(),
+    pa.dictionary(pa.int8(), pa.string()),
+    pa.dictionary(pa.int32(), pa.large_string()),
+    pa.binary(),
+    pa.large_binary(),
+    pa.binary_view(),
+    pa.dictionary(pa.int32(), pa.binary()),
+]
+
+
+@pytest.mark.parametrize("type_", TYPES, ids=str)
+@pytest.mark.parametrize("target", ["b.parquet", "b.jsonl", "b.spacy"])
+def test_texts_of_any_type(tmp_path, annotate, ruler, type_, target, read_jsonl):
+    is_binary = "binary" in str(type_)
+    texts = [t.encode() if is_binary and t is not None else t for t in TEXTS]
+    column = pa.array(texts, type=type_)
+    pq.write_table(pa.table({"text": column, "other": column}), tmp_path / "a.parquet")
+    annotate(ruler, tmp_path / "a.parquet", tmp_path / target, chunk_size=2)
+    [rejected] = read_jsonl(tmp_path / f"{target}.rejected.jsonl")
+    assert (rejected["line"], rejected["record"]["text"]) == (2, None)
+    good = [text for text in TEXTS if text is not None]
+    if target == "b.jsonl":
+        assert [post["text"] for post in read_jsonl(tmp_path / target)] == good
+    elif target == "b.parquet":
+        rows = pq.read_table(tmp_path / target)
+        assert rows.column("text").to_pylist() == good
+        others = [text for text in texts if text is not None]
+        assert rows.column("other").to_pylist() == others
+        if not is_binary and type_ != pa.string_view():
+            source = pq.read_table(tmp_path / "a.parquet")
+            assert rows.schema.field("text").type == source.schema.field("text").type
+    else:
+        docs = DocBin().from_disk(tmp_path / target)
+        vocab = spacy.blank("en").vocab
+        assert [doc.text for doc in docs.get_docs(vocab)] == good
+
+
+@pytest.mark.parametrize(
+    "type_, values",
+    [
+        (pa.list_(pa.string_view()), [["a"], None, []]),
+        (pa.large_list(pa.binary_view()), [[b"a"], None, []]),
+        (pa.list_(pa.string_view(), 1), [["a"], None, ["b"]]),
+        (pa.struct([("x", pa.string_view())]), [{"x": "a"}, None, {"x": None}]),
+        (pa.map_(pa.string(), pa.string_view()), [[("a", "b")], None, []]),
+    ],
+    ids=str,
+)
+def test_views_in_other_columns(tmp_path, annotate, ruler, type_, values):
+    table = pa.table({"text": ["a", "b", "c"], "x": pa.array(values, type=type_)})
+    pq.write_table(table, tmp_path / "a.parquet")
+    annotate(ruler, tmp_path / "a.parquet", tmp_path / "b.parquet", chunk_size=2)
+    rows = pq.read_table(tmp_path / "b.parquet")
+    assert rows.column("x").to_pylist() == values
+
+
+@pytest.mark.parametrize("name", ["text", "other"])
+@pytest.mark.parametrize("type_", [pa.binary(), pa.string()], ids=str)
+def test_bytes_that_are_no_text_are_rejected_alone(
+    tmp_path, annotate, ruler, read_jsonl, name, type_
+):
+    bad = pa.array([b"in Oslo", b"caf\xe9", b"c"])
+    # As a writer does it that doesn't look at its texts.
+    bad = pa.Array.from_buffers(type_, 3, bad.buffers())
+    table = pa.table({"text": ["x"] * 3, name: bad})
+    pq.write_table(table, tmp_path / "a.parquet")
+    annotate(ruler, tmp_path / "a.parquet", tmp_path / "b.jsonl")
+    posts = read_jsonl(tmp_path / "b.jsonl")
+    if name == "other" and type_ == pa.binary():
+        assert len(posts) == 3
+        return
+    assert [post[name] for post in posts] == ["in Oslo", "c"]
+    [rejected] = read_jsonl(tmp_path / "b.jsonl.rejected.jsonl")
+    assert "isn't UTF-8: the byte 0xe9" in rejected["reason"]
+    assert (rejected["line"], rejected["record"][name]) == (2, r"caf\xe9")
+
+
+def test_nan_in_a_table_is_null_in_json(tmp_path, annotate, ruler, read_jsonl):
+    values = [math.nan, math.inf, 0.5]
+    pq.write_table(pa.table({"text": ["a"] * 3, "x": values}), tmp_path / "a.parquet")
+    summary = annotate(ruler, tmp_path / "a.parquet", tmp_path / "b.jsonl")
+    assert [post["x"] for post in read_jsonl(tmp_path / "b.jsonl")] == [None, None, 0.5]
+    assert summary.nulls == 2
+    summary = annotate(ruler, tmp_path / "a.parquet", tmp_path / "b.parquet")
+    assert summary.nulls == 0
+    after = pq.read_table(tmp_path / "b.parquet").column("x").to_pylist()
+    assert math.isnan(after[0]) and after[1:] == [math.inf, 0.5]
+
+
+@pytest.mark.parametrize(
+    "columns, message",
+    [
+        ({"body": ["a"]}, "no column 'text'"),
+        ({"text": [1]}, "'text' .* is of type int64, not of texts"),
+        ({"text": ["a"], "entities": ["b"]}, "'entities' already"),
+    ],
+)
+def test_a_table_without_the_right_columns_is_refused(tmp_path, columns, message):
+    write(tmp_path / "a.parquet", columns)
+    with pytest.raises(WnutError, match=message):
+        open_source(str(tmp_path / "a.parquet"), "parquet", "text", "entities")
+
+
+def test_what_is_no_parquet_is_refused(tmp_path):
+    (tmp_path / "a.parquet").write_bytes(b"PAR1 but no more")
+    for name in (str(tmp_path / "a.parquet"), str(tmp_path / "gone.parquet")):
+        with pytest.raises(WnutError, match="can't be read as parquet"):
+            open_source(name, "parquet", "text", "entities")
+    with pytest.raises(WnutError, match="from standard input"):
+        open_source("-", "parquet", "text", "entities")
+
+
+def test_a_damaged_table_is_never_taken_for_whole(tmp_path):
+    path = tmp_path / "a.parquet"
+    table = pa.table({"text": [f"post {i}" for i in range(10_000)]})
+    pq.write_table(table, path, row_group_size=1000, compression="gzip")
+    whole = bytearray(path.read_bytes())
+    whole[len(whole) // 2 : len(whole) // 2 + 500] = b"\0" * 500
+    path.write_bytes(whole)
+    with open_source(str(path), "parquet", "text", "entities") as source:
+        with pytest.raises(WnutError, match=r"to its end.*after row \d+"):
+            list(source.chunks(1000))
+
+
+def test_the_identity_tells_tables_apart(tmp_path):
+    def identity(values):
+        write(tmp_path / "a.parquet", {"text": ["a", "b"], "id": values})
+        path = str(tmp_path / "a.parquet")
+        with open_source(path, "parquet", "text", "entities") as source:
+            return source.identity()
+
+    assert identity([1, 2]) == identity([1, 2]) != identity([1, 3])
+
+
+def test_columns_of_parquet_go_through_unchanged(tmp_path, annotate, ruler):
+    day = datetime.datetime(2026, 11, 25, 1, 2, 3, 4)
+    table = pa.table(
+        {
+            "when": pa.array([day.replace(microsecond=i) for i in range(4)]),
+            "nano": pa.array([1, 2, 3, 4], type=pa.timestamp("ns")),
+            "price": pa.array([decimal.Decimal("1.50")] * 4),
+            "raw": pa.array([b"\xff"] * 4),
+            "map": pa.array([[("a", 1)]] * 4, type=pa.map_(pa.string(), pa.int32())),
+            "kind": pa.array(["x", "y", "x", "x"]).dictionary_encode(),
+            "text": ["in Oslo", None, "b", "c"],
+        }
+    )
+    pq.write_table(table, tmp_path / "a.parquet")
+    annotate(ruler, tmp_path / "a.parquet", tmp_path / "b.parquet", chunk_size=3)
+    after = pq.read_table(tmp_path / "b.parquet")
+    assert after.drop_columns(["entities"]) == table.take([0, 2, 3])
+    assert [len(entities) for entities in after.column("entities").to_pylist()] == [
+        1,
+        0,
+        0,
+    ]
+    annotate(ruler, tmp_path / "a.parquet", tmp_path / "b.jsonl", chunk_size=3)
+    first = json.loads((tmp_path / "b.jsonl").read_text().splitlines()[0])
+    assert first["when"] == "2026-11-25T01:02:03" and first["price"] == "1.50"

@@ -1,0 +1,378 @@
+"""The wheel of a pipeline, and what is said where none can be built."""
+
+import json
+import shutil
+import subprocess
+import sys
+import zipfile
+from email.parser import Parser
+from pathlib import Path
+
+import pytest
+import spacy
+from packaging.requirements import Requirement
+
+from spacy_wnut import __version__
+from spacy_wnut.errors import WnutError
+from spacy_wnut.packaging import wheels
+from spacy_wnut.packaging.wheels import SENTENCE, TRY_IT, check_wheels, package_pipeline
+
+SCORES = {
+    "entity": {"precision": 0.5, "recall": 0.25, "f1": 0.125},
+    "surface": {"precision": 0.4, "recall": 0.3, "f1": 0.2},
+    "per_type": {"person": {"precision": 1.0, "recall": 1.0, "f1": 1.0}},
+    "seqeval": {"precision": 0.5, "recall": 0.25, "f1": 0.125, "accuracy": 0.9},
+    "seqeval_strict": {"precision": 0.5, "recall": 0.25, "f1": 0.125},
+}
+
+
+@pytest.fixture(scope="module")
+def metrics(tmp_path_factory):
+    path = tmp_path_factory.mktemp("metrics") / "dev_gold.json"
+    path.write_text(json.dumps(SCORES))
+    return path
+
+
+@pytest.fixture(scope="module")
+def pack(trained_folder, root, metrics):
+    def run(out, **changed):
+        settings = {
+            "model_dir": trained_folder,
+            "name": "posts",
+            "version": "1.2.3",
+            "encoder": "somebody/tiny",
+            "license_file": root / "LICENSE",
+            "metrics": [metrics],
+        }
+        return package_pipeline(out_dir=out, **{**settings, **changed})
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def wheel(pack, tmp_path_factory):
+    return pack(tmp_path_factory.mktemp("new") / "packages")
+
+
+@pytest.fixture(scope="module")
+def read(wheel):
+    """Reads the one file in the wheel whose path ends so."""
+    with zipfile.ZipFile(wheel) as archive:
+        yield lambda end: archive.read(
+            *(name for name in archive.namelist() if name.endswith(end))
+        ).decode("utf8")
+
+
+def test_wheel_is_all_that_is_written(wheel):
+    assert wheel.name == "en_posts-1.2.3-py3-none-any.whl"
+    assert list(wheel.parent.iterdir()) == [wheel]
+
+
+def test_meta_says_what_it_is(read, trained_folder):
+    meta = json.loads(read("en_posts/meta.json"))
+    assert meta["license"] == "MIT"
+    assert "confidence" in meta["description"]
+    assert [source["name"].split(":")[0] for source in meta["sources"]] == [
+        "WNUT 17",
+        "encoder tiny",
+    ]
+    assert meta["sources"][0]["license"] == "CC BY 4.0"
+    assert meta["labels"]["ner"] == ["location", "person"]
+    assert meta["performance"]["dev_gold"] == SCORES
+    assert meta["performance"]["dev_gold_entity_f1"] == 0.125
+    assert meta["performance"]["dev_gold_surface_f1"] == 0.2
+    # The pipeline itself is as it was.
+    stored = json.loads((trained_folder / "meta.json").read_text())
+    assert stored["name"] == "pipeline" and "performance" not in stored
+
+
+def test_readme_is_the_model_card(read):
+    card = read("en_posts/en_posts-1.2.3/README.md")
+    assert card.startswith("---\nlanguage: en\nlibrary_name: spacy\n")
+    assert "| dev, gold tokens | 50.0 | 25.0 | 12.5 | 20.0 |" in card
+    assert "| entity types | `location`, `person` |" in card
+    assert "[WNUT 17: novel and emerging entities](https://github.com/" in card
+    # pip and package indexes show it.
+    metadata = Parser().parsestr(read(".dist-info/METADATA"))
+    assert metadata.get_payload().strip() == card.strip()
+
+
+def test_readme_of_ones_own_stays(pack, trained_folder, tmp_path, monkeypatch):
+    seen = {}
+
+    def build(source, out, **options):
+        seen["text"] = (source / "README.md").read_text()
+
+    monkeypatch.setattr(wheels, "build_package", build)
+    own = tmp_path / "own"
+    shutil.copytree(trained_folder, own)
+    for text in (None, "# Mine"):
+        if text is not None:
+            (own / "README.md").write_text(text)
+        with pytest.raises(WnutError):
+            pack(tmp_path / "out", model_dir=own)
+        assert (seen["text"] == text) is (text is not None)
+
+
+@pytest.mark.parametrize("data", ["wnut_17", "leondz/wnut_17", "some/where/WNUT17"])
+def test_wnut_17_has_several_names(data):
+    assert wheels._source(data)["dataset"] == "wnut_17"
+
+
+@pytest.mark.parametrize("data", ["corpus/sample", "ada/wnut_18"])
+def test_other_data_is_not_called_wnut_17(data):
+    assert wheels._source(data) == {"name": data.partition("/")[2]}
+
+
+def test_later_releases_of_what_it_needs_are_not_shut_out(read):
+    metadata = Parser().parsestr(read(".dist-info/METADATA"))
+    needed = {
+        requirement.name: requirement
+        for requirement in map(Requirement, metadata.get_all("Requires-Dist"))
+    }
+    assert needed.keys() == {"spacy-wnut", "spacy-transformers"}
+    assert needed["spacy-wnut"].extras == {"torch"}
+    for version in ("1.3.5", "1.4.0", "1.9.1", "2.0.0"):
+        assert needed["spacy-transformers"].specifier.contains(version)
+    assert not needed["spacy-transformers"].specifier.contains("1.1.0")
+
+
+def test_licence_is_in_the_wheel(read, root):
+    licence = (root / "LICENSE").read_text(encoding="utf8")
+    assert read(".dist-info/licenses/LICENSE") == licence
+    assert Parser().parsestr(read(".dist-info/METADATA"))["License"] == "MIT"
+
+
+def test_wheel_loads_by_name_without_the_hub(wheel, tmp_path, try_wheel):
+    found = try_wheel(wheel, "en_posts", tmp_path)
+    assert ["New York", "location"] in [columns[:2] for columns in found]
+    assert all(0 < float(confidence) < 1 for _, _, confidence in found)
+
+
+@pytest.mark.parametrize(
+    "missing, message",
+    [
+        ("model_dir", r"absent holds no pipeline .* project run train"),
+        ("license_file", r"there is no file .*absent to put into the package"),
+        ("metrics", r"there is no file .*absent to put into the package"),
+    ],
+)
+def test_what_is_not_there(pack, tmp_path, missing, message):
+    absent = tmp_path / "absent"
+    value = [absent] if missing == "metrics" else absent
+    with pytest.raises(WnutError, match=message):
+        pack(tmp_path / "out", **{missing: value})
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("text", ["", "not json", "[]", '{"entity": {"f1": 1.0}}'])
+def test_metrics_that_are_no_scores(pack, tmp_path, text):
+    path = tmp_path / "dev_gold.json"
+    path.write_text(text, encoding="utf8")
+    with pytest.raises(WnutError, match=r"dev_gold.json holds no scores: give what"):
+        pack(tmp_path / "packages", metrics=[path])
+
+
+def test_build_that_gives_no_wheel(pack, tmp_path, monkeypatch):
+    monkeypatch.setattr(wheels, "build_package", lambda *args, **options: None)
+    with pytest.raises(WnutError, match=r"The wheel of .* wasn't built: see the log"):
+        pack(tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_interrupted_build_keeps_the_wheel_of_an_earlier_one(
+    pack, tmp_path, monkeypatch
+):
+    def build(source, out, **options):
+        built = out / "en_posts-1.2.3" / "dist" / "en_posts-1.2.3-py3-none-any.whl"
+        built.parent.mkdir(parents=True)
+        built.write_bytes(b"new")
+
+    monkeypatch.setattr(wheels, "build_package", build)
+    assert pack(tmp_path).read_bytes() == b"new"
+
+    copy = wheels.shutil.copy
+
+    def interrupt(source, target):
+        copy(source, target)
+        if Path(source).suffix == ".whl":
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(wheels.shutil, "copy", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        pack(tmp_path)
+    [wheel] = tmp_path.iterdir()
+    assert wheel.read_bytes() == b"new"
+
+
+@pytest.mark.parametrize("there", [(), ("en_posts",), ("spacy_wnut",)])
+def test_check_without_wheels(tmp_path, there):
+    for name in (*there, "en_posts_onnx"):
+        (tmp_path / f"{name}-1.0-py3-none-any.whl").write_bytes(b"no archive")
+    absent = [name for name in ("en_posts", "spacy_wnut") if name not in there]
+    message = f"no wheels of {' and '.join(absent)} in .* project run package"
+    with pytest.raises(WnutError, match=message):
+        check_wheels(tmp_path, "en_posts", None)
+
+
+def test_check_says_why_an_installation_failed(tmp_path):
+    for name in ("en_posts", "spacy_wnut", "en_other"):
+        (tmp_path / f"{name}-1.0-py3-none-any.whl").write_bytes(b"no archive")
+    with pytest.raises(
+        WnutError, match=r"pip install failed: .*en_posts.* invalid"
+    ) as err:
+        check_wheels(tmp_path, "en_posts", None)
+    assert "Traceback" not in str(err.value)
+    assert "en_other" not in str(err.value)
+
+
+def test_exported_pipeline_needs_no_torch(pack, onnx_folder, tmp_path):
+    wheel = pack(tmp_path, model_dir=onnx_folder, name="posts_onnx")
+    assert wheel.name == "en_posts_onnx-1.2.3-py3-none-any.whl"
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+        [path] = [name for name in names if name.endswith(".dist-info/METADATA")]
+        metadata = Parser().parsestr(archive.read(path).decode("utf8"))
+        [path] = [name for name in names if name.endswith("en_posts_onnx/meta.json")]
+        meta = json.loads(archive.read(path))
+    [needed] = map(Requirement, metadata.get_all("Requires-Dist"))
+    assert (needed.name, needed.extras) == ("spacy-wnut", {"onnx"})
+    # Older ones can't read it.
+    assert needed.specifier.contains(__version__)
+    assert not needed.specifier.contains("0.0.9")
+    assert meta["export"]["precision"] == "fp32"
+
+
+@pytest.mark.parametrize("package, status", [("torch", 1), ("nothing_like_it", 0)])
+def test_packages_that_must_not_be_there(onnx_folder, tmp_path, package, status):
+    done = subprocess.run(
+        [sys.executable, "-c", TRY_IT, onnx_folder, SENTENCE, package],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+    )
+    assert done.returncode == status
+    assert ("torch is installed as well" in done.stderr) == bool(status)
+
+
+@pytest.mark.parametrize(
+    "theirs, ours, merged",
+    [
+        ([], ["a[x]>=1"], ["a[x]>=1"]),
+        (["b==2"], [], ["b==2"]),
+        (["b==2"], ["a[x]>=1"], ["b==2", "a[x]>=1"]),
+        (["A_b.c[y]<3"], ["a-b-c[x]>=1"], ["a-b-c[x,y]<3,>=1"]),
+        (["a", "a>=1"], ["a>=1"], ["a>=1"]),
+        (["a<2; os_name == 'nt'"], ["a>=1"], ['a<2; os_name == "nt"', "a>=1"]),
+        (["a @ https://x.org/a.whl"], ["a[x]>=1"], ["a[x]@ https://x.org/a.whl"]),
+    ],
+)
+def test_requirements_are_merged(theirs, ours, merged):
+    found = wheels.merge_requirements(theirs, ours)
+    assert [*map(Requirement, found)] == [*map(Requirement, merged)]
+
+
+@pytest.fixture
+def packed_meta(pack, tmp_path, monkeypatch):
+    """Packages a pipeline with this meta: the meta that goes into the wheel."""
+
+    def run(model_dir, changed, **settings):
+        seen = {}
+
+        def build(source, out, **options):
+            seen.update(json.loads((source / "meta.json").read_text()))
+
+        monkeypatch.setattr(wheels, "build_package", build)
+        own = tmp_path / "own"
+        shutil.copytree(model_dir, own)
+        meta = json.loads((own / "meta.json").read_text())
+        (own / "meta.json").write_text(json.dumps({**meta, **changed}))
+        with pytest.raises(WnutError, match="wasn't built"):
+            pack(tmp_path / "out", model_dir=own, **settings)
+        return seen
+
+    return run
+
+
+THEIRS = {
+    "author": "Ada",
+    "email": "ada@example.com",
+    "url": "https://example.com",
+    "license": "Apache-2.0",
+    "description": "Hers.",
+}
+
+
+@pytest.mark.parametrize("kept", THEIRS)
+def test_ours_only_where_a_field_is_empty(packed_meta, trained_folder, kept):
+    empty = dict.fromkeys(THEIRS, "")
+    changed = {**empty, kept: THEIRS[kept]}
+    meta = packed_meta(trained_folder, changed, license_file=None)
+    expected = {**empty, **wheels.META, kept: THEIRS[kept]}
+    assert {key: meta[key] for key in THEIRS} == expected
+
+
+def test_pipeline_of_other_peoples_components_keeps_its_own(packed_meta, tmp_path):
+    nlp = spacy.blank("en")
+    nlp.add_pipe("entity_ruler")
+    nlp.to_disk(tmp_path / "ruler")
+    changed = {**THEIRS, "requirements": ["emoji>=2"]}
+    meta = packed_meta(tmp_path / "ruler", changed, license_file=None)
+    assert {key: meta[key] for key in changed} == changed
+
+
+def test_requirements_of_the_pipeline_stay(packed_meta, trained_folder):
+    changed = {"requirements": ["emoji>=2", "spacy_wnut!=0.0.1"]}
+    meta = packed_meta(trained_folder, changed)
+    first, plugin, other = map(Requirement, meta["requirements"])
+    assert str(first) == "emoji>=2"
+    assert (plugin.name, plugin.extras) == ("spacy-wnut", {"torch"})
+    assert plugin.specifier.contains(__version__)
+    assert "!=0.0.1" in str(plugin.specifier)
+    assert other.name == "spacy-transformers"
+
+
+@pytest.mark.parametrize("wrong", ["emoji", ["no requirement !"], [1]])
+def test_requirements_that_pip_cannot_read(pack, trained_folder, tmp_path, wrong):
+    own = tmp_path / "own"
+    shutil.copytree(trained_folder, own)
+    meta = json.loads((own / "meta.json").read_text())
+    (own / "meta.json").write_text(json.dumps({**meta, "requirements": wrong}))
+    with pytest.raises(WnutError, match=r"requirements in .*meta\.json is no list"):
+        pack(tmp_path / "out", model_dir=own)
+
+
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        ("  Apache License\n  Version 2.0, January 2004\n", "Apache-2.0"),
+        ("Terms of Ada\n\nAsk first.\n", "Terms of Ada"),
+        (None, "BSD-3-Clause"),
+    ],
+)
+def test_license_given_wins(packed_meta, trained_folder, tmp_path, text, expected):
+    given = Path("bsd-3-clause")
+    if text is not None:
+        given = tmp_path / "TERMS"
+        given.write_text(text, encoding="utf8")
+    meta = packed_meta(trained_folder, {"license": "GPL-3.0"}, license_file=given)
+    assert meta["license"] == expected
+
+
+@pytest.mark.parametrize("versions", [("0.9.0", "0.10.0"), ("1.0rc1", "1.0")])
+def test_check_installs_the_newest(tmp_path, monkeypatch, versions):
+    for name in ("en_posts", "en_posts_onnx", "spacy_wnut", "spacy_wnut_more"):
+        for version in (*versions, "9.0") if "_" in name[8:] else versions:
+            (tmp_path / f"{name}-{version}-py3-none-any.whl").touch()
+    (tmp_path / "en_posts-latest.whl").touch()
+    commands = []
+    monkeypatch.setattr(
+        wheels, "_run", lambda command, **options: commands.append(command) or ""
+    )
+    monkeypatch.setattr(wheels.venv.EnvBuilder, "create", lambda *args: None)
+    check_wheels(tmp_path, "en_posts", None)
+    installed = [Path(x).name for x in commands[0] if x.endswith(".whl")]
+    newest = versions[-1]
+    assert installed == [
+        f"{name}-{newest}-py3-none-any.whl" for name in ("en_posts", "spacy_wnut")
+    ]
