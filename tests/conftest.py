@@ -25,6 +25,12 @@ from spacy_wnut.packaging.wheels import SENTENCE, TRY_IT
 from spacy_wnut.scoring.measures import ScoredPost
 from spacy_wnut.sweep.metrics import Metrics, measure
 
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    # Installed with pytest.
+    import tomli as tomllib
+
 # Threads only get in each other's way on tensors this small. Set before torch
 # is imported, so that processes started by tests have it too.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -52,6 +58,12 @@ POSTS = [
 def root() -> Path:
     """The root of the repository."""
     return ROOT
+
+
+@pytest.fixture(scope="session")
+def pyproject() -> dict[str, Any]:
+    """The contents of pyproject.toml."""
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf8"))
 
 
 @pytest.fixture(scope="session")

@@ -16,9 +16,15 @@ from thinc.api import Config
 from spacy_wnut.cli import app
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
+    *sorted((ROOT / "docs").glob("*.md")),
+]
 # Programs that samples may call beside those that are checked.
-OTHERS = {"cd", "cat", "curl", "export", "gunicorn", "mkdocs", "pip", "tail", "zcat"}
+OTHERS = {
+    *("cd", "cat", "curl", "export", "gunicorn", "mkdocs", "mypy", "pip"),
+    *("pre-commit", "ruff", "tail", "zcat"),
+}
 
 
 def blocks(page, language):

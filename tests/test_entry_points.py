@@ -1,29 +1,13 @@
-import ast
 from importlib import metadata
-from pathlib import Path
 
 import pytest
 import spacy
 from spacy.language import Language
 
-SETUP = Path(__file__).parents[1] / "setup.py"
-
-
-def read_declared():
-    """Group, name and value of the entry points that setup.py declares."""
-    [groups] = [
-        ast.literal_eval(node.value)
-        for node in ast.walk(ast.parse(SETUP.read_text(encoding="utf8")))
-        if isinstance(node, ast.keyword) and node.arg == "entry_points"
-    ]
-    return [
-        (group, *(part.strip() for part in line.split("=", maxsplit=1)))
-        for group, lines in groups.items()
-        for line in lines
-    ]
-
-
-DECLARED = read_declared()
+INSTALLED = [
+    (point.group, point.name, point.value)
+    for point in metadata.distribution("spacy-wnut").entry_points
+]
 
 # Where spaCy and thinc look for what each group holds.
 REGISTRIES = {
@@ -38,17 +22,22 @@ REGISTRIES = {
     "spacy_readers": spacy.registry.readers,
     "thinc_layers": spacy.registry.layers,
 }
-REGISTERED = [(g, name) for g, name, _ in DECLARED if g in REGISTRIES]
-FACTORIES = [name for group, name, _ in DECLARED if group == "spacy_factories"]
+REGISTERED = [(g, name) for g, name, _ in INSTALLED if g in REGISTRIES]
+FACTORIES = [name for group, name, _ in INSTALLED if group == "spacy_factories"]
 
 
-def test_what_is_installed_is_what_setup_declares():
-    found = metadata.distribution("spacy-wnut").entry_points
-    installed = {(point.group, point.name, point.value) for point in found}
-    assert installed == set(DECLARED), "setup.py changed: pip install -e . again"
+def test_installed_entry_points_are_those_of_pyproject(pyproject):
+    project = pyproject["project"]
+    groups = {**project["entry-points"], "console_scripts": project["scripts"]}
+    declared = {
+        (group, name, value)
+        for group, points in groups.items()
+        for name, value in points.items()
+    }
+    assert set(INSTALLED) == declared, "pyproject.toml changed: pip install -e . again"
 
 
-@pytest.mark.parametrize("group, name, value", DECLARED)
+@pytest.mark.parametrize("group, name, value", INSTALLED)
 def test_every_entry_point_resolves(group, name, value):
     assert callable(metadata.EntryPoint(name, value, group).load())
 
@@ -59,15 +48,15 @@ def test_groups_are_those_that_are_read():
     assert spacy.registry._entry_point_factories.entry_point_namespace == (
         "spacy_factories"
     )
-    groups = {group for group, _, _ in DECLARED}
+    groups = {group for group, _, _ in INSTALLED}
     assert groups <= {"console_scripts", "spacy_factories", *REGISTRIES}
 
 
 @pytest.mark.parametrize("group, name", REGISTERED)
 def test_every_registered_name_is_found_by_its_registry(group, name):
     found = REGISTRIES[group].get(name)
-    declared = {(g, n): value for g, n, value in DECLARED}[group, name]
-    assert f"{found.__module__}:{found.__name__}" == declared
+    value = {(g, n): value for g, n, value in INSTALLED}[group, name]
+    assert f"{found.__module__}:{found.__name__}" == value
     # Names can be changed in a later version without breaking old pipelines.
     assert name.startswith("spacy-wnut.") and name.rpartition(".v")[2].isdigit()
 

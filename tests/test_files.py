@@ -96,6 +96,7 @@ def test_a_file_and_a_folder_do_not_replace_each_other(tmp_path, old, new, messa
     assert tree(tmp_path) == before
 
 
+@pytest.mark.posix
 @pytest.mark.parametrize("mode", [0o600, 0o640, 0o755, 0o444])
 def test_the_mode_of_a_file_is_kept(tmp_path, mode):
     write_file(tmp_path / "thing", "old")
@@ -105,6 +106,7 @@ def test_the_mode_of_a_file_is_kept(tmp_path, mode):
     assert stat.S_IMODE((tmp_path / "thing").stat().st_mode) == mode
 
 
+@pytest.mark.posix
 def test_the_mode_of_a_folder_is_kept(tmp_path):
     write_folder(tmp_path / "thing", "old")
     (tmp_path / "thing").chmod(0o710)
@@ -123,6 +125,7 @@ def test_the_mode_of_new_files_is_that_of_any_other(tmp_path):
     assert (tmp_path / "model").stat().st_mode == (tmp_path / "folder").stat().st_mode
 
 
+@pytest.mark.posix
 def test_a_device_stays_one():
     before = os.stat("/dev/null")
     with replacing(Path("/dev/null")) as beside:
@@ -131,6 +134,7 @@ def test_a_device_stays_one():
     assert os.stat("/dev/null").st_ino == before.st_ino
 
 
+@pytest.mark.posix
 def test_a_link_to_a_device_stays_one(tmp_path):
     (tmp_path / "null").symlink_to("/dev/null")
     with replacing(tmp_path / "null") as beside:
@@ -178,6 +182,7 @@ def test_standard_output_is_written_to(tmp_path, is_file):
     assert written == "before\nfigures\nafter\n"
 
 
+@pytest.mark.posix
 def test_a_folder_is_not_written_to_a_device():
     with pytest.raises(WnutError, match="/dev/null is a device or a pipe: name a fol"):
         with replacing(Path("/dev/null")) as beside:

@@ -21,8 +21,8 @@ INSTALLED = {
     "torch": [f"{PROJECT}[torch]"],
     "onnx": [f"{PROJECT}[onnx]"],
 }
-# What a wheel is built from.
-SOURCES = ("README.md", "pyproject.toml", "setup.py", "spacy_wnut")
+# Sources of the wheel.
+SOURCES = ("README.md", "pyproject.toml", "spacy_wnut")
 CONSTRAINTS = ROOT / "requirements.txt"
 # Where an environment says what it was installed from.
 STAMP = "installed.txt"

@@ -90,6 +90,7 @@ def test_the_target_of_a_link_is_replaced(output, tmp_path, is_there):
     assert [path.name for path in target.parent.iterdir()] == [target.name]
 
 
+@pytest.mark.posix
 def test_a_link_to_another_disk(output, tmp_path, monkeypatch):
     target = tmp_path / "elsewhere" / "real.jsonl"
     target.parent.mkdir()
@@ -113,6 +114,7 @@ def test_a_link_to_another_disk(output, tmp_path, monkeypatch):
     assert not partial_path(output).exists()
 
 
+@pytest.mark.posix
 def test_the_mode_of_a_file_is_kept(output):
     for path in (output, rejected_path(output)):
         path.write_text("old")

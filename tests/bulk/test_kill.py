@@ -2,7 +2,6 @@
 
 import os
 import random
-import resource
 import signal
 import subprocess
 import sys
@@ -14,6 +13,9 @@ import pytest
 from spacy_wnut.bulk import journal as journals
 from spacy_wnut.bulk import local
 from spacy_wnut.bulk.annotator import Annotator, Settings
+
+pytestmark = pytest.mark.posix
+resource = pytest.importorskip("resource", reason="needs POSIX")
 
 TARGETS = ["out.jsonl", "out.jsonl.gz", "out.conll", "out.parquet", "out.spacy"]
 

@@ -489,6 +489,7 @@ def test_a_damaged_table_keeps_what_was_done(tmp_path, annotate, ruler, target):
         annotate(ruler, source, tmp_path / target)
 
 
+@pytest.mark.posix
 def test_a_device_is_written_through(posts_file, tmp_path, annotate, ruler, capsys):
     before = os.stat("/dev/null")
     summary = annotate(ruler, posts_file, "/dev/null")
@@ -505,6 +506,7 @@ def test_a_device_is_written_through(posts_file, tmp_path, annotate, ruler, caps
             annotate(ruler, posts_file, "/dev/null", **options)
 
 
+@pytest.mark.posix
 def test_a_pipe_is_written_through(posts_file, tmp_path, annotate, ruler):
     annotate(ruler, posts_file, tmp_path / "out.jsonl")
     os.mkfifo(tmp_path / "pipe")
@@ -517,6 +519,7 @@ def test_a_pipe_is_written_through(posts_file, tmp_path, annotate, ruler):
     assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
 
 
+@pytest.mark.posix
 def test_an_open_file_is_not_cut_off(posts_file, tmp_path, annotate, ruler):
     with (tmp_path / "out").open("ab") as file:
         file.write(b"before\n")

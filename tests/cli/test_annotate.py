@@ -176,6 +176,7 @@ def test_a_reader_that_has_enough_gets_no_traceback(ruler, tmp_path):
     assert said == ""
 
 
+@pytest.mark.posix
 def test_a_full_disk_says_how_to_go_on(ruler, tmp_path):
     (tmp_path / "posts.txt").write_text("Oslo and more words\n" * 1000)
     limit = "import resource, sys, runpy; "

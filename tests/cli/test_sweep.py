@@ -60,6 +60,7 @@ def test_trains_and_compares(root, corpus, tiny_encoder, tmp_path):
     assert done.stdout.splitlines()[-1] == again.stdout.splitlines()[-1]
 
 
+@pytest.mark.posix
 @pytest.mark.slow
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGINT])
 def test_nothing_of_a_sweep_that_is_killed_goes_on(

@@ -1,6 +1,5 @@
 """The page as text; in a browser it is looked at in test_browser.py."""
 
-import ast
 import base64
 import hashlib
 import json
@@ -83,14 +82,10 @@ def test_browser_is_told_to_load_nothing(make_data):
         assert rules[name] == f"'sha256-{base64.b64encode(digest).decode()}'"
 
 
-def test_the_wheel_has_all_assets(root):
-    [data] = [
-        ast.literal_eval(node.value)
-        for node in ast.walk(ast.parse((root / "setup.py").read_text()))
-        if isinstance(node, ast.keyword) and node.arg == "package_data"
-    ]
+def test_the_wheel_has_all_assets(root, pyproject):
+    globs = pyproject["tool"]["setuptools"]["package-data"]["spacy_wnut"]
     package = root / "spacy_wnut"
-    packed = {path for glob in data["spacy_wnut"] for path in package.glob(glob)}
+    packed = {path for glob in globs for path in package.glob(glob)}
     assert {*(package / "display" / "assets").iterdir()} <= packed
 
 

@@ -97,6 +97,7 @@ def test_delimiters():
         find_delimiter(BY_NAME["jsonl"], ";")
 
 
+@pytest.mark.posix
 def test_streams_have_no_place_of_their_own(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "file").touch()
