@@ -11,7 +11,7 @@ from spacy.tokens import Doc
 from ..corpus.docbin import read_corpus
 from ..errors import WnutError
 from ..files import check_out, replacing
-from ..packaging.checkpoint_card import model_card
+from ..packaging.cards import checkpoint_card
 from ..pipeline.loading import load_pipeline
 from ..pipeline.parts import Parts, find_parts
 from .heads import check_same, copy_encoder, encode, linear_head
@@ -94,7 +94,9 @@ def write_checkpoint(
         model.save_pretrained(beside, safe_serialization=True)
         tokenizer.save_pretrained(beside)
         (beside / "README.md").write_text(
-            model_card(nlp.meta, folder.name, parts.tagger.labels, lost, agreement),
+            checkpoint_card(
+                nlp.meta, folder.name, parts.tagger.labels, lost, agreement
+            ),
             encoding="utf8",
         )
     return Checkpoint(type(model).__name__, lost, agreement)

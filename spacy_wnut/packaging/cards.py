@@ -1,72 +1,28 @@
-"""Model cards, in the format of the Hugging Face hub, made from what was measured."""
+"""Model cards of wheels and checkpoints, in the format of the Hugging Face hub."""
 
 from collections.abc import Mapping, Sequence
+from importlib.resources import files
 from typing import Any
 
 import srsly  # type: ignore[import-untyped]
 
-PROTOCOLS = {"gold": "gold tokens", "spacy": "spaCy tokens"}
+DIFFERENCES = """\
+## Differences from the pipeline
 
-PIPELINE = """\
----
-{front}---
-
-# {name}
-
-{description}
-
-| | |
-| --- | --- |
-| version | {version} |
-| spaCy | {spacy_version} |
-| components | {components} |
-| entity types | {types} |
-| licence | {license} |
-
-## Use
-
-```python
-import spacy
-
-nlp = spacy.load("{name}")
-doc = nlp("Pretty bad storm in New York last evening.")
-for ent in doc.ents:
-    print(ent.text, ent.label_, ent._.confidence)
-```
-
-`ent._.confidence` is the probability of exactly this span with this type;
-`nlp.get_pipe("{component}").threshold = 0.8` leaves out what is less sure.
-
-## Intended use
-
-Finding names in short, informal texts: to search and count them, to study what is
-talked about, to prepare texts for people who annotate or read them. It is not made for
-decisions about single people, nor for finding out who somebody is.
-
-## Data
-
-{sources}
-
-## Figures
-
-{figures}
-
-## Limits
-
-{limits}
-
-## Licence
-
-{license} for the pipeline. {rights}
+The pipeline decodes legal sequences of tags only, gives every entity the probability
+of exactly its span and type, and reads texts of any length. transformers takes each
+word's best tag, scores entities by their words, and cuts long texts off.
 """
+
+PROTOCOLS = {"gold": "gold tokens", "spacy": "spaCy tokens"}
 
 
 def pipeline_card(meta: Mapping[str, Any]) -> str:
-    """The README.md of a packaged pipeline.
+    """Return the README.md of a packaged pipeline.
 
-    meta (Mapping[str, Any]): The pipeline's meta as it is packaged: with its sources,
-        and what `spacy-wnut evaluate` measured in its performance.
-    RETURNS (str): Markdown with a head in YAML.
+    meta (Mapping[str, Any]): The meta of the pipeline as it is packaged, with its sources
+        and, as its performance, the scores of `spacy-wnut evaluate`.
+    RETURNS (str): Markdown with a header in YAML.
     """
     name = f"{meta['lang']}_{meta['name']}"
     labels = meta.get("labels", {})
@@ -86,7 +42,7 @@ def pipeline_card(meta: Mapping[str, Any]) -> str:
         for source in sources
         if source.get("license")
     ]
-    return PIPELINE.format(
+    return _template("pipeline").format(
         front=srsly.yaml_dumps(front, indent_mapping=2, indent_sequence=4),
         name=name,
         description=meta.get("description", ""),
@@ -96,21 +52,61 @@ def pipeline_card(meta: Mapping[str, Any]) -> str:
         types=", ".join(f"`{label}`" for label in types),
         license=meta.get("license") or "none given",
         component=component,
-        sources="\n".join(_source(source) for source in sources) or "Not said.",
+        sources="\n".join(_source(source) for source in sources) or "Not stated.",
         figures=format_figures(meta.get("performance") or {}),
         limits=_limits(meta),
         rights=" ".join(licenses),
     )
 
 
+def checkpoint_card(
+    meta: Mapping[str, Any],
+    name: str,
+    types: Sequence[str],
+    lost: Sequence[str],
+    agreement: tuple[int, int] | None,
+) -> str:
+    """Return the README.md of a checkpoint for token classification.
+
+    meta (Mapping[str, Any]): The meta of the pipeline, with its performance if it was
+        measured (fractions between 0 and 1, written in percent).
+    name (str): The name of the checkpoint.
+    types (Sequence[str]): Its entity types.
+    lost (Sequence[str]): Features of the pipeline that the checkpoint lacks, one sentence
+        each.
+    agreement (Optional[Tuple[int, int]]): The number of words with the same best tag, and
+        the number of words.
+    RETURNS (str): Markdown with a header in YAML.
+    """
+    differences = DIFFERENCES
+    if lost:
+        differences += "\n" + "".join(f"- {sentence}\n" for sentence in lost)
+    if agreement is not None:
+        same, words = agreement
+        differences += (
+            f"\nThe best tag is the same for {same:,} of the {words:,} words "
+            "it was measured on.\n"
+        )
+    front = front_matter(meta, "transformers", ["token-classification", "ner"])
+    return _template("checkpoint").format(
+        front=srsly.yaml_dumps(front),
+        name=name,
+        types=", ".join(types),
+        pipeline=f"{meta.get('lang', 'en')}_{meta.get('name', 'pipeline')} "
+        f"{meta.get('version', '')}".rstrip(),
+        differences=differences.strip() + "\n",
+        figures=format_figures(meta.get("performance") or {}),
+    )
+
+
 def front_matter(
     meta: Mapping[str, Any], library: str, tags: Sequence[str]
 ) -> dict[str, Any]:
-    """What every card's head says, for the hub to sort it by.
+    """Return the header of a card, by which the hub classifies it.
 
     meta (Mapping[str, Any]): The pipeline's meta.
     library (str): The library that loads it.
-    tags (Sequence[str]): The tags, "spacy-wnut" aside.
+    tags (Sequence[str]): The tags besides "spacy-wnut".
     """
     front: dict[str, Any] = {
         "language": meta.get("lang", "en"),
@@ -124,18 +120,19 @@ def front_matter(
 
 
 def format_figures(performance: Mapping[str, Any]) -> str:
-    """The figures as tables in percent: each corpus's, then by type; or, if it
-    holds no scores of `spacy-wnut evaluate`, what spaCy measured in training.
+    """Return the scores as tables in percent: one row per corpus, then one row per type.
+    Without scores of `spacy-wnut evaluate`, those that spaCy measured in training.
 
-    performance (Mapping[str, Any]): As meta.json holds it, fractions.
+    performance (Mapping[str, Any]): The performance in meta.json, fractions between 0
+        and 1.
     """
     measured = _measured(performance)
     if not measured:
         return _flat_figures(performance)
     lines = [
         "In percent. Entity: exact span and type, micro-averaged. Surface: over distinct "
-        "names, as WNUT 2017 has it. Gold tokens are the corpus's own, spaCy tokens the "
-        "pipeline's on plain text.",
+        "names, as in WNUT 2017. Gold tokens are those of the corpus, spaCy tokens those of "
+        "the pipeline for plain text.",
         "",
         "| corpus | P | R | entity F1 | surface F1 |",
         "| --- | ---: | ---: | ---: | ---: |",
@@ -152,15 +149,15 @@ def format_figures(performance: Mapping[str, Any]) -> str:
 
 
 def _flat_figures(performance: Mapping[str, Any]) -> str:
-    # What is nested is per type, or all of it once more.
+    # Nested scores are per type, or repeat the others.
     rows = [
         _row(key, [value])
         for key, value in performance.items()
-        # Losses are no fractions.
+        # Losses are not fractions.
         if isinstance(value, float) and "loss" not in key
     ]
     if not rows:
-        return "None were measured."
+        return "Not measured."
     return "In percent.\n\n| measure | % |\n| --- | ---: |\n" + "\n".join(rows)
 
 
@@ -169,7 +166,7 @@ def _row(name: str, fractions: Sequence[float]) -> str:
 
 
 def _measured(performance: Mapping[str, Any]) -> dict[str, Any]:
-    """The corpora on which `spacy-wnut evaluate` measured, by their names."""
+    """Return the scores of `spacy-wnut evaluate` by the names of their corpora."""
     return {
         stem: scores
         for stem, scores in performance.items()
@@ -178,12 +175,12 @@ def _measured(performance: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _main(measured: Mapping[str, Any]) -> str:
-    """The corpus that tells most of unseen texts: the first one called test."""
+    """Return the main corpus: the first test set, otherwise the last corpus."""
     return next((stem for stem in measured if stem.startswith("test")), [*measured][-1])
 
 
 def _corpus(stem: str) -> str:
-    """ "test_gold" as people say it: "test, gold tokens"."""
+    """Return the title of a corpus: "test, gold tokens" for "test_gold"."""
     split, _, protocol = stem.rpartition("_")
     is_known = split and protocol in PROTOCOLS
     return f"{split}, {PROTOCOLS[protocol]}" if is_known else stem
@@ -192,7 +189,7 @@ def _corpus(stem: str) -> str:
 def _results(
     name: str, performance: Mapping[str, Any], data: str, is_on_hub: bool
 ) -> list[dict[str, Any]]:
-    """The hub's model-index: a result for each corpus."""
+    """Return the hub's model-index, with one result per corpus."""
     results = []
     for stem, scores in _measured(performance).items():
         metrics = [
@@ -212,7 +209,7 @@ def _results(
 
 
 def _dataset(source: Mapping[str, Any]) -> str | None:
-    """The dataset's id on the hub, of a source that is one."""
+    """Return the id of a source that is a dataset on the hub."""
     return source.get("dataset")
 
 
@@ -228,11 +225,11 @@ def _source(source: Mapping[str, Any]) -> str:
 
 def _limits(meta: Mapping[str, Any]) -> str:
     limits = [
-        "It knows the kinds of texts, and the years, that its data are from. On others, "
-        "measure first: `spacy-wnut evaluate` and `spacy-wnut report` do.",
-        "Who writes such texts, and whom they name, is no fair sample of anybody: names "
-        "from some places may be found less often than those from others.",
-        "Confidences hold for texts like those they were calibrated on, if they were.",
+        "The training data are from certain platforms and years. Evaluate it on other texts "
+        "before use, with `spacy-wnut evaluate` and `spacy-wnut report`.",
+        "The authors of such texts, and the names in them, are not a representative "
+        "sample: names from some regions may be found less often than others.",
+        "Confidences are calibrated, if at all, for texts like the calibration data.",
     ]
     measured = _measured(meta.get("performance") or {})
     if measured:
@@ -241,7 +238,7 @@ def _limits(meta: Mapping[str, Any]) -> str:
         limits.insert(
             0,
             f"On {_corpus(stem)}, it finds {100 * entity['recall']:.0f} of 100 entities, "
-            f"and of 100 that it finds {100 * entity['precision']:.0f} are right.",
+            f"and {100 * entity['precision']:.0f} of 100 predicted entities are correct.",
         )
         worst = min(
             measured[stem].get("per_type", {}).items(),
@@ -251,6 +248,10 @@ def _limits(meta: Mapping[str, Any]) -> str:
         if worst is not None:
             label, prf = worst
             limits[0] += (
-                f" It is worst at `{label}`, with an F1 of {100 * prf['f1']:.1f}."
+                f" The worst type is `{label}`, with an F1 of {100 * prf['f1']:.1f}."
             )
     return "\n".join(f"- {limit}" for limit in limits)
+
+
+def _template(name: str) -> str:
+    return (files(__package__) / "templates" / f"{name}.md").read_text(encoding="utf8")

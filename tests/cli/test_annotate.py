@@ -223,7 +223,9 @@ def test_columns_of_conll(ruler, posts, tmp_path):
     options = ("--token-column", 1, "--overwrite")
     assert run(ruler, source, out, *options).exit_code == 0
     assert out.read_text() == "1\tO\n2\tO\n\n1\tO\n\n"
-    with pytest.raises(WnutError, match="--token-column is for conll, and the input is jsonl"):
+    with pytest.raises(
+        WnutError, match="--token-column is for conll, and the input is jsonl"
+    ):
         run(ruler, posts, tmp_path / "other.jsonl", "--token-column", 1)
     with pytest.raises(WnutError, match="--engine ray reads no CoNLL"):
         run(ruler, source, tmp_path / "lake", "--tag-column", 4, "--engine", "ray")

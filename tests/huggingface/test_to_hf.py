@@ -209,10 +209,10 @@ def test_card_has_the_figures(plain, out):
     assert card.startswith("---\nlanguage: en\n") and "license: mit\n" in card
     assert "pipeline_tag: token-classification\n" in card
     assert "| test_gold_entity_f1 | 45.7 |" in card
-    assert "ner_loss" not in card and "None were measured" not in card
+    assert "ner_loss" not in card and "Not measured" not in card
     plain.meta["performance"] = {}
     write_checkpoint(plain, out)
-    assert "None were measured." in (out / "README.md").read_text()
+    assert "Not measured." in (out / "README.md").read_text()
 
 
 @pytest.fixture

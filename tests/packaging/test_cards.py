@@ -103,8 +103,8 @@ def test_figures_of_each_corpus_and_by_type_of_test():
 def test_limits_say_what_was_measured():
     card = pipeline_card(META)
     assert (
-        "On test, spaCy tokens, it finds 50 of 100 entities, and of 100 that it finds "
-        "75 are right. It is worst at `product`, with an F1 of 10.0."
+        "On test, spaCy tokens, it finds 50 of 100 entities, and 75 of 100 predicted "
+        "entities are correct. The worst type is `product`, with an F1 of 10.0."
     ) in card
 
 
@@ -121,7 +121,7 @@ def test_what_people_read():
 def test_nothing_measured_and_nothing_known():
     meta = {"lang": "en", "name": "posts", "performance": {"ner_loss": 12.5}}
     card = pipeline_card(meta)
-    assert "None were measured." in card and "12.5" not in card
+    assert "Not measured." in card and "12.5" not in card
     assert not {"model-index", "datasets", "license"} & front_of(card).keys()
 
 
