@@ -170,11 +170,12 @@ def _row(name: str, fractions: Sequence[float]) -> str:
 
 def _measured(performance: Mapping[str, Any]) -> dict[str, Any]:
     """The corpora on which `spacy-wnut evaluate` measured, by their names."""
-    return {
-        stem: scores
-        for stem, scores in performance.items()
-        if isinstance(scores, Mapping) and {"entity", "surface"} <= scores.keys()
-    }
+    return {stem: scores for stem, scores in performance.items() if is_scores(scores)}
+
+
+def is_scores(figures: Any) -> bool:
+    """Whether figures are scores as `spacy-wnut evaluate --json` writes them."""
+    return isinstance(figures, Mapping) and {"entity", "surface"} <= figures.keys()
 
 
 def _main(measured: Mapping[str, Any]) -> str:
