@@ -332,10 +332,11 @@ def _scores_in(folder: Path) -> list[Path]:
 
 def _place(path: Path) -> tuple[int, int, str]:
     """Sort key of a file with scores: by protocol, then by split, then by name."""
-    split, _, protocol = path.stem.rpartition("_")
+    start, _, end = path.stem.rpartition("_")
+    split = path.stem.partition("_")[0]
     protocols = list(PROTOCOLS)
     return (
-        protocols.index(protocol) if protocol in protocols else len(protocols),
+        protocols.index(end) if start and end in protocols else len(protocols),
         SPLITS.index(split) if split in SPLITS else len(SPLITS),
         path.stem,
     )
