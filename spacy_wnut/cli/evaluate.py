@@ -18,7 +18,7 @@ def evaluate_cli(
     corpora: Annotated[
         list[Path],
         typer.Argument(
-            metavar="CORPUS...",
+            metavar="CORPUS",
             help="DocBins (.spacy) with the gold entities, as convert writes them",
             show_default=False,
         ),
