@@ -1,16 +1,24 @@
-"""project.yml: what can be said of it without running it."""
+"""project.yml: its parts, its variables, and when weasel runs a command again."""
 
 import re
 import shlex
+import shutil
+from pathlib import Path
 
 import pytest
+import spacy
 import srsly
+import torch
 import typer
-from weasel.util.config import load_project_config
+from spacy.tokens import DocBin
+from transformers import AutoModel
+from weasel.cli import run as weasel_run
+from weasel.util.config import load_project_config, parse_config_overrides
 
 from spacy_wnut.cli import app
 from spacy_wnut.cli._app import first_set
 from spacy_wnut.errors import WnutError
+from spacy_wnut.packaging import wheels
 
 ASSETS = {
     "wnut17train.conll": "c213127d9438fb2c64fe0fabe8644489",
@@ -140,6 +148,129 @@ def test_recipe_is_a_variable(root, recipe):
     assert f"{recipe}-0/model-best" in train["outputs"][0]
 
 
+OVERRIDES = {
+    "": {},
+    "--vars.run mine": {"run": "mine"},
+    "--vars.config tutorial": {"config": "tutorial"},
+    "--vars.seed 7": {"seed": 7},
+    "--vars.run=mine/2024 --vars.config spacy_ner --vars.seed 12": {
+        **{"run": "mine/2024", "config": "spacy_ner", "seed": 12}
+    },
+    "--vars.run 2024": {"run": 2024},
+    "--vars.run v0.1": {"run": "v0.1"},
+    "--vars.wnut17 my_data --vars.packages out --vars.name b --vars.version 2.0.1": {
+        **{"wnut17": "my_data", "packages": "out", "name": "b", "version": "2.0.1"}
+    },
+    "--vars.encoder a/b --vars.unlabelled posts/ --vars.gpu_id 0": {
+        **{"encoder": "a/b", "unlabelled": "posts/", "gpu_id": 0}
+    },
+    "--vars.precision fp32 --vars.seeds 1,2": {"precision": "fp32", "seeds": "1,2"},
+}
+
+
+def expand(text, variables):
+    """Fill in variables by plain substitution, those in variables too."""
+    while found := re.search(r"\$\{vars\.(\w+)\}", text):
+        text = text.replace(found[0], str(variables[found[1]]))
+    return text
+
+
+@pytest.mark.parametrize("arguments", OVERRIDES)
+def test_weasel_fills_in_the_variables(root, arguments):
+    """Each item of a list is one item after that: weasel joins `"${vars.a}"` and
+    `"${vars.b}"` if they follow each other in a list.
+    """
+    overrides = parse_config_overrides(arguments.split())
+    project = load_project_config(root, overrides=overrides)
+    raw = srsly.read_yaml(root / "project.yml")
+    variables = {**raw["vars"], **OVERRIDES[arguments]}
+    for command, written in zip(project["commands"], raw["commands"], strict=True):
+        for key in ("script", "deps", "outputs"):
+            expected = [expand(item, variables) for item in written.get(key, [])]
+            assert command.get(key, []) == expected
+
+
+def paths_of(project):
+    """The paths of each command, those in its scripts included."""
+    for command in project["commands"]:
+        words = [word for line in command["script"] for word in shlex.split(line)]
+        listed = [*command.get("deps", []), *command.get("outputs", [])]
+        for word in (*words, *listed):
+            yield command["name"], word
+
+
+def test_overrides_reach_every_path(root):
+    overrides = {"vars.run": "mine", "vars.config": "tutorial", "vars.seed": 7}
+    before, after = (
+        list(paths_of(load_project_config(root, overrides=given)))
+        for given in ({}, overrides)
+    )
+    changes = [
+        ("/wnut17", "/mine"),
+        ("/distilbert-0", "/tutorial-7"),
+        ("/distilbert/", "/tutorial/"),
+    ]
+    for (name, old), (_, new) in zip(before, after, strict=True):
+        # All recipes at once, and the quickstart's own.
+        if name in ("sweep", "all-on-sample") and "/distilbert" in old:
+            continue
+        for one, other in changes:
+            if not old.startswith("assets/"):
+                old = old.replace(one, other)
+        if name != "sweep":
+            old = old.replace("configs/distilbert.cfg", "configs/tutorial.cfg")
+        assert new == ("7" if old == "0" else old), name
+
+
+FOLDERS = ("assets/", "configs/", "corpus/", "training/", "metrics/", "packages/")
+
+
+@pytest.mark.parametrize("arguments", OVERRIDES)
+def test_paths_in_scripts_are_deps_or_outputs(root, arguments):
+    overrides = parse_config_overrides(arguments.split())
+    project = load_project_config(root, overrides=overrides)
+    for command in project["commands"]:
+        if command["name"] == "all-on-sample":
+            continue
+        listed = [*command.get("deps", []), *command.get("outputs", [])]
+        for line in command["script"]:
+            words = [word for word in shlex.split(line) if word.startswith(FOLDERS)]
+            for word in words:
+                # Or a folder of them, or something within one of them.
+                related = (f"{path}/" for path in listed)
+                assert any(
+                    path.startswith(f"{word}/") or f"{word}/".startswith(path)
+                    for path in related
+                ), (command["name"], word)
+
+
+def test_lines_can_be_read(root):
+    for line in (root / "project.yml").read_text(encoding="utf8").splitlines():
+        assert len(line) <= 150, line
+
+
+def option(line, name):
+    """The value of an option in a line of a script."""
+    words = shlex.split(line)
+    return words[words.index(name) + 1]
+
+
+@pytest.mark.parametrize(
+    "measuring, packing", [("evaluate", "package"), ("export", "package-onnx")]
+)
+def test_what_is_measured_is_packaged(project, measuring, packing):
+    commands = {command["name"]: command for command in project["commands"]}
+    [folder] = {
+        option(line, "--json")
+        for line in commands[measuring]["script"]
+        if "evaluate" in line
+    }
+    assert option(commands[packing]["script"][0], "--metrics") == folder
+    assert folder in commands[packing]["deps"]
+    outputs = [Path(path) for path in commands[measuring]["outputs"]]
+    assert Path(folder) in {*outputs, *(path.parent for path in outputs)}
+
+
 SETTINGS = {
     "vars.wnut17": "my_data",
     "vars.encoder": "somebody/encoder",
@@ -238,3 +369,189 @@ def test_what_is_scored_and_packaged_is_calibrated(project):
     assert steps.index("calibrate") + 1 == steps.index("evaluate")
     # spaCy's own component has nothing to calibrate.
     assert "--or-copy" in commands["calibrate"]["script"][0]
+
+
+@pytest.fixture
+def run_step(root, tmp_path, monkeypatch):
+    """Runs a command of the project by weasel's own rules, with our commands in this
+    process. Returns the commands that weren't skipped.
+    """
+    folder = tmp_path / "a project"
+    folder.mkdir()
+    for name in (
+        "project.yml",
+        "configs",
+        "LICENSE",
+        "setup.py",
+        "pyproject.toml",
+        "spacy_wnut",
+    ):
+        (folder / name).symlink_to(root / name)
+    called = []
+
+    def call(words, **_):
+        called.append(words[3] if words[2].startswith("spacy") else words[2])
+        if words[2] == "spacy_wnut":
+            app(words[3:], standalone_mode=False)
+        elif words[2] == "spacy":
+            output = words[words.index("--output") + 1]
+            (folder / output / "model-best").mkdir(parents=True, exist_ok=True)
+
+    monkeypatch.setattr(weasel_run, "run_command", call)
+    for name in ("DATA", "ENCODER", "UNLABELLED"):
+        monkeypatch.delenv(f"SPACY_WNUT_{name}", raising=False)
+
+    def run(name, **variables):
+        called.clear()
+        overrides = {f"vars.{key}": str(value) for key, value in variables.items()}
+        weasel_run.project_run(folder, name, overrides=overrides)
+        return list(called)
+
+    run.folder = folder
+    return run
+
+
+@pytest.fixture
+def sources(tmp_path, tiny_encoder):
+    """Data that may be corrected, and an encoder, as variables: paths without blanks."""
+    folder = tmp_path / "my_posts"
+    folder.mkdir()
+    for split in ("train", "dev", "test"):
+        (folder / f"{split}.conll").write_text("Ann\tB-person\nin\tO\nOslo\tO\n")
+    return {"wnut17": folder, "encoder": tiny_encoder}
+
+
+def correct(sources, split):
+    text = "Ann\tB-person\nin\tO\nOslo\tB-location\n"
+    (sources["wnut17"] / f"{split}.conll").write_text(text)
+
+
+def read_docs(path):
+    return list(DocBin().from_disk(path).get_docs(spacy.blank("en").vocab))
+
+
+def entities_in(path):
+    return [[(ent.text, ent.label_) for ent in doc.ents] for doc in read_docs(path)]
+
+
+@pytest.mark.parametrize("is_windows", [False, True])
+def test_corrected_annotation_is_converted_and_trained_on(
+    run_step, sources, is_windows, monkeypatch
+):
+    monkeypatch.setattr("weasel.util.commands.is_windows", is_windows)
+    steps = ("convert", "encoder", "train")
+    first = [run_step(step, **sources) for step in steps]
+    assert first == [["convert", "convert"], ["encoder"], ["train"]]
+    # Nothing changed: the same bytes, so there is nothing to train.
+    [*_, again] = [run_step(step, **sources) for step in steps]
+    assert again == []
+    for split in ("train", "dev"):
+        correct(sources, split)
+        [*_, after] = [run_step(step, **sources) for step in steps]
+        assert after == ["train"]
+        for protocol in ("gold", "spacy"):
+            path = run_step.folder / "corpus" / "wnut17" / protocol / f"{split}.spacy"
+            assert entities_in(path) == [[("Ann", "person"), ("Oslo", "location")]]
+
+
+def test_data_of_the_environment_that_changed_are_converted(
+    run_step, sources, tmp_path, monkeypatch
+):
+    # Blanks are nothing to the environment.
+    first = sources["wnut17"].rename(tmp_path / "my posts")
+    monkeypatch.setenv("SPACY_WNUT_DATA", str(first))
+    path = run_step.folder / "corpus" / "wnut17" / "gold" / "test.spacy"
+    run_step("convert")
+    assert entities_in(path) == [[("Ann", "person")]]
+    correct({"wnut17": first}, "test")
+    run_step("convert")
+    assert entities_in(path) == [[("Ann", "person"), ("Oslo", "location")]]
+
+
+def test_an_encoder_that_changed_is_fetched_again(
+    run_step, sources, tiny_encoder, tmp_path
+):
+    sources["encoder"] = tmp_path / "my_encoder"
+    shutil.copytree(tiny_encoder, sources["encoder"])
+    for step in ("convert", "encoder", "train"):
+        run_step(step, **sources)
+    assert run_step("encoder", **sources) == ["encoder"]
+    assert run_step("train", **sources) == []
+    model = AutoModel.from_pretrained(sources["encoder"])
+    model.embeddings.word_embeddings.weight.data += 1
+    model.save_pretrained(sources["encoder"])
+    run_step("encoder", **sources)
+    assert run_step("train", **sources) == ["train"]
+    fetched = AutoModel.from_pretrained(
+        run_step.folder / "training" / "wnut17" / "encoder"
+    )
+    assert torch.equal(
+        fetched.embeddings.word_embeddings.weight,
+        model.embeddings.word_embeddings.weight,
+    )
+
+
+def test_unlabelled_posts_that_changed_are_labelled(
+    run_step, sources, make_table_nlp, tmp_path
+):
+    unlabelled = tmp_path / "other_posts"
+    unlabelled.mkdir()
+    (unlabelled / "a.txt").write_text("Ada Lovelace moved to Oslo\n")
+    sources["unlabelled"] = unlabelled
+    teachers = run_step.folder / "training" / "wnut17" / "teachers" / "distilbert"
+    for seed in (0, 1):
+        (teachers / f"seed-{seed}").mkdir(parents=True)
+        make_table_nlp().to_disk(teachers / f"seed-{seed}" / "model")
+    steps = ("convert", "encoder", "pseudo-label", "train-student")
+    first = [run_step(step, **sources) for step in steps]
+    assert first[2:] == [["pseudo-label"], ["train"]]
+    labelled = run_step.folder / "training" / "wnut17" / "pseudo-labelled.spacy"
+    when = labelled.stat().st_mtime_ns
+    [*_, again] = [run_step(step, **sources) for step in steps]
+    assert again == [] and labelled.stat().st_mtime_ns == when
+    text = "Ada is in New York"
+    (unlabelled / "a.txt").write_text(f"{text}\n")
+    [*_, after] = [run_step(step, **sources) for step in steps]
+    assert after == ["train"]
+    assert [doc.text for doc in read_docs(labelled)] == [text]
+    assert entities_in(labelled) == [[("Ada", "person"), ("New York", "location")]]
+
+
+def test_figures_go_from_evaluate_into_the_package(run_step, sources, monkeypatch):
+    """The figures of all four corpora, and no others of their folder."""
+    performance = {}
+
+    def build(source, out, **options):
+        performance.update(srsly.read_json(source / "meta.json")["performance"])
+        wheel = out / "en_wnut_ner" / "dist" / "en_wnut_ner-0.1.0-py3-none-any.whl"
+        wheel.parent.mkdir(parents=True)
+        wheel.touch()
+
+    monkeypatch.setattr(wheels, "build_package", build)
+    variables = {**sources, "run": "mine", "config": "tutorial", "seed": 7}
+    run_step("convert", **variables)
+    nlp = spacy.blank("en")
+    patterns = [{"label": "location", "pattern": "Oslo"}]
+    nlp.add_pipe("entity_ruler").add_patterns(patterns)
+    model = run_step.folder / "training" / "mine" / "tutorial-7" / "model-calibrated"
+    model.mkdir(parents=True)
+    nlp.to_disk(model)
+    metrics = run_step.folder / "metrics" / "mine" / "tutorial-7"
+    metrics.mkdir(parents=True)
+    (metrics / "calibration.json").write_text('{"temperature": 1.5}')
+
+    assert run_step("evaluate", **variables) == ["evaluate"]
+    names = ["dev_gold", "test_gold", "dev_spacy", "test_spacy"]
+    written = {path.stem for path in metrics.iterdir()}
+    assert written == {*names, "calibration"}
+    assert run_step("package", **variables) == ["package", "build"]
+    assert [name for name in performance if name in names] == names
+    assert "calibration" not in performance
+    for step in ("evaluate", "package"):
+        assert run_step(step, **variables) == []
+    # A corpus that changed is evaluated again, and the figures are packaged.
+    correct(sources, "test")
+    run_step("convert", **variables)
+    assert run_step("evaluate", **variables) == ["evaluate"]
+    assert run_step("package", **variables) == ["package", "build"]
+    assert performance["test_gold_entity_f1"] > performance["dev_gold_entity_f1"]

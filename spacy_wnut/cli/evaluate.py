@@ -1,19 +1,29 @@
+import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ..corpus.docbin import surface_forms
-from ..scoring.evaluation import evaluate_pipeline
-from ..scoring.measures import all_scores
-from ..scoring.output import report_scores
-from ._app import GoldCorpus, GpuId, JsonTo, Model, app, check_json
+from ..errors import WnutError
+from ..scoring.evaluation import evaluate_corpora
+from ..scoring.measures import AllScores, all_scores
+from ..scoring.output import STDOUT, report_scores, write_figures
+from ._app import GpuId, Model, app, check_json
 
 
 @app.command("evaluate")
 def evaluate_cli(
     model: Model,
-    corpus: GoldCorpus,
+    corpora: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="CORPUS",
+            help="DocBins (.spacy) with the gold entities, as convert writes them",
+            show_default=False,
+        ),
+    ],
     train: Annotated[
         Path | None,
         typer.Option(
@@ -22,15 +32,79 @@ def evaluate_cli(
             dir_okay=False,
         ),
     ] = None,
-    json_to: JsonTo = None,
+    json_to: Annotated[
+        Path | None,
+        typer.Option(
+            "--json",
+            help="File to write the figures to, as fractions; - for standard output. "
+            "With several corpora, a folder for one file per corpus: dev_gold.json "
+            "for gold/dev.spacy",
+            allow_dash=True,
+        ),
+    ] = None,
     gpu_id: GpuId = -1,
 ) -> None:
-    """Score a pipeline's entities on a corpus.
+    """Score a pipeline's entities on one or more corpora.
 
-    The corpus says by which protocol: on its tokens, or on the pipeline's own.
+    Each corpus states the protocol: on its own tokens, or on the pipeline's.
     """
-    check_json(json_to, [model, corpus, train or ""])
+    paths = _json_paths(json_to, corpora)
+    for path in paths:
+        check_json(path, [model, *corpora, train or ""])
     forms = None if train is None else surface_forms(train)
-    posts, protocol = evaluate_pipeline(model, corpus, gpu_id)
-    title = f"{model} on {corpus}: {protocol}, {len(posts)} posts"
-    report_scores(title, all_scores(posts, forms), json_to)
+    measured: list[AllScores] = []
+    is_one = len(corpora) == 1
+    evaluations = evaluate_corpora(model, corpora, gpu_id)
+    for corpus, (posts, protocol) in zip(corpora, evaluations, strict=True):
+        title = f"{model} on {corpus}: {protocol}, {len(posts)} posts"
+        if measured:
+            print()
+        measured.append(all_scores(posts, forms))
+        report_scores(title, measured[-1], json_to if is_one else None)
+    if paths and not is_one:
+        # After all of them: no folder holds the figures of two pipelines.
+        write_figures(dict(zip(paths, measured, strict=True)))
+
+
+def _json_paths(json_to: Path | None, corpora: Sequence[Path]) -> list[Path]:
+    """The JSON file of each corpus, or none without --json.
+
+    Raises WnutError if `json_to` is no place for several corpora, or two of them have
+    one name; typer.BadParameter if it is a folder and there is only one corpus.
+    """
+    if json_to is None:
+        return []
+    if len(corpora) == 1:
+        if json_to.is_dir():
+            raise typer.BadParameter(
+                f"File '{json_to}' is a directory.", param_hint="'--json'"
+            )
+        return [json_to]
+    if json_to == STDOUT or (json_to.exists() and not json_to.is_dir()):
+        raise WnutError(
+            f"--json {json_to} takes the figures of one corpus: with several, name a "
+            "folder"
+        )
+    paths = [json_to / _json_name(corpus) for corpus in corpora]
+    seen: dict[str, Path] = {}
+    for corpus, path in zip(corpora, paths, strict=True):
+        # File systems may ignore letter case.
+        name = path.name.casefold()
+        if name in seen:
+            raise WnutError(
+                f"the figures of {seen[name]} and of {corpus} would both be written to "
+                f"{path}: evaluate them separately, each with its own --json"
+            )
+        if path.is_dir():
+            raise WnutError(
+                f"the figures of {corpus} would be written to {path}, which is a "
+                "folder: name another folder with --json"
+            )
+        seen[name] = corpus
+    return paths
+
+
+def _json_name(corpus: Path) -> str:
+    """ "dev_gold.json" for gold/dev.spacy, as model cards name splits and protocols."""
+    whole = Path(os.path.abspath(corpus))
+    return "_".join(filter(None, [whole.stem, whole.parent.name])) + ".json"

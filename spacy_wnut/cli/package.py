@@ -38,7 +38,10 @@ def package_cli(
         ),
     ] = [],  # noqa: B006
     metrics: Annotated[
-        list[Path], typer.Option(help="What evaluate --json measured, for meta.json")
+        list[Path],
+        typer.Option(
+            help="JSON file of evaluate --json, or a folder of them, for meta.json"
+        ),
     ] = [],  # noqa: B006
 ) -> None:
     """Build the wheel of a pipeline, with its measured performance and a model card."""

@@ -167,11 +167,12 @@ def _row(name: str, fractions: Sequence[float]) -> str:
 
 def _measured(performance: Mapping[str, Any]) -> dict[str, Any]:
     """Return the scores of `spacy-wnut evaluate` by the names of their corpora."""
-    return {
-        stem: scores
-        for stem, scores in performance.items()
-        if isinstance(scores, Mapping) and {"entity", "surface"} <= scores.keys()
-    }
+    return {stem: scores for stem, scores in performance.items() if is_scores(scores)}
+
+
+def is_scores(figures: Any) -> bool:
+    """Return whether figures are scores as `spacy-wnut evaluate --json` writes them."""
+    return isinstance(figures, Mapping) and {"entity", "surface"} <= figures.keys()
 
 
 def _main(measured: Mapping[str, Any]) -> str:

@@ -1,5 +1,6 @@
 """From a trained pipeline to wheels, and the proof that they install."""
 
+import json
 import os
 import re
 import shutil
@@ -27,7 +28,7 @@ from thinc.api import Config
 from ..about import __version__
 from ..errors import WnutError
 from ..files import check_out, replacing
-from .cards import pipeline_card
+from .cards import PROTOCOLS, is_scores, pipeline_card
 
 VERSIONS = f">={__version__},<{int(__version__.split('.')[0]) + 1}"
 # What each kind of pipeline needs. Without them spaCy pins what it was trained with to
@@ -77,6 +78,8 @@ for ent in doc.ents:
     print(f"{ent.text}\\t{ent.label_}\\t{ent._.confidence:.3f}")
 """
 
+SPLITS = ("train", "dev", "test")
+
 SENTENCE = "Empire State Building = ESB. Pretty bad storm in New York last evening."
 
 
@@ -100,17 +103,19 @@ def package_pipeline(
     license_file (Optional[Path]): The licence: a file with its text, which is put
         into the wheel, or an SPDX id. It replaces the licence that the pipeline
         states; without it that one stays, and MIT is used if there is none.
-    metrics (Sequence[Path]): What `spacy-wnut evaluate --json` measured. A file
-        goes by its name without suffix in the performance of meta.json. They make
-        the figures of the model card, README.md, too.
+    metrics (Sequence[Path]): JSON files of `spacy-wnut evaluate --json`, and folders
+        of them. The key of a file in the performance of meta.json is its name without
+        suffix. Of a folder, the files with scores are used: gold tokens before spaCy
+        tokens, and train, dev and test in this order. The model card, README.md, shows
+        the scores, too.
     data (str): The data it was trained on, for the sources: WNUT 17 by one of its
         names, or other data's folder or id.
     RETURNS (Path): The wheel.
 
     Author, description and the like are the pipeline's own where it states them.
 
-    Raises WnutError if the pipeline or one of the files isn't there, or the wheel
-    can't be built.
+    Raises WnutError if the pipeline or one of the files isn't there, if a file or
+    folder of metrics holds no scores, or the wheel can't be built.
     """
     if not (model_dir / "meta.json").is_file():
         raise WnutError(
@@ -119,7 +124,7 @@ def package_pipeline(
         )
     check_out(out_dir / "wheel", [model_dir])
     for path in metrics:
-        if not path.is_file():
+        if not (path.is_file() or path.is_dir()):
             raise WnutError(f"there is no file {path} to put into the package")
     meta = srsly.read_json(model_dir / "meta.json")
     meta.update({key: value for key, value in META.items() if not meta.get(key)})
@@ -137,7 +142,9 @@ def package_pipeline(
     sources = [_source(data), {"name": f"encoder {Path(encoder).name}"}]
     stated = meta.get("sources") or []
     meta["sources"] = [*sources, *(one for one in stated if one not in sources)]
-    meta["performance"] = _performance(metrics) or meta.get("performance") or {}
+    meta["performance"] = (
+        _performance(_metrics_files(metrics)) or meta.get("performance") or {}
+    )
     with tempfile.TemporaryDirectory() as scratch:
         source = Path(scratch) / "model"
         shutil.copytree(model_dir, source)
@@ -290,6 +297,60 @@ def _source(data: str) -> dict[str, str]:
     name = Path(data).name
     is_wnut_17 = re.sub("[^a-z0-9]", "", name.lower()) == "wnut17"
     return WNUT_17 if is_wnut_17 else {"name": name}
+
+
+def _metrics_files(metrics: Sequence[Path]) -> list[Path]:
+    """The files with scores: those that are given, and those of the folders."""
+    found: dict[str, Path] = {}
+    for path in metrics:
+        for file in _scores_in(path) if path.is_dir() else [path]:
+            same = found.setdefault(file.stem, file)
+            if not same.samefile(file):
+                raise WnutError(
+                    f"{same} and {file} would both be {file.stem} in meta.json: rename "
+                    "one of them"
+                )
+    return list(found.values())
+
+
+def _scores_in(folder: Path) -> list[Path]:
+    paths = [
+        path
+        for path in folder.glob("*.json")
+        # Hidden files are those of the system.
+        if not path.is_dir() and not path.name.startswith(".")
+    ]
+    # Others are there as well, such as what calibrate --json wrote.
+    paths = [path for path in paths if is_scores(_read_json(path))]
+    if not paths:
+        raise WnutError(
+            f"the folder {folder} holds no scores: evaluate the pipeline first, with "
+            f"`spacy-wnut evaluate MODEL CORPUS... --json {folder}`"
+        )
+    return sorted(paths, key=_place)
+
+
+def _place(path: Path) -> tuple[int, int, str]:
+    """Sort key of a file with scores: by protocol, then by split, then by name."""
+    start, _, end = path.stem.rpartition("_")
+    split = path.stem.partition("_")[0]
+    protocols = list(PROTOCOLS)
+    return (
+        protocols.index(end) if start and end in protocols else len(protocols),
+        SPLITS.index(split) if split in SPLITS else len(SPLITS),
+        path.stem,
+    )
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        # Not srsly's reader: other figures may be NaN, which it refuses.
+        return json.loads(path.read_text(encoding="utf8"))
+    except ValueError as err:
+        raise WnutError(
+            f"{path} can't be read as JSON: {err}. Remove it, or name the files with "
+            "scores instead of the folder"
+        ) from err
 
 
 def _performance(metrics: Sequence[Path]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from spacy.language import Language
 from spacy.training import Example
 from tqdm import tqdm  # type: ignore[import-untyped]
 
@@ -34,9 +35,38 @@ def evaluate_pipeline(model: str, corpus: Path, gpu_id: int) -> Evaluation:
     Raises WnutError if the GPU, the pipeline or the corpus can't be used, or the
     pipeline sets no entities.
     """
+    [evaluation] = evaluate_corpora(model, [corpus], gpu_id)
+    return evaluation
+
+
+def evaluate_corpora(
+    model: str, corpora: Sequence[Path], gpu_id: int
+) -> Iterator[Evaluation]:
+    """Run a pipeline over several corpora. The pipeline is loaded once, and all corpora
+    are read before the first one is evaluated.
+
+    model (str): The name of an installed pipeline, or its folder.
+    corpora (Sequence[Path]): DocBin files, as `evaluate_pipeline` takes them.
+    gpu_id (int): The GPU to run on, or -1 for the CPU.
+    YIELDS (Evaluation): One evaluation per corpus, in order.
+
+    Raises WnutError as `evaluate_pipeline` does.
+    """
     nlp = load_pipeline(model, gpu_id)
-    examples = read_corpus(corpus, nlp)
-    protocol = _protocol(corpus, examples)
+    examples_of = [read_corpus(corpus, nlp) for corpus in corpora]
+    protocols = list(map(_protocol, corpora, examples_of))
+    for corpus, examples, protocol in zip(corpora, examples_of, protocols, strict=True):
+        try:
+            posts, has_entities = _tag(nlp, examples)
+        except WnutError as err:
+            raise WnutError(f"{corpus} can't be scored: {err}") from err
+        if not has_entities:
+            raise no_entities(nlp, model)
+        yield Evaluation(posts, protocol)
+
+
+def _tag(nlp: Language, examples: Sequence[Example]) -> tuple[list[ScoredPost], bool]:
+    """The posts as a pipeline tags them, and whether it set entities in any of them."""
     has_entities = False
 
     def run() -> Iterator[Example]:
@@ -51,9 +81,7 @@ def evaluate_pipeline(model: str, corpus: Path, gpu_id: int) -> Evaluation:
             yield Example(doc, example.reference)
 
     posts = list(examples_to_posts(run()))
-    if not has_entities:
-        raise no_entities(nlp, model)
-    return Evaluation(posts, protocol)
+    return posts, has_entities
 
 
 def _protocol(corpus: Path, examples: Sequence[Example]) -> str:

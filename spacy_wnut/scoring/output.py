@@ -2,6 +2,8 @@
 
 import json
 import sys
+from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -37,15 +39,31 @@ def hand_over(text: str, figures: Any, json_to: Path | None) -> None:
     """
     people = sys.stderr if json_to == STDOUT else sys.stdout
     print(text, file=people)
-    figures_text = json.dumps(figures, indent=2)
     if json_to == STDOUT:
-        print(figures_text)
+        print(_dump(figures))
     elif json_to is not None:
-        try:
-            with replacing(json_to) as beside:
-                beside.write_text(figures_text + "\n", encoding="utf8")
-        except OSError as err:
-            raise WnutError(
-                f"can't write the scores to {json_to}: {err}. Name another file "
-                "with --json"
-            ) from err
+        write_figures({json_to: figures})
+
+
+def write_figures(files: Mapping[Path, Any]) -> None:
+    """Write JSON files, all of them or none.
+
+    files (Mapping[Path, Any]): The figures of each file, of types that JSON has.
+
+    Raises WnutError if a file can't be written.
+    """
+    try:
+        with ExitStack() as stack:
+            # No file takes its place before the last one is written.
+            for path, figures in files.items():
+                beside = stack.enter_context(replacing(path))
+                beside.write_text(_dump(figures) + "\n", encoding="utf8")
+    except OSError as err:
+        raise WnutError(
+            f"can't write the scores to {', '.join(map(str, files))}: {err}. Name "
+            "another place with --json"
+        ) from err
+
+
+def _dump(figures: Any) -> str:
+    return json.dumps(figures, indent=2)

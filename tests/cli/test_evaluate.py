@@ -1,4 +1,6 @@
 import json
+import re
+from pathlib import Path
 
 import pytest
 import spacy
@@ -7,6 +9,7 @@ from typer.testing import CliRunner
 
 from spacy_wnut.cli import app
 from spacy_wnut.errors import WnutError
+from spacy_wnut.scoring.evaluation import _tag
 
 
 @pytest.fixture
@@ -98,3 +101,162 @@ def test_seen_and_unseen_names(model, corpora, tmp_path):
     assert ["Unseen", "names", "100.00", "50.00", "66.67"] in rows
     scores = json.loads(run(*args, "--json", "-").stdout)
     assert scores["unseen"]["recall"] == 0.5
+
+
+@pytest.fixture
+def several(corpora, tmp_path):
+    """The corpora once more, with names as those of `convert`."""
+    paths = []
+    for protocol, split in [("gold", "dev"), ("spacy", "test"), ("gold", "test")]:
+        path = tmp_path / "corpus" / protocol / f"{split}.spacy"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(corpora[protocol].read_bytes())
+        paths.append(path)
+    return paths
+
+
+def contents(folder):
+    return {p.name: p.read_bytes() for p in folder.iterdir()}
+
+
+@pytest.mark.parametrize("options", [[], ["--train"]])
+def test_several_corpora_are_scored_as_one_by_one(model, several, tmp_path, options):
+    options = [*options, several[0]] if options else []
+    names = ["dev_gold.json", "test_spacy.json", "test_gold.json"]
+    out, alone = tmp_path / "new" / "metrics", tmp_path / "alone"
+    tables = []
+    for path, name in zip(several, names, strict=True):
+        tables.append(run(model, path, *options, "--json", alone / name).stdout)
+    done = run(model, *several, *options, "--json", out)
+    assert done.stdout == "\n".join(tables)
+    assert contents(out) == contents(alone)
+    assert list(out.parent.iterdir()) == [out]
+    # Without --json, the tables alone.
+    assert run(model, *several, *options).stdout == done.stdout
+
+
+def test_pipeline_is_loaded_once(model, several, monkeypatch):
+    loaded = []
+
+    def load(name):
+        loaded.append(name)
+        return spacy.load(name)
+
+    monkeypatch.setattr("spacy_wnut.pipeline.loading.load_model", load)
+    assert run(model, *several).exit_code == 0
+    assert loaded == [model]
+
+
+def test_other_files_of_the_folder_stay(model, several, tmp_path):
+    out = tmp_path / "metrics"
+    out.mkdir()
+    (out / "calibration.json").write_text("{}")
+    (out / "dev_gold.json").write_text("of an earlier pipeline")
+    run(model, *several, "--json", out)
+    assert json.loads((out / "dev_gold.json").read_text())["entity"]["f1"] == 0.5
+    assert (out / "calibration.json").read_text() == "{}"
+    assert len(list(out.iterdir())) == 4
+
+
+@pytest.mark.parametrize(
+    "spelling, name",
+    [
+        ("gold/dev.spacy", "dev_gold.json"),
+        ("../corpus/spacy/../gold/./dev.spacy", "dev_gold.json"),
+        ("spacy/test.spacy", "test_spacy.json"),
+        ("here.spacy", "here_corpus.json"),
+        ("my posts/v1.2.spacy", "v1.2_my posts.json"),
+    ],
+)
+def test_name_is_of_the_file_and_its_folder(
+    model, several, tmp_path, monkeypatch, spelling, name
+):
+    monkeypatch.chdir(tmp_path / "corpus")
+    Path("my posts").mkdir()
+    for other in ("here.spacy", "my posts/v1.2.spacy"):
+        Path(other).write_bytes(several[0].read_bytes())
+    run(model, spelling, "gold/test.spacy", "--json", tmp_path / "out")
+    assert set(contents(tmp_path / "out")) == {name, "test_gold.json"}
+
+
+@pytest.mark.parametrize(
+    "first, second",
+    [
+        ("a/gold/dev.spacy", "b/gold/dev.spacy"),
+        ("gold/dev.spacy", "gold/dev.spacy"),
+        ("gold/dev.spacy", "./gold/../gold/dev.spacy"),
+        # One file where letter case is ignored.
+        ("gold/dev.spacy", "Gold/Dev.spacy"),
+        ("b_c/a.spacy", "c/a_b.spacy"),
+    ],
+)
+def test_two_corpora_of_one_name(tmp_path, monkeypatch, first, second):
+    """Said before the pipeline is loaded, and even the corpora are looked for."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(WnutError, match="would both be written to") as err:
+        run("en_nowhere", "x/other.spacy", first, second, "--json", "out")
+    assert f"the figures of {first} and of {second.removeprefix('./')}" in str(
+        err.value
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("place", ["-", "file", "/dev/stdout"])
+def test_several_corpora_need_a_folder(several, tmp_path, monkeypatch, place):
+    monkeypatch.chdir(tmp_path)
+    Path("file").touch()
+    message = f"--json {place} takes the figures of one corpus.* name a folder"
+    with pytest.raises(WnutError, match=message):
+        run("en_nowhere", *several, "--json", place)
+    assert Path("file").read_bytes() == b""
+
+
+def test_a_folder_where_a_file_would_be_written(several, tmp_path):
+    (tmp_path / "out" / "test_spacy.json").mkdir(parents=True)
+    with pytest.raises(WnutError, match=r"test_spacy\.json, which is a folder"):
+        run("en_nowhere", *several, "--json", tmp_path / "out")
+
+
+def damage(path):
+    path.write_bytes(b"no DocBin")
+
+
+def remove_annotation(path):
+    DocBin(docs=[spacy.blank("en")("Ann")]).to_disk(path)
+
+
+@pytest.mark.parametrize("spoil", [Path.unlink, damage, remove_annotation])
+@pytest.mark.parametrize("at", [0, 1, 2])
+def test_a_corpus_that_cannot_be_read(model, several, tmp_path, monkeypatch, spoil, at):
+    out = tmp_path / "metrics"
+    out.mkdir()
+    (out / "dev_gold.json").write_text("of an earlier pipeline")
+    spoil(several[at])
+    scored = []
+    monkeypatch.setattr("spacy_wnut.cli.evaluate.all_scores", scored.append)
+    with pytest.raises(WnutError, match=re.escape(str(several[at]))):
+        run(model, *several, "--json", out)
+    assert scored == []
+    assert contents(out) == {"dev_gold.json": b"of an earlier pipeline"}
+
+
+@pytest.mark.parametrize("error", [WnutError("failed"), KeyboardInterrupt()])
+def test_nothing_is_written_if_the_last_corpus_fails(
+    model, several, tmp_path, monkeypatch, error
+):
+    calls = []
+
+    def tag(nlp, examples):
+        calls.append(examples)
+        if len(calls) == len(several):
+            raise error
+        return _tag(nlp, examples)
+
+    monkeypatch.setattr("spacy_wnut.scoring.evaluation._tag", tag)
+    expected = type(error) if isinstance(error, WnutError) else SystemExit
+    with pytest.raises(expected) as err:
+        result = run(model, *several, "--json", tmp_path / "out")
+        raise SystemExit(result.exit_code)
+    if expected is WnutError:
+        assert str(err.value) == f"{several[-1]} can't be scored: failed"
+    assert not (tmp_path / "out").exists()

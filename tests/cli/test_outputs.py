@@ -20,6 +20,7 @@ COMMANDS = {
     "report": "report MODEL CORPUS --out OUT",
     "report --against": "report other CORPUS --against MODEL --out OUT",
     "evaluate": "evaluate MODEL CORPUS --json OUT",
+    "evaluate several": "evaluate MODEL CORPUS other.spacy --json OUT",
     "score": "score MODEL CORPUS --json OUT",
     "show": "show MODEL text --html OUT",
     "package": "package MODEL OUT --name x --version 1",

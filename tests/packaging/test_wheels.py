@@ -14,8 +14,13 @@ from packaging.requirements import Requirement
 
 from spacy_wnut import __version__
 from spacy_wnut.errors import WnutError
-from spacy_wnut.packaging import wheels
-from spacy_wnut.packaging.wheels import SENTENCE, TRY_IT, check_wheels, package_pipeline
+from spacy_wnut.packaging.wheels import (
+    SENTENCE,
+    TRY_IT,
+    check_wheels,
+    package_pipeline,
+    wheels,
+)
 
 SCORES = {
     "entity": {"precision": 0.5, "recall": 0.25, "f1": 0.125},
@@ -284,7 +289,7 @@ def packed_meta(pack, tmp_path, monkeypatch):
 
         monkeypatch.setattr(wheels, "build_package", build)
         own = tmp_path / "own"
-        shutil.copytree(model_dir, own)
+        shutil.copytree(model_dir, own, dirs_exist_ok=True)
         meta = json.loads((own / "meta.json").read_text())
         (own / "meta.json").write_text(json.dumps({**meta, **changed}))
         with pytest.raises(WnutError, match="wasn't built"):
@@ -376,3 +381,90 @@ def test_check_installs_the_newest(tmp_path, monkeypatch, versions):
     assert installed == [
         f"{name}-{newest}-py3-none-any.whl" for name in ("en_posts", "spacy_wnut")
     ]
+
+
+NAMES = ["dev_gold", "test_gold", "dev_spacy", "test_spacy"]
+
+
+@pytest.fixture
+def measured(tmp_path):
+    """A folder as the project's calibrate and evaluate fill it."""
+    folder = tmp_path / "metrics"
+    folder.mkdir()
+    for i, name in enumerate(reversed(NAMES)):
+        scores = {**SCORES, "entity": {**SCORES["entity"], "f1": i / 10}}
+        (folder / f"{name}.json").write_text(json.dumps(scores))
+    calibration = '{"temperature": 1.5, "ece": {"before": 0.1, "after": NaN}}'
+    (folder / "calibration.json").write_text(calibration)
+    # What calibrate writes if there is nothing to calibrate.
+    (folder / "other.json").write_text("null")
+    (folder / "list.json").write_text("[1]")
+    (folder / "entities.json").write_text('{"entity": 3}')
+    (folder / "notes.txt").write_text("not scores")
+    (folder / "._dev_gold.json").write_bytes(b"\0\5\x16\7 of macOS")
+    (folder / "more.json").mkdir()
+    return folder
+
+
+def test_a_folder_of_metrics_is_as_its_files(packed_meta, trained_folder, measured):
+    files = [measured / f"{name}.json" for name in NAMES]
+    # As text: the order is the same, too.
+    single, whole, both = (
+        json.dumps(packed_meta(trained_folder, {}, metrics=metrics))
+        for metrics in (files, [measured], [files[0], measured])
+    )
+    assert whole == single == both
+    performance = json.loads(whole)["performance"]
+    assert [name for name in performance if name in NAMES] == NAMES
+    assert len(performance) == 5 * len(NAMES)
+    assert performance["dev_gold"]["entity"]["f1"] == 0.3
+
+
+def test_order_of_a_folder_of_metrics(packed_meta, trained_folder, tmp_path):
+    expected = [
+        *("train_gold", "dev_gold", "test_gold", "chat_gold"),
+        *("dev_spacy", "test_spacy", "a_b_spacy"),
+        *("dev", "dev_posts", "test", "2024", "gold"),
+    ]
+    for name in sorted(expected):
+        (tmp_path / f"{name}.json").write_text(json.dumps(SCORES))
+    meta = packed_meta(trained_folder, {}, metrics=[tmp_path])
+    found = [key for key, value in meta["performance"].items() if value == SCORES]
+    assert found == expected
+
+
+@pytest.mark.parametrize("others", [[], ["calibration.json", "notes.txt"]])
+def test_a_folder_without_scores(pack, measured, tmp_path, others):
+    for path in measured.glob("*.*"):
+        if path.is_file() and path.name not in others:
+            path.unlink()
+    with pytest.raises(WnutError, match=r"metrics holds no scores: evaluate .* first"):
+        pack(tmp_path / "out", metrics=[measured])
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "data, message",
+    [
+        (b"", "can't be read as JSON"),
+        (b'{"entity": {"f1": 1.0}, "surf', "can't be read as JSON"),
+        (b"\xff", "can't be read as JSON"),
+        (b'{"entity": {"f1": 1.0}, "surface": {}}', "holds no scores"),
+        (b'{"entity": [], "surface": null}', "holds no scores"),
+    ],
+)
+def test_damaged_scores_in_a_folder(pack, measured, tmp_path, data, message):
+    """They aren't left out silently."""
+    (measured / "test_gold.json").write_bytes(data)
+    with pytest.raises(WnutError, match=rf"test_gold\.json {message}"):
+        pack(tmp_path / "out", metrics=[measured])
+
+
+def test_two_files_of_metrics_of_one_name(pack, measured, tmp_path):
+    other = tmp_path / "other" / "dev_gold.json"
+    other.parent.mkdir()
+    other.write_text(json.dumps(SCORES))
+    message = r"dev_gold\.json and .*dev_gold\.json would both be dev_gold in meta"
+    for metrics in ([other, measured], [measured, other], [measured, other.parent]):
+        with pytest.raises(WnutError, match=message):
+            pack(tmp_path / "out", metrics=metrics)

@@ -5,7 +5,7 @@ import pytest
 
 from spacy_wnut.errors import WnutError
 from spacy_wnut.scoring.measures import ScoredPost, all_scores
-from spacy_wnut.scoring.output import report_scores
+from spacy_wnut.scoring.output import report_scores, write_figures
 from spacy_wnut.scoring.tables import format_scores
 
 # Right is c alone, of three entities on either side. Forms: a a, b and c were
@@ -67,3 +67,18 @@ def test_file_that_cannot_be_written(tmp_path):
     path = tmp_path / "file" / "scores.json"
     with pytest.raises(WnutError, match=r"can't write the scores to .*scores\.json"):
         report_scores("3 posts", SCORES, path)
+
+
+def test_files_are_written_all_or_none(tmp_path):
+    (tmp_path / "file").touch()
+    first, last = tmp_path / "first.json", tmp_path / "last.json"
+    first.write_text("old")
+    within = tmp_path / "file" / "scores.json"
+    with pytest.raises(WnutError, match=r"can't write the scores to .*scores\.json"):
+        write_figures({first: SCORES, within: SCORES, last: SCORES})
+    assert first.read_text() == "old" and not last.exists()
+    write_figures({first: SCORES, last: [1]})
+    assert json.loads(first.read_text()) == SCORES
+    assert json.loads(last.read_text()) == [1]
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"file", "first.json", "last.json"}
