@@ -1,8 +1,7 @@
 """Named entities in posts, comments and chat, for spaCy.
 
-spaCy finds everything in here through entry points, so nothing needs to be
-imported to load a pipeline. This module stays light on purpose: it imports
-neither torch nor transformers nor datasets.
+spaCy finds the component and its parts through entry points, so no import is needed to
+load a pipeline. This module imports neither torch nor transformers nor datasets.
 """
 
 from .about import __version__

@@ -1,4 +1,4 @@
-"""Digests of everything that goes into a result, to tell it from another one."""
+"""Digests of all inputs of a result, to recognize results of other inputs."""
 
 import hashlib
 import json
@@ -9,7 +9,7 @@ from .files import replacing
 
 
 def digest_path(path: Path) -> str:
-    """The SHA-256 of a file, or of the names and contents of a folder's files."""
+    """Return the SHA-256 of a file, or of the names and contents of all files in a folder."""
     if path.is_file():
         with path.open("rb") as file:
             return digest_chunks(iter(lambda: file.read(1 << 20), b""))
@@ -21,12 +21,16 @@ def digest_path(path: Path) -> str:
 
 
 def digest_values(values: Iterable[object]) -> str:
-    """The SHA-256 of values that JSON can hold, in their order."""
+    """Return the SHA-256 of a sequence of JSON values."""
     return digest_chunks(f"{json.dumps(value)}\n".encode() for value in values)
 
 
 def digest_chunks(chunks: Iterable[bytes]) -> str:
-    """The SHA-256 of bytes that come in chunks."""
+    """Return the SHA-256 of bytes in chunks.
+
+    >>> digest_chunks([b"a", b"bc"]) == digest_chunks([b"abc"])
+    True
+    """
     digest = hashlib.sha256()
     for chunk in chunks:
         digest.update(chunk)
@@ -34,20 +38,24 @@ def digest_chunks(chunks: Iterable[bytes]) -> str:
 
 
 def differing(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    """The names under which two collections of digests differ, in order."""
+    """Return the sorted names of digests that differ or are missing on one side.
+
+    >>> differing({"config": "1", "train": "2"}, {"config": "1", "dev": "3"})
+    ['dev', 'train']
+    """
     return sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
 
 
 def write_digests(path: Path, digests: Mapping[str, str]) -> None:
-    """Write digests by their names as JSON: all of them, or the file is as before."""
+    """Write digests by their names as JSON, atomically."""
     with replacing(path) as beside:
         text = json.dumps(dict(digests), indent=1)
         beside.write_text(f"{text}\n", encoding="utf8")
 
 
 def read_digests(path: Path) -> dict[str, str] | None:
-    """What `write_digests` wrote. None if the file isn't there or holds anything
-    else.
+    """Read digests by their names. Return None if the file does not exist or has other
+    content.
     """
     try:
         digests = json.loads(path.read_text(encoding="utf8"))

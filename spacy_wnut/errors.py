@@ -1,6 +1,7 @@
 class WnutError(ValueError):
-    """Bad input or a bad setting. The message names it and says what to do.
+    """Raised for invalid input or settings. The message names the problem, its place and
+    the remedy.
 
-    The command line prints the message alone; a traceback is only shown for
-    what is a bug.
+    The command line prints the message without a traceback. All other exceptions are
+    bugs.
     """

@@ -1,4 +1,4 @@
-"""Writing files and folders whole or not at all, and only where they may be written."""
+"""Atomic writing of files and folders, and checks of where they may be written."""
 
 import ctypes
 import glob
@@ -13,31 +13,30 @@ from pathlib import Path
 
 from .errors import WnutError
 
-# Of renameat2(2), which Linux has.
+# Constants of renameat2(2), a system call of Linux.
 AT_FDCWD, RENAME_EXCHANGE = -100, 2
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Write a file or a folder beside `path`, and put it there once it is whole.
+    """Write a file or a folder beside `path`, and move it to `path` once it is complete.
 
     Yields a path that does not exist yet. If the block ends without an exception, the
-    file or folder written there takes the place of `path` and gets its mode; otherwise
-    it is removed, and `path` is as it was before. Symbolic links are followed: the file
-    or folder that they lead to is replaced. A device, a pipe or `/dev/stdout` is not
-    replaced: the finished file is written to it.
+    file or folder written there replaces `path` and gets its mode. Otherwise it is
+    removed, and `path` is unchanged. Symbolic links are followed: the file or folder that
+    they point to is replaced. A device, a pipe or `/dev/stdout` is not replaced: the
+    finished file is written to it.
 
-    A process that is killed leaves the old or the new file or folder at `path`, whole,
-    and may leave a hidden scratch folder beside it. Linux exchanges two folders in one
-    step. Where that is not possible it takes two renames, and if the process is killed
-    between them, `path` is missing until the next call for it, which first puts the old
-    folder back.
+    A process that is killed leaves the complete old or the complete new file or folder at
+    `path`, and possibly a hidden scratch folder beside it. Linux exchanges two folders in
+    one step. Other systems need two renames. If the process is killed between them,
+    `path` is missing until the next call for it, which first restores the old folder.
 
-    path (Path): Where the finished file or folder belongs. Its parent folder is
-        made if it is not there.
+    path (Path): The place of the finished file or folder. Its parent folder is created if
+        necessary.
+    YIELDS (Path): The path to write to.
 
-    Raises WnutError if a folder would take the place of a file, or a file that of a
-    folder.
+    Raises WnutError if a folder would replace a file, or a file a folder.
 
     Example:
         >>> with replacing(Path("figures.json")) as beside:
@@ -52,8 +51,8 @@ def replacing(path: Path) -> Iterator[Path]:
     target = Path(os.path.realpath(path))
     target.parent.mkdir(parents=True, exist_ok=True)
     _put_back(target)
-    # In a folder of its own: the name stays, and with it the suffix that
-    # writers look at, and no other process picks the same one.
+    # In a scratch folder, so that the name keeps its suffix, which some writers depend
+    # on, and no other process uses the same path.
     scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
     beside = scratch / target.name
     try:
@@ -72,16 +71,16 @@ def replacing(path: Path) -> Iterator[Path]:
 def check_out(
     out: Path, inputs: Iterable[Path | str], marker: str | None = None
 ) -> None:
-    """Check that something may be written to a path, before any work is done for it.
+    """Check that a path may be written to, before any work is done.
 
     out (Path): The file or folder to write.
     inputs (Iterable[Union[Path, str]]): The files and folders that are read. Names of
         models on the hub and of installed pipelines are ignored.
-    marker (Optional[str]): For a folder, which is replaced as a whole: the file that
-        every folder of its kind holds. An existing folder without it is not replaced.
+    marker (Optional[str]): For a folder: the file that each folder of its kind contains.
+        An existing folder without this file is not replaced.
 
-    Raises WnutError if `out` is one of the inputs, is inside one or holds one, or if it
-    is an existing folder of another kind.
+    Raises WnutError if `out` is one of the inputs, is inside one or contains one, or if
+    it is an existing folder of another kind.
     """
     target = Path(os.path.realpath(out))
     for path in inputs:
@@ -114,12 +113,12 @@ def check_out(
 
 
 def _is_same(one: Path, other: Path) -> bool:
-    # Not by name: file systems may ignore letter case.
+    # Not by name, since file systems may ignore letter case.
     return one.exists() and other.exists() and one.samefile(other)
 
 
 def _is_stream(path: Path) -> bool:
-    """Whether a path is written to in place: a device, a pipe or an open file."""
+    """Return whether a path is written to in place: a device, a pipe or an open file."""
     if Path(os.path.abspath(path)).parts[1:2] in (("dev",), ("proc",)):
         return True
     try:
@@ -134,7 +133,7 @@ def _send(written: Path, path: Path) -> None:
         raise WnutError(f"{path} is a device or a pipe: name a folder to write to")
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
-    # Appended: standard output may be a file that already holds something.
+    # Appended, since standard output may be a file with content.
     with written.open("rb") as source, path.open("ab") as sink:
         shutil.copyfileobj(source, sink)
 
@@ -150,10 +149,10 @@ def _check_same_kind(written: Path, target: Path) -> None:
 
 
 def _exchange(one: Path, other: Path) -> bool:
-    """Exchange two paths in one step. RETURNS: False where that is not possible."""
+    """Exchange two paths in one step. Return False where that is not possible."""
     try:
         renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
-    # Other systems than Linux, and old C libraries.
+    # Not on Linux, or with an old C library.
     except (AttributeError, OSError, TypeError):
         return False
     paths = AT_FDCWD, os.fsencode(one), AT_FDCWD, os.fsencode(other)

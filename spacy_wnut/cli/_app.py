@@ -1,4 +1,4 @@
-"""The `spacy-wnut` command: one file a subcommand, registered on `app`."""
+"""The `spacy-wnut` command. Each subcommand is one file, and is registered on `app`."""
 
 import os
 import signal
@@ -17,7 +17,7 @@ from ..files import check_out
 
 
 class _Commands(TyperGroup):
-    """Says what an interruption left. Typer ends with the status alone."""
+    """The group of commands, with a message after an interruption."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -36,12 +36,12 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-# The environment variables with defaults of arguments, and the encoder without one.
+# Environment variables for default arguments, and the default encoder.
 DATA, ENCODER = "SPACY_WNUT_DATA", "SPACY_WNUT_ENCODER"
 UNLABELLED = "SPACY_WNUT_UNLABELLED"
 DEFAULT_ENCODER = "distilbert-base-uncased"
 
-# Arguments and options that several commands have.
+# Arguments and options of several commands.
 Model = Annotated[
     str,
     typer.Argument(
@@ -51,7 +51,7 @@ Model = Annotated[
 GoldCorpus = Annotated[
     Path,
     typer.Argument(
-        help="DocBin (.spacy) with the right entities, as convert writes it",
+        help="DocBin (.spacy) with gold entities, as convert writes it",
         show_default=False,
     ),
 ]
@@ -59,7 +59,7 @@ JsonTo = Annotated[
     Path | None,
     typer.Option(
         "--json",
-        help="File to write the figures to, as fractions; - for standard output",
+        help="JSON file for the scores (fractions); - for standard output",
         dir_okay=False,
         allow_dash=True,
     ),
@@ -69,18 +69,18 @@ Texts = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="[TEXTS]...",
-        help="Files with one post per line (.txt, .gz), or folders of them. By default "
-        "that of SPACY_WNUT_UNLABELLED",
+        help="Files with one post per line (.txt, .gz), or folders of them. Default: "
+        "SPACY_WNUT_UNLABELLED",
         show_default=False,
     ),
 ]
 PerFile = Annotated[
     int | None,
-    typer.Option(help="The greatest number of posts to draw from each file"),
+    typer.Option(help="Maximum number of posts to sample from each file"),
 ]
 HasBias = Annotated[
     bool,
-    typer.Option("--bias", help="Tune the bias as well, for the best entity F1 on dev"),
+    typer.Option("--bias", help="Also tune the bias, for the best entity F1 on dev"),
 ]
 
 
@@ -89,8 +89,8 @@ TokenColumn = Annotated[
     typer.Option(
         "--token-column",
         metavar="N",
-        help="CoNLL: column of the words, from 1; -1 is the last. The first one that "
-        "doesn't count them if not set",
+        help="CoNLL: column of the words, from 1; -1 is the last. Default: the first "
+        "column that does not number them",
         show_default=False,
     ),
 ]
@@ -99,8 +99,8 @@ TagColumn = Annotated[
     typer.Option(
         "--tag-column",
         metavar="N",
-        help="CoNLL: column of the BIO tags, from 1; -1 is the last. The last one, or "
-        "behind numbers the only one with such tags, if not set",
+        help="CoNLL: column of the BIO tags, from 1; -1 is the last. Default: the last "
+        "column or, after a column of numbers, the only one with BIO tags",
         show_default=False,
     ),
 ]
@@ -112,38 +112,38 @@ def _about() -> None:
 
 
 def main() -> None:
-    """Run the command line. Bad input ends with a message on stderr and exit
-    status 1, Ctrl-C and `kill` with status 130; none shows a traceback.
+    """Run the command line. Bad input ends with a message on stderr and exit status 1,
+    Ctrl-C and `kill` with status 130, without a traceback.
     """
-    # `kill`, and what stops a service or a job: it cleans up as Ctrl-C does.
+    # SIGTERM, as from `kill` or a service manager, cleans up as Ctrl-C does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         app(prog_name="spacy-wnut")
     except WnutError as err:
         _fail(str(err), status=1)
     except ModuleNotFoundError as err:
-        # One of ours that is missing is a bug.
+        # A missing module of this package is a bug.
         if (err.name or "spacy_wnut").partition(".")[0] == "spacy_wnut":
             raise
         _fail(
             f"this command needs the package {err.name}, which isn't installed: "
-            'pip install "spacy-wnut[train]" has all that the commands need',
+            'pip install "spacy-wnut[train]" has all packages for the commands',
             status=1,
         )
     except OSError as err:
-        # A full disk, a folder that can't be written: said by the system.
+        # A full disk or a read-only folder: the message of the system.
         _fail(str(err), status=1)
 
 
 def first_set(values: Sequence[str], variable: str, default: str) -> str:
-    """The first value that isn't empty, else that of an environment variable, else
-    the default.
+    """Return the first value that is not empty, otherwise the value of an environment
+    variable, otherwise the default.
 
-    values (Sequence[str]): The values that were given.
+    values (Sequence[str]): The arguments of the user.
     variable (str): The name of the environment variable.
-    default (str): The value if nothing is set.
+    default (str): The value if none is set.
 
-    Raises WnutError if a path was split at its blanks, as a variable in project.yml is.
+    Raises WnutError if a path was split at its blanks, as variables in project.yml are.
     """
     given = [value for value in values if value]
     if not given:
@@ -151,14 +151,14 @@ def first_set(values: Sequence[str], variable: str, default: str) -> str:
     whole = " ".join(given)
     if len(given) > 1 and Path(whole).exists():
         raise WnutError(
-            f"The path {whole!r} has blanks and was split at them. Set {variable} to it"
+            f"The path {whole!r} has blanks, and was split at them. Set {variable} to it"
         )
     return given[0]
 
 
 def texts_of(names: Sequence[str] | None) -> list[str]:
-    """The names of files and folders with posts, if none is given that of the
-    environment variable. As for project.yml, empty names are left out.
+    """Return the names of files and folders with posts. Empty names, as from project.yml,
+    are dropped; without any, the environment variable is used.
 
     Raises WnutError as `first_set` does.
     """
@@ -168,7 +168,7 @@ def texts_of(names: Sequence[str] | None) -> list[str]:
 
 
 def check_json(json_to: Path | None, inputs: Iterable[Path | str]) -> None:
-    """Check where `--json` writes to, before anything is measured.
+    """Check the file of `--json` before anything is measured.
 
     Raises WnutError as `check_out` does.
     """

@@ -10,7 +10,7 @@ from wasabi import msg
 
 from ._app import GpuId, Model, TagColumn, TokenColumn, app
 
-# What the exit status says if all went well, but for records that were rejected.
+# The exit status of a successful run in which records were rejected.
 SOME_REJECTED = 3
 
 
@@ -53,8 +53,7 @@ def annotate_cli(
         float | None,
         typer.Option(
             "--threshold",
-            help="Leave out entities with a lower confidence. The pipeline's own "
-            "threshold if not set",
+            help="Least confidence of an entity. Default: the threshold of the pipeline",
         ),
     ] = None,
     n_process: Annotated[
@@ -67,17 +66,15 @@ def annotate_cli(
     batch_size: Annotated[
         int | None,
         typer.Option(
-            "--batch-size", help="Posts in a batch. The pipeline's own if not set"
+            "--batch-size", help="Posts per batch. Default: that of the pipeline"
         ),
     ] = None,
     chunk_size: Annotated[
         int,
-        typer.Option(
-            "--chunk-size", help="Posts between two points that --resume can go on from"
-        ),
+        typer.Option("--chunk-size", help="Posts per checkpoint for --resume"),
     ] = 1000,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on where an earlier run was ended")
+        bool, typer.Option("--resume", help="Resume an interrupted run")
     ] = False,
     overwrite: Annotated[
         bool,
@@ -85,22 +82,24 @@ def annotate_cli(
     ] = False,
     input_format: Annotated[
         str | None,
-        typer.Option("--input-format", help="Instead of the one by INPUT's suffix"),
+        typer.Option("--input-format", help="Format of INPUT. Default: by its suffix"),
     ] = None,
     output_format: Annotated[
         str | None,
-        typer.Option("--output-format", help="Instead of the one by OUTPUT's suffix"),
+        typer.Option(
+            "--output-format", help="Format of OUTPUT. Default: by its suffix"
+        ),
     ] = None,
     delimiter: Annotated[
         str | None,
         typer.Option(
             "--delimiter",
-            help="What separates the columns of .csv (a comma if not set) and .tsv",
+            help="Delimiter of the columns of .csv (default: a comma) and .tsv",
         ),
     ] = None,
     encoding: Annotated[
         str | None,
-        typer.Option("--encoding", help="Encoding of INPUT. UTF-8 if not set"),
+        typer.Option("--encoding", help="Encoding of INPUT. Default: UTF-8"),
     ] = None,
     token_column: TokenColumn = None,
     tag_column: TagColumn = None,
@@ -108,17 +107,18 @@ def annotate_cli(
         Engine,
         typer.Option(
             "--engine",
-            help="This machine, or a cluster of Ray: from a file or folder of .jsonl or "
-            ".parquet to a folder of .parquet",
+            help="This machine, or a Ray cluster, which reads a file or folder of .jsonl or "
+            ".parquet and writes a folder of .parquet",
         ),
     ] = Engine.local,
     gpu_id: GpuId = -1,
 ) -> None:
-    """Find the entities of any number of posts.
+    """Annotate files of posts with entities.
 
-    Posts that can't be read or processed go to OUTPUT.rejected.jsonl with the reason,
-    and the exit status is 3. If all are rejected for the same reason, it stops with
-    status 1. If it is interrupted, the same command with --resume goes on where it was.
+    Posts that cannot be read or processed are written to OUTPUT.rejected.jsonl with the
+    reason, and the exit status is 3. If all posts are rejected for the same reason, the
+    command stops with status 1. After an interruption, the same command with --resume
+    continues.
     """
     from ..bulk.annotator import Settings
     from ..bulk.formats.registry import is_stream
@@ -128,7 +128,8 @@ def annotate_cli(
 
     if resume and overwrite:
         raise WnutError(
-            "--resume keeps what is there and --overwrite doesn't: give one"
+            "--resume keeps the files of an earlier run and --overwrite replaces them: give "
+            "one of them"
         )
     settings = Settings(
         model,
@@ -184,12 +185,12 @@ def annotate_cli(
             summary = annotate_file(job)
         except (KeyboardInterrupt, OSError) as err:
             _end(output, err)
-    # A text, not a path: Ray's may be s3://lake/entities/.
+    # A string, not a Path: the output of Ray may be s3://lake/entities/.
     rejected = f"{output.rstrip('/')}.rejected.jsonl"
-    # Standard output is for the posts.
+    # Standard output may be the output file.
     with redirect_stdout(sys.stderr):
         if summary is None:
-            msg.info(f"{output} is there already and whole: nothing to go on with")
+            msg.info(f"{output} is complete already: there is nothing to resume")
             if Path(rejected).exists():
                 msg.warn(f"Some posts were rejected: {rejected}")
                 raise typer.Exit(SOME_REJECTED)
@@ -208,7 +209,7 @@ def annotate_cli(
             for reason, count in summary.reasons:
                 msg.text(f"  {count:,} × {reason}")
             if summary.hint:
-                msg.text(f"If it isn't the posts that are wrong: {summary.hint}")
+                msg.text(f"If the posts themselves are right: {summary.hint}")
             raise typer.Exit(SOME_REJECTED)
 
 
@@ -216,11 +217,11 @@ def _end(output: str, err: BaseException) -> None:
     from ..bulk.journal import JOURNAL, partial_path
 
     if isinstance(err, BrokenPipeError):
-        # Whoever read standard output has enough. Python would say so once more.
+        # The reader of standard output has closed it. Python would print the error again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(1)
     kept = (partial_path(Path(output)) / JOURNAL).exists()
-    hint = ". The same command with --resume goes on from there" if kept else ""
+    hint = ". The same command with --resume continues from there" if kept else ""
     with redirect_stdout(sys.stderr):
         if isinstance(err, KeyboardInterrupt):
             msg.fail(f"Interrupted{hint}")

@@ -18,7 +18,7 @@ def calibrate_cli(
     corpus: Annotated[
         Path,
         typer.Argument(
-            help="DocBin (.spacy) of posts it wasn't trained on, as convert writes it",
+            help="DocBin (.spacy) of posts that it was not trained on, as convert writes it",
             show_default=False,
         ),
     ],
@@ -26,7 +26,7 @@ def calibrate_cli(
         Path | None,
         typer.Option(
             "--out",
-            help="Folder to write the pipeline to, instead of MODEL itself",
+            help="Folder for the calibrated pipeline. Default: MODEL is changed",
             file_okay=False,
         ),
     ] = None,
@@ -35,8 +35,8 @@ def calibrate_cli(
         bool,
         typer.Option(
             "--or-copy",
-            help="Copy a pipeline with nothing to calibrate, as spaCy's own ner has no "
-            "confidences, instead of refusing it",
+            help="Copy a pipeline that cannot be calibrated, such as spaCy's ner, which has "
+            "no confidences, instead of failing",
         ),
     ] = False,
     json_to: JsonTo = None,
@@ -44,7 +44,7 @@ def calibrate_cli(
 ) -> None:
     """Fit the temperature of a pipeline, and store it with the pipeline.
 
-    After that, of entities with a confidence of 0.8 about 80 percent are right.
+    Afterwards about 80 percent of the entities with a confidence of 0.8 are correct.
     """
     from ..calibration.pipeline import calibrate_pipeline
     from ..calibration.tables import format_calibration
@@ -54,7 +54,7 @@ def calibrate_cli(
     figures = calibrate_pipeline(model, corpus, out_dir, has_bias, gpu_id, or_copy)
     if figures is None:
         text = "has nothing to calibrate (no entity_tagger, or it finds no entities)"
-        hand_over(f"{model} {text}: {out_dir or model} is the same", None, json_to)
+        hand_over(f"{model} {text}: {out_dir or model} is unchanged", None, json_to)
         return
     title = f"{out_dir or model} calibrated on {corpus}: {figures['posts']} posts"
     hand_over(f"{title}\n{format_calibration(figures)}", figures, json_to)

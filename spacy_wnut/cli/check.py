@@ -13,13 +13,13 @@ def check_cli(
     wheels: Annotated[Path, typer.Argument(help="Folder with the wheels")],
     name: Annotated[str, typer.Argument(help="Pipeline to load")],
     out: Annotated[
-        Path | None, typer.Option(help="File to write the entities found to")
+        Path | None, typer.Option(help="File for the entities of the test sentence")
     ] = None,
     constraints: Annotated[
-        Path | None, typer.Option(help="Versions to install, for pip's --constraint")
+        Path | None, typer.Option(help="Constraints file for pip")
     ] = None,
     absent: Annotated[
-        list[str], typer.Option(help="Package that must not be installed with them")
+        list[str], typer.Option(help="Package that must not be among the dependencies")
     ] = [],  # noqa: B006
 ) -> None:
     """Install wheels into a fresh virtual environment and load the pipeline."""

@@ -25,8 +25,8 @@ def convert_cli(
         list[str] | None,
         typer.Argument(
             metavar="[SOURCE]...",
-            help="Where the data is. The first source that isn't empty is used. By "
-            "default that of SPACY_WNUT_DATA, else wnut_17",
+            help="The data. The first source that is not empty is used. Default: "
+            "SPACY_WNUT_DATA, otherwise wnut_17",
             show_default=False,
         ),
     ] = None,
@@ -35,7 +35,7 @@ def convert_cli(
         typer.Option(
             "--tokens",
             "-t",
-            help="The tokens that a pipeline sees: the file's, or its own tokenizer's",
+            help="Tokens of the corpus: those of the file, or spaCy's",
         ),
     ] = Tokens.gold,
     labels: Annotated[
@@ -43,17 +43,17 @@ def convert_cli(
         typer.Option(
             "--labels",
             "-l",
-            help="Entity types, separated by commas. Taken from the data if not set",
+            help="Entity types, separated by commas. Default: those of the data",
         ),
     ] = None,
     token_column: TokenColumn = None,
     tag_column: TagColumn = None,
 ) -> None:
-    """Convert WNUT 17, or other data of its kind, to spaCy's training format.
+    """Convert WNUT 17, or other annotated data, to spaCy's training format.
 
-    A source is "wnut_17" (the folder assets/wnut17 or else the hub), a folder
-    with three CoNLL files, a folder in a format of the datasets library, or a
-    dataset's id on the hub.
+    A source is "wnut_17" (the folder assets/wnut17, otherwise the hub), a folder of
+    three CoNLL files, a folder in a format of the datasets library, or the id of a
+    dataset on the hub.
     """
     source = first_set(sources or [], DATA, "wnut_17")
     rows = load_rows(

@@ -14,8 +14,8 @@ def encoder_cli(
         list[str] | None,
         typer.Argument(
             metavar="[SOURCE]...",
-            help="A folder, or a model on the hub. The first that isn't empty is used. "
-            f"By default that of SPACY_WNUT_ENCODER, else {DEFAULT_ENCODER}",
+            help="A folder, or a model on the hub. The first that is not empty is used. "
+            f"Default: SPACY_WNUT_ENCODER, otherwise {DEFAULT_ENCODER}",
             show_default=False,
         ),
     ] = None,
@@ -23,7 +23,7 @@ def encoder_cli(
         str | None, typer.Option(help="A branch, tag or commit on the hub")
     ] = None,
 ) -> None:
-    """Bring an encoder into a folder, in full precision, ready to be trained."""
+    """Store an encoder in a folder, in full precision, for training."""
     from ..models.checkpoints import fetch_encoder
 
     source = first_set(sources or [], ENCODER, DEFAULT_ENCODER)

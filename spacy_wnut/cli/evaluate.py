@@ -28,7 +28,7 @@ def evaluate_cli(
         Path | None,
         typer.Option(
             "--train",
-            help="DocBin it was trained on, to score seen and unseen names apart",
+            help="DocBin of the training data, for separate scores of seen and unseen names",
             dir_okay=False,
         ),
     ] = None,
@@ -36,7 +36,7 @@ def evaluate_cli(
         Path | None,
         typer.Option(
             "--json",
-            help="File to write the figures to, as fractions; - for standard output. "
+            help="JSON file for the scores (fractions); - for standard output. "
             "With several corpora, a folder for one file per corpus: dev_gold.json "
             "for gold/dev.spacy",
             allow_dash=True,
@@ -44,9 +44,9 @@ def evaluate_cli(
     ] = None,
     gpu_id: GpuId = -1,
 ) -> None:
-    """Score a pipeline's entities on one or more corpora.
+    """Score the entities of a pipeline on one or several corpora.
 
-    Each corpus states the protocol: on its own tokens, or on the pipeline's.
+    The corpus determines the protocol: its own tokens, or the tokens of the pipeline.
     """
     paths = _json_paths(json_to, corpora)
     for path in paths:
@@ -62,15 +62,15 @@ def evaluate_cli(
         measured.append(all_scores(posts, forms))
         report_scores(title, measured[-1], json_to if is_one else None)
     if paths and not is_one:
-        # After all of them: no folder holds the figures of two pipelines.
+        # At the end, so that no folder holds the scores of two pipelines.
         write_figures(dict(zip(paths, measured, strict=True)))
 
 
 def _json_paths(json_to: Path | None, corpora: Sequence[Path]) -> list[Path]:
-    """The JSON file of each corpus, or none without --json.
+    """Return the JSON file of each corpus; none without --json.
 
-    Raises WnutError if `json_to` is no place for several corpora, or two of them have
-    one name; typer.BadParameter if it is a folder and there is only one corpus.
+    Raises WnutError if `json_to` cannot be a folder for several corpora, or two of them
+    have the same name; typer.BadParameter if it is a folder and there is one corpus.
     """
     if json_to is None:
         return []
@@ -105,6 +105,8 @@ def _json_paths(json_to: Path | None, corpora: Sequence[Path]) -> list[Path]:
 
 
 def _json_name(corpus: Path) -> str:
-    """ "dev_gold.json" for gold/dev.spacy, as model cards name splits and protocols."""
+    """Return the name of a JSON file: "dev_gold.json" for gold/dev.spacy, with the names
+    of splits and protocols in model cards.
+    """
     whole = Path(os.path.abspath(corpus))
     return "_".join(filter(None, [whole.stem, whole.parent.name])) + ".json"

@@ -13,7 +13,7 @@ def from_hf_cli(
         str,
         typer.Argument(
             metavar="NAME_OR_FOLDER",
-            help="Fine-tuned model for token classification, on the hub or a folder",
+            help="Model for token classification, on the hub or in a folder",
         ),
     ],
     model: Annotated[Path, typer.Argument(help="Folder to write the pipeline to")],
@@ -21,11 +21,13 @@ def from_hf_cli(
         str | None, typer.Option(help="A branch, tag or commit on the hub")
     ] = None,
     lang: Annotated[
-        str, typer.Option(help="Language whose tokenizer the pipeline takes")
+        str, typer.Option(help="Language of the pipeline's tokenizer")
     ] = "en",
 ) -> None:
-    """Turn a checkpoint with BIO labels into a spaCy pipeline with confidences."""
+    """Convert a checkpoint with BIO labels to a spaCy pipeline with confidences."""
     from ..huggingface.from_hf import from_hf
 
     types = from_hf(source, model, revision, lang)
-    msg.good(f"Wrote a pipeline of {source} to {model}. It finds {', '.join(types)}")
+    msg.good(
+        f"Wrote the pipeline of {source} to {model}. Entity types: {', '.join(types)}"
+    )

@@ -16,8 +16,8 @@ def package_cli(
     encoder: Annotated[
         list[str],
         typer.Option(
-            help="Encoder it was trained from. The first that isn't empty is used. By "
-            f"default that of SPACY_WNUT_ENCODER, else {DEFAULT_ENCODER}",
+            help="Encoder that it was trained from. The first that is not empty is used. "
+            f"Default: SPACY_WNUT_ENCODER, otherwise {DEFAULT_ENCODER}",
             show_default=False,
         ),
     ] = [],  # noqa: B006
@@ -25,15 +25,15 @@ def package_cli(
         Path | None,
         typer.Option(
             "--license",
-            help="File with the licence's text, or an SPDX id. It replaces the "
-            "pipeline's own, which is kept otherwise",
+            help="File with the text of the licence, or an SPDX id. Default: the licence "
+            "of the pipeline",
         ),
     ] = None,
     data: Annotated[
         list[str],
         typer.Option(
-            help="Data it was trained on. The first that isn't empty is used. By default "
-            "that of SPACY_WNUT_DATA, else wnut_17",
+            help="Data that it was trained on. The first that is not empty is used. "
+            "Default: SPACY_WNUT_DATA, otherwise wnut_17",
             show_default=False,
         ),
     ] = [],  # noqa: B006
@@ -44,7 +44,7 @@ def package_cli(
         ),
     ] = [],  # noqa: B006
 ) -> None:
-    """Build the wheel of a pipeline, with its measured performance and a model card."""
+    """Build the wheel of a pipeline, with its scores and a model card."""
     from ..packaging.wheels import package_pipeline
 
     wheel = package_pipeline(

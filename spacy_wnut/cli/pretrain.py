@@ -13,15 +13,15 @@ def pretrain_cli(
     encoder: Annotated[str, typer.Argument(help="A folder, or a model on the hub")],
     out_dir: Annotated[Path, typer.Argument(help="Folder to write the encoder to")],
     texts: Texts = None,
-    epochs: Annotated[float, typer.Option(help="How often each post is seen")] = 1.0,
-    learn_rate: Annotated[float, typer.Option(help="Highest learning rate")] = 1e-4,
-    batch_size: Annotated[int, typer.Option(help="Posts in a step")] = 32,
+    epochs: Annotated[float, typer.Option(help="Passes over the posts")] = 1.0,
+    learn_rate: Annotated[float, typer.Option(help="Peak learning rate")] = 1e-4,
+    batch_size: Annotated[int, typer.Option(help="Posts per step")] = 32,
     per_file: PerFile = None,
-    seed: Annotated[int, typer.Option(help="Seed of the masks and the order")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the masks and the shuffling")] = 0,
 ) -> None:
     """Train an encoder further on unlabelled posts, as a masked language model.
 
-    Started again after an interruption, it goes on from its last checkpoint.
+    After an interruption, the same command continues from the last checkpoint.
     """
     from ..unlabelled.masked_lm import pretrain_encoder
     from ..unlabelled.texts import sample_texts

@@ -17,17 +17,17 @@ def pseudo_label_cli(
     ],
     texts: Texts = None,
     min_entities: Annotated[
-        float, typer.Option(help="Leave out posts with fewer expected entities")
+        float, typer.Option(help="Least expected number of entities of a post")
     ] = 0.0,
     limit: Annotated[
-        int | None, typer.Option(help="The greatest number of posts to keep")
+        int | None, typer.Option(help="Maximum number of posts to write")
     ] = None,
     per_file: PerFile = None,
     gpu_id: GpuId = -1,
 ) -> None:
-    """Label posts softly with trained pipelines, for another to learn from.
+    """Write posts with soft labels of trained pipelines, to train another pipeline on.
 
-    OUT is left as it is if it was made of the same posts, teachers and settings.
+    OUT is unchanged if it was made from the same posts, teachers and settings.
     """
     from ..unlabelled.pseudo_labels import pseudo_label
     from ..unlabelled.texts import sample_texts
@@ -43,7 +43,7 @@ def pseudo_label_cli(
         gpu_id=gpu_id,
     )
     if labelled is None:
-        msg.info(f"Nothing changed: {out} was made of the same posts and teachers")
+        msg.info(f"{out} is unchanged: it was made from the same posts and teachers")
         return
     msg.good(f"Labelled {labelled.posts} posts and wrote {labelled.kept} to {out}")
     msg.info(f"Expected number of entities in them: {labelled.entities:.0f}")

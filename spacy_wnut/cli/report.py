@@ -12,7 +12,8 @@ def report_cli(
     model: Model,
     corpus: GoldCorpus,
     out: Annotated[
-        Path, typer.Option(help="Page to write", dir_okay=False, show_default=False)
+        Path,
+        typer.Option(help="HTML file to write", dir_okay=False, show_default=False),
     ],
     against: Annotated[
         str | None,
@@ -21,12 +22,12 @@ def report_cli(
     train: Annotated[
         Path | None,
         typer.Option(
-            help="DocBin of the training data, to tell seen names from new ones"
+            help="DocBin of the training data, to tell seen names from unseen names"
         ),
     ] = None,
     gpu_id: GpuId = -1,
 ) -> None:
-    """Write a page that shows what a pipeline gets right and wrong, post by post."""
+    """Write an HTML report of the correct and wrong entities of a pipeline, by post."""
     from ..display.report import report
 
     data = report(model, corpus, out, against, train, gpu_id)

@@ -13,7 +13,7 @@ from ._app import JsonTo, TagColumn, TokenColumn, app, check_json
 @app.command("score")
 def score_cli(
     gold: Annotated[
-        Path, typer.Argument(help="CoNLL file with the right tags", show_default=False)
+        Path, typer.Argument(help="CoNLL file with gold tags", show_default=False)
     ],
     predicted: Annotated[
         Path,
@@ -26,10 +26,10 @@ def score_cli(
     tag_column: TagColumn = None,
     json_to: JsonTo = None,
 ) -> None:
-    """Score a system's CoNLL file against the right one.
+    """Score the CoNLL file of a system against gold tags.
 
-    Tokens are matched by position. Columns that are named are those of both files,
-    unless PREDICTED has no others than words and tags.
+    Tokens are matched by position. --token-column and --tag-column refer to both files,
+    unless PREDICTED has only words and tags.
     """
     check_json(json_to, [gold, predicted])
     columns = Columns(token_column, tag_column)

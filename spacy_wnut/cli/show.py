@@ -16,20 +16,21 @@ def show_cli(
     text: Annotated[
         str | None,
         typer.Argument(
-            help="Text to annotate. Without one, lines of standard input, each as "
-            "soon as it is there",
+            help="Text to annotate. Default: the lines of standard input, one at a time",
             show_default=False,
         ),
     ] = None,
     html: Annotated[
         Path | None,
-        typer.Option(help="Page to write with displaCy, instead", dir_okay=False),
+        typer.Option(
+            help="Write a page of displaCy to this file instead", dir_okay=False
+        ),
     ] = None,
     gpu_id: GpuId = -1,
 ) -> None:
-    """Show the entities of texts with their confidences, in colour.
+    """Print texts with their entities and confidences, in colour.
 
-    Without colour where standard output is no terminal, or NO_COLOR is set.
+    Without colour if standard output is no terminal or NO_COLOR is set.
     """
     from ..display.displacy_page import write_page
     from ..display.terminal import annotate, format_doc, has_color
@@ -37,7 +38,7 @@ def show_cli(
 
     if html is not None:
         check_out(html, [model])
-    # What isn't UTF-8 is shown with a sign for it, like what isn't printable.
+    # Invalid UTF-8 is printed as replacement characters.
     for stream in (sys.stdin, sys.stdout):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(encoding="utf8", errors="replace")
@@ -54,11 +55,11 @@ def show_cli(
 
 def _read_lines() -> Iterator[str]:
     if sys.stdin.isatty():
-        print("A text a line, Ctrl-D to end", file=sys.stderr)
+        print("One text per line, Ctrl-D to end", file=sys.stderr)
     for line in iter(sys.stdin.readline, ""):
         yield line.rstrip("\r\n")
 
 
 def _decodable(text: str) -> str:
-    # In an argument Python keeps each byte that isn't UTF-8 as half of a character.
+    # Python decodes invalid bytes of an argument as lone surrogates.
     return text.encode("utf8", "surrogateescape").decode("utf8", "replace")

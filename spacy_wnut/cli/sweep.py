@@ -15,8 +15,8 @@ def sweep_cli(
         list[str],
         typer.Argument(
             metavar="CONFIG... [--SECTION.NAME VALUE]...",
-            help="Recipes, and after them settings to replace, as for spacy train. "
-            "The first recipe is compared with each of the others",
+            help="Configs, and after them settings to override, as for spacy train. "
+            "The first config is compared with each of the others",
             show_default=False,
         ),
     ],
@@ -24,7 +24,7 @@ def sweep_cli(
         Path,
         typer.Option(
             "--corpus",
-            help="Folder of both protocols: gold and spacy, as convert makes them",
+            help="Folder with the corpora of both protocols: gold and spacy",
             file_okay=False,
             show_default=False,
         ),
@@ -34,23 +34,21 @@ def sweep_cli(
         typer.Option(
             "--output",
             "-o",
-            help="Folder for OUTPUT/CONFIG/seed-SEED: the model and metrics.json",
+            help="Folder for OUTPUT/CONFIG/seed-SEED with the model and metrics.json",
             file_okay=False,
         ),
     ] = Path("training/sweep"),
-    seeds: Annotated[
-        str, typer.Option(help="Seeds, separated by commas. All are trained")
-    ] = "0,1,2",
+    seeds: Annotated[str, typer.Option(help="Seeds, separated by commas")] = "0,1,2",
     has_bias: HasBias = False,
     retrain: Annotated[
-        bool, typer.Option("--retrain", help="Train what is finished again")
+        bool, typer.Option("--retrain", help="Repeat finished trainings")
     ] = False,
     json_to: JsonTo = None,
     gpu_id: GpuId = -1,
 ) -> None:
-    """Train recipes over seeds, calibrate on dev, and score dev and test.
+    """Train configs over several seeds, calibrate on dev, and score dev and test.
 
-    What is finished isn't trained again: after an interruption run it once more.
+    Finished trainings are skipped, so after an interruption the same command continues.
     """
     from spacy.cli._util import parse_config_overrides
 
@@ -68,15 +66,15 @@ def sweep_cli(
 
 
 def _split(arguments: list[str]) -> tuple[list[Path], list[str]]:
-    """The configs, and the settings: from the first word with dashes on."""
+    """Split arguments into configs and settings, at the first one with a dash."""
     options = [i for i, word in enumerate(arguments) if word.startswith("-")]
     first = options[0] if options else len(arguments)
     if not first:
-        raise WnutError("Name at least one config before the settings to replace")
+        raise WnutError("Name at least one config before the settings to override")
     for word in arguments[first:]:
         if word.startswith("--") and "." not in word:
             raise WnutError(
-                f"There is no option {word}, and settings to replace have a dot, as in "
+                f"There is no option {word}, and settings to override have a dot, as in "
                 "--training.dropout 0.2. See spacy-wnut sweep --help"
             )
     return [Path(word) for word in arguments[:first]], arguments[first:]
@@ -87,5 +85,5 @@ def _parse_seeds(text: str) -> list[int]:
         return list(dict.fromkeys(int(seed) for seed in text.split(",")))
     except ValueError as err:
         raise WnutError(
-            f"--seeds {text} is no list of whole numbers: give something like 0,1,2"
+            f"--seeds {text} is no list of integers: give something like 0,1,2"
         ) from err

@@ -13,14 +13,14 @@ from ._app import app
 def tiny_encoder_cli(
     out_dir: Annotated[Path, typer.Argument(help="Folder to write the encoder to")],
     corpus: Annotated[
-        Path, typer.Argument(help="CoNLL file to learn a vocabulary from")
+        Path, typer.Argument(help="CoNLL file to make the vocabulary from")
     ],
 ) -> None:
-    """Make a tiny DistilBERT of random weights, to try the road with."""
+    """Make a tiny DistilBERT with random weights, for tests."""
     from ..models.checkpoints import make_tiny_encoder
 
     check_out(out_dir, [corpus], "config.json")
     texts = (" ".join(post.tokens) for post in read_conll(corpus, None))
     make_tiny_encoder(texts, out_dir)
     msg.good(f"Wrote a tiny encoder to {out_dir}")
-    msg.warn("Its weights are random: scores of what is trained on it mean nothing")
+    msg.warn("Its weights are random: scores of pipelines trained on it mean nothing")

@@ -13,11 +13,11 @@ def to_hf_cli(
     folder: Annotated[Path, typer.Argument(help="Folder to write the checkpoint to")],
     push: Annotated[
         str | None,
-        typer.Option(metavar="REPO", help="Repository on the hub to share it in"),
+        typer.Option(metavar="REPO", help="Repository on the hub to upload it to"),
     ] = None,
     corpus: Annotated[
         Path | None,
-        typer.Option(help="DocBin (.spacy) to measure on how many words both agree"),
+        typer.Option(help="DocBin (.spacy) to measure the agreement of tags on"),
     ] = None,
 ) -> None:
     """Write a pipeline as a checkpoint for transformers' token classification."""

@@ -1,4 +1,4 @@
-"""A checkpoint of `AutoModelForTokenClassification` as a spaCy pipeline."""
+"""Conversion of checkpoints for token classification to spaCy pipelines."""
 
 import re
 from collections.abc import Mapping
@@ -15,27 +15,27 @@ from ..labels import OUTSIDE, LabelScheme, split_tag
 from ..models.checkpoints import load_checkpoint, max_window, read_vocabulary
 from .heads import check_same, copy_encoder, linear_head
 
-# The score of a tag that a checkpoint doesn't have: finite, so that probabilities
-# stay numbers, and so low that they are zero.
-NEVER = -1e4
-# As spacy-wnut.TransformerModel.v1 has them.
+# The emission of a tag that the checkpoint lacks: its probability is 0, and it is finite,
+# so that no probability is NaN.
+LOWEST = -1e4
+# The defaults of spacy-wnut.TransformerModel.v1, in word pieces.
 WINDOW, STRIDE = 254, 192
 
 
 def from_hf(
     source: str, folder: Path, revision: str | None = None, lang: str = "en"
 ) -> tuple[str, ...]:
-    """Turn a fine-tuned `AutoModelForTokenClassification` into a spaCy pipeline.
+    """Convert a fine-tuned `AutoModelForTokenClassification` to a spaCy pipeline.
 
     source (str): A folder, or a model on the hub, whose labels are BIO tags.
-    folder (Path): The folder to write the pipeline to. It needs nothing of the
-        source any more.
+    folder (Path): The folder to write the pipeline to. The pipeline does not depend on
+        the source.
     revision (Optional[str]): A branch, tag or commit on the hub.
-    lang (str): The language whose tokenizer the pipeline takes.
-    RETURNS (Tuple[str, ...]): The entity types it finds.
+    lang (str): The language of the pipeline's tokenizer.
+    RETURNS (Tuple[str, ...]): The entity types of the pipeline.
 
-    Raises WnutError if the checkpoint can't be had, its labels are no BIO tags, it
-    isn't an encoder with one linear layer, or has no fast tokenizer.
+    Raises WnutError if the checkpoint cannot be loaded, its labels are not BIO tags, it
+    is not an encoder with one linear layer, or it has no fast tokenizer.
     """
     from transformers import AutoModelForTokenClassification
 
@@ -59,16 +59,17 @@ def from_hf(
 
 
 def make_pipeline(model: Any, tokenizer: Any, name: str, lang: str = "en") -> Language:
-    """Make the pipeline of a model: `transformer`, and `ner` of the factory
-    `entity_tagger` with constrained transitions.
+    """Make the pipeline of a model. Its components are `transformer`, and `ner` of the
+    factory `entity_tagger` with constrained transitions.
 
-    model (PreTrainedModel): What `AutoModelForTokenClassification` loads.
+    model (PreTrainedModel): The model, loaded by `AutoModelForTokenClassification`.
     tokenizer (PreTrainedTokenizerFast): Its tokenizer.
-    name (str): Where it is from, for the config.
-    lang (str): The language whose tokenizer the pipeline takes.
+    name (str): Its name or folder, for the config.
+    lang (str): The language of the pipeline's tokenizer.
+    RETURNS (Language): The pipeline.
 
-    Raises WnutError if the labels are no BIO tags, there is more than one linear
-    layer on the encoder, or the language isn't one of spaCy's.
+    Raises WnutError if the labels are not BIO tags, there is more than one linear layer
+    on the encoder, or spaCy does not have the language.
     """
     from spacy_transformers.data_classes import HFObjects
     from transformers import AutoModel
@@ -116,15 +117,19 @@ def make_pipeline(model: Any, tokenizer: Any, name: str, lang: str = "en") -> La
 def read_labels(
     id2label: Mapping[int, str],
 ) -> tuple[LabelScheme, list[int | None]]:
-    """The label scheme of a checkpoint's labels.
+    """Make the label scheme of a checkpoint.
 
-    id2label (Mapping[int, str]): The labels by their number in the checkpoint.
-    RETURNS (Tuple[LabelScheme, List[Optional[int]]]): The scheme, its types in
-        the order of the checkpoint, and for each of its tags the label's number;
-        None for I-x where a type has but words by themselves.
+    id2label (Mapping[int, str]): The labels of the checkpoint by their index.
+    RETURNS (Tuple[LabelScheme, List[Optional[int]]]): The scheme, with the types in the
+        order of the checkpoint, and for each of its tags the index of the label. The
+        index is None for the tag I-x of a type that has only the label B-x.
 
-    Raises WnutError if the labels aren't O and B-x or I-x, or a type has no B-x, as
-    in IOB1, where I-x may begin an entity.
+    Raises WnutError if the labels are not O, B-x and I-x, or if a type has no B-x, as in
+    IOB1, where I-x may begin an entity.
+
+    >>> scheme, indices = read_labels({0: "O", 1: "B-person", 2: "I-person"})
+    >>> scheme.tags, indices
+    (('O', 'B-person', 'I-person'), [0, 1, 2])
     """
     labels = {str(id2label[i]): i for i in sorted(id2label)}
     listed = ", ".join(str(id2label[i]) for i in sorted(id2label))
@@ -165,7 +170,7 @@ def _fill_head(output_layer: Any, head: Any, rows: list[int | None]) -> None:
     given = ops.asarray2f(head.weight.detach().cpu().numpy())
     for tag, row in enumerate(rows):
         if row is None:
-            bias[tag] = NEVER
+            bias[tag] = LOWEST
         else:
             weights[tag] = given[row]
             bias[tag] = 0.0 if head.bias is None else head.bias[row].item()

@@ -1,30 +1,30 @@
-"""The one kind of head that crosses the bridge: a linear layer on the encoder."""
+"""Heads that can be converted: one linear layer on the encoder."""
 
 from typing import Any
 
 from ..errors import WnutError
 from ..models.checkpoints import accepts
 
-# Goes through an encoder on both sides, to see that they agree.
+# The text for the comparison of two encoders.
 PROBE = "Ada Lovelace moved to Oslo, in 1843."
 TOLERANCE = 1e-4
 
 
 def linear_head(model: Any) -> Any:
-    """The linear layer that a model for token classification ends in.
+    """Return the linear layer of a model for token classification.
 
-    model (PreTrainedModel): What `AutoModelForTokenClassification` makes.
-    RETURNS (torch.nn.Linear): Its weights have shape (labels, width).
+    model (PreTrainedModel): The model, made by `AutoModelForTokenClassification`.
+    RETURNS (torch.nn.Linear): The layer, with weights of shape (n_labels, width).
 
-    Raises WnutError if there is more between the encoder and the labels than
-    dropout and one linear layer.
+    Raises WnutError if there are other layers than dropout and one linear layer on the
+    encoder.
     """
     from torch.nn import Linear
 
     encoder = model.base_model
     parts = [part for part in model.children() if part is not encoder]
     linear = [part for part in parts if isinstance(part, Linear)]
-    # Some architectures have a dropout of their own.
+    # Some architectures have their own dropout class.
     others = [
         type(part).__name__
         for part in parts
@@ -33,7 +33,7 @@ def linear_head(model: Any) -> Any:
     if encoder is model or len(linear) != 1 or others:
         names = [type(part).__name__ for part in parts]
         raise WnutError(
-            f"{type(model).__name__} can't be carried over: between its encoder and "
+            f"{type(model).__name__} can't be converted: between its encoder and "
             f"its labels there has to be one linear layer, and it has "
             f"{', '.join(names) or 'none'}"
         )
@@ -41,14 +41,14 @@ def linear_head(model: Any) -> Any:
 
 
 def copy_encoder(source: Any, target: Any) -> None:
-    """Give an encoder the weights of another one of the same architecture.
+    """Copy the weights of an encoder to another one of the same architecture.
 
-    A pooler, which makes one vector of a text and which only one of the two may
-    have, is left out, or else filled with zeros: no tag depends on it.
+    A pooler, which computes one vector per text, may be missing in one of them. It is
+    skipped or filled with zeros, since no tag depends on it.
 
     source, target (PreTrainedModel): The encoders.
 
-    Raises WnutError if the target has other weights than the source.
+    Raises WnutError if the target has weights that the source lacks.
     """
     import torch
 
@@ -61,21 +61,21 @@ def copy_encoder(source: Any, target: Any) -> None:
             state[name] = torch.zeros_like(weights)
         else:
             raise WnutError(
-                f"{type(source).__name__} can't be carried over: {type(target).__name__} "
+                f"{type(source).__name__} can't be converted: {type(target).__name__} "
                 f"has weights {name} of shape {tuple(weights.shape)}, which it hasn't"
             )
     target.load_state_dict(state)
 
 
 def check_same(model: Any, encoder: Any, tokenizer: Any) -> None:
-    """See that a model's logits are its linear head on the vectors of an encoder.
+    """Check that the logits of a model are its linear head on the vectors of an encoder.
 
-    model (PreTrainedModel): What `AutoModelForTokenClassification` makes.
-    encoder (PreTrainedModel): What `AutoModel` makes, with the same weights.
-    tokenizer (PreTrainedTokenizerFast): Cuts the text that both are tried on.
+    model (PreTrainedModel): The model, made by `AutoModelForTokenClassification`.
+    encoder (PreTrainedModel): The encoder with the same weights, made by `AutoModel`.
+    tokenizer (PreTrainedTokenizerFast): The tokenizer for the test text.
 
-    Raises WnutError if they differ by more than 1e-4, or one of them can't be run
-    on a text alone.
+    Raises WnutError if they differ by more than 1e-4, or one of them needs other inputs
+    than text.
     """
     import torch
 
@@ -90,7 +90,7 @@ def check_same(model: Any, encoder: Any, tokenizer: Any) -> None:
             logits = model(**inputs).logits
             vectors = encoder(**inputs).last_hidden_state
             expected = linear_head(model)(vectors)
-    # What architectures raise that miss an image, boxes or a kernel.
+    # Exceptions of architectures that need an image, boxes or a kernel.
     except (
         AttributeError,
         AssertionError,
@@ -109,23 +109,24 @@ def check_same(model: Any, encoder: Any, tokenizer: Any) -> None:
     )
     if not same:
         raise WnutError(
-            f"{type(model).__name__} can't be carried over: its labels don't come "
-            "from the vectors of its encoder alone"
+            f"{type(model).__name__} can't be converted: its logits depend on more "
+            "than the vectors of its encoder"
         )
 
 
 def encode(
     tokenizer: Any, backend: Any, text: str, model: Any
 ) -> tuple[dict[str, Any], int]:
-    """A text as a model's input, of as many pieces as the tokenizer allows.
+    """Encode a text as the input of a model, truncated to the limit of the tokenizer.
 
-    tokenizer (PreTrainedTokenizerFast): Knows the model's inputs and its limit.
-    backend (Tokenizer): Encodes the text: `unbounded_tokenizer` of the same tokenizer.
-        Some of the classes of transformers want more than a text.
+    tokenizer (PreTrainedTokenizerFast): The tokenizer, with the names of the inputs and
+        the limit.
+    backend (Tokenizer): `unbounded_tokenizer` of the same tokenizer, which encodes the
+        text. Some tokenizer classes of transformers need other inputs than text.
     text (str): The text.
     model (PreTrainedModel): The model.
-    RETURNS (Tuple[Dict[str, Tensor], int]): Tensors of shape (1, L), special tokens
-        around, and the number of special tokens before the text.
+    RETURNS (Tuple[Dict[str, Tensor], int]): Tensors of shape (1, n_pieces) with special
+        tokens, and the number of special tokens before the text.
     """
     import torch
 

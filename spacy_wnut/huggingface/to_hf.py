@@ -1,4 +1,4 @@
-"""A pipeline as a checkpoint for `AutoModelForTokenClassification`."""
+"""Conversion of pipelines to checkpoints for token classification."""
 
 import copy
 from collections.abc import Iterable
@@ -16,15 +16,17 @@ from ..pipeline.loading import load_pipeline
 from ..pipeline.parts import Parts, find_parts
 from .heads import check_same, copy_encoder, encode, linear_head
 
-# Layers that take no part in a linear head, or are it.
+# Layers of a linear head.
 LINEAR = {"dropout", "linear"}
-# What tokenizers say that know of no greatest length.
+# A larger `model_max_length` means that the tokenizer has no limit.
 NO_LENGTH = 1_000_000
 
 
 class Agreement(NamedTuple):
-    """Of how many `words` a checkpoint has the same best tag as the pipeline's
-    emissions: `same`. Words without pieces (white space) are not counted.
+    """The agreement of a checkpoint with the emissions of a pipeline.
+
+    same (int): The number of words with the same best tag.
+    words (int): The number of words, without those that have no pieces (white space).
     """
 
     same: int
@@ -32,8 +34,11 @@ class Agreement(NamedTuple):
 
 
 class Checkpoint(NamedTuple):
-    """The `architecture` of a checkpoint that was written, what was `lost` on the
-    way, a sentence each, and the `agreement`, if it was measured.
+    """A checkpoint that was written.
+
+    architecture (str): The class of transformers.
+    lost (List[str]): The features of the pipeline that it lacks, one sentence each.
+    agreement (Optional[Agreement]): Its agreement with the pipeline, if it was measured.
     """
 
     architecture: str
@@ -44,16 +49,17 @@ class Checkpoint(NamedTuple):
 def to_hf(
     pipeline: str, folder: Path, corpus: Path | None = None, repo: str | None = None
 ) -> Checkpoint:
-    """Write a pipeline as a checkpoint that `transformers` loads.
+    """Convert a pipeline to a checkpoint for `transformers`.
 
     pipeline (str): The name of an installed pipeline, or its folder.
     folder (Path): The folder to write: config.json, model.safetensors, the
         tokenizer and a model card, README.md.
-    corpus (Optional[Path]): A DocBin on whose words the agreement is measured.
-    repo (Optional[str]): A repository on the hub to share the folder in.
+    corpus (Optional[Path]): A DocBin to measure the agreement on.
+    repo (Optional[str]): A repository on the hub to upload the folder to.
+    RETURNS (Checkpoint): The checkpoint.
 
-    Raises WnutError if the pipeline, the corpus or the repository can't be used, or
-    the pipeline has no linear head on the vectors of words.
+    Raises WnutError if the pipeline, the corpus or the repository cannot be used, or the
+    pipeline has no linear head on the vectors of words.
     """
     check_out(folder, [pipeline, corpus or ""], "config.json")
     nlp = load_pipeline(pipeline)
@@ -69,11 +75,11 @@ def to_hf(
 def write_checkpoint(
     nlp: Language, folder: Path, docs: Iterable[Doc] | None = None
 ) -> Checkpoint:
-    """Write a loaded pipeline as a checkpoint.
+    """Convert a loaded pipeline to a checkpoint.
 
     nlp (Language): The pipeline, with one `entity_tagger` on a transformer.
     folder (Path): The folder to write.
-    docs (Optional[Iterable[Doc]]): Docs on whose words the agreement is measured.
+    docs (Optional[Iterable[Doc]]): Docs to measure the agreement on.
 
     Raises WnutError if there is no linear head on the vectors of words, or the
     encoder's architecture has no such head for token classification.
@@ -82,7 +88,7 @@ def write_checkpoint(
     model = _make_model(parts)
     tokenizer = copy.deepcopy(parts.encoder.tokenizer)
     if tokenizer.model_max_length > NO_LENGTH and "window" in parts.encoder.attrs:
-        # transformers would run longer texts than the encoder takes.
+        # Without a limit, transformers would exceed the positions of the encoder.
         n_specials = tokenizer.num_special_tokens_to_add()
         tokenizer.model_max_length = parts.encoder.attrs["window"] + n_specials
     check_same(model, parts.encoder.transformer, tokenizer)
@@ -103,9 +109,9 @@ def write_checkpoint(
 
 
 def find_linear_parts(nlp: Language) -> Parts:
-    """What a pipeline's entities come from, if its head is linear.
+    """Find the parts of a pipeline with a linear head.
 
-    Raises WnutError if it isn't, or the pipeline has no such parts.
+    Raises WnutError if its head has other layers, or as `find_parts` does.
     """
     parts = find_parts(nlp)
     _, head, *more = parts.network.layers
@@ -121,19 +127,19 @@ def find_linear_parts(nlp: Language) -> Parts:
 
 
 def find_losses(parts: Parts) -> list[str]:
-    """What a pipeline has and a checkpoint can't carry, a sentence each. Without
-    any, the best tag of each word is the same.
+    """Return the features of a pipeline that a checkpoint lacks, one sentence each. If
+    there is none, the best tag of each word is the same.
     """
     lost = []
     if parts.tagger.cfg["transitions"] == "learned":
         lost.append(
-            "The learned scores of moves from tag to tag are lost: each word gets its "
-            "best tag by itself."
+            "The learned transition scores are lost: each word gets its best tag "
+            "independently of the others."
         )
     if parts.pooling != "reduce_first":
         lost.append(
-            f"A word is represented by {parts.pooling}, the checkpoint takes the first "
-            "piece of each: its tags are others."
+            f"The pipeline pools the pieces of a word by {parts.pooling}, the checkpoint "
+            "takes the first piece: its tags differ."
         )
     for name, neutral in (("bias", 0.0), ("temperature", 1.0), ("threshold", 0.0)):
         value = getattr(parts.tagger, name)
@@ -145,10 +151,10 @@ def find_losses(parts: Parts) -> list[str]:
 def measure_agreement(
     nlp: Language, parts: Parts, model: Any, tokenizer: Any, docs: Iterable[Doc]
 ) -> Agreement:
-    """On how many words a checkpoint and the pipeline's emissions agree.
+    """Measure the agreement of a checkpoint with the emissions of a pipeline.
 
-    A word counts by the best tag of its first piece. Words that the checkpoint
-    doesn't see, because the text is too long for it, count as different.
+    The tag of a word in the checkpoint is the best tag of its first piece. Words beyond
+    the limit of the checkpoint count as different.
     """
     import torch
 
@@ -157,7 +163,7 @@ def measure_agreement(
     same = words = 0
     backend = unbounded_tokenizer(tokenizer.backend_tokenizer)
     ops = parts.tagger.model.ops
-    # Copies are freed one by one, with the encoder's vectors.
+    # Copies, which are freed one by one with the vectors of the encoder.
     for doc in nlp.pipe(doc.copy() for doc in docs):
         if not len(doc):
             continue
@@ -178,9 +184,12 @@ def measure_agreement(
 
 
 def push(folder: Path, repo: str) -> None:
-    """Share a folder on the hub, in a repository that is made if it isn't there.
+    """Upload a folder to the hub. The repository is created if necessary.
 
-    Raises WnutError if the hub refuses it or can't be reached.
+    folder (Path): The folder.
+    repo (str): The repository, as USER/NAME.
+
+    Raises WnutError if the hub refuses it or cannot be reached.
     """
     import huggingface_hub
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError
@@ -188,7 +197,7 @@ def push(folder: Path, repo: str) -> None:
     try:
         huggingface_hub.create_repo(repo, exist_ok=True)
         huggingface_hub.upload_folder(repo_id=repo, folder_path=folder)
-    # OSError is also what a missing token raises.
+    # OSError is also raised for a missing token.
     except (HfHubHTTPError, HFValidationError, OSError) as err:
         raise WnutError(
             f"{folder} is written, but couldn't be shared as {repo!r}: {err}. Log in "

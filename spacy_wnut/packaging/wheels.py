@@ -1,4 +1,4 @@
-"""From a trained pipeline to wheels, and the proof that they install."""
+"""Wheels of pipelines, and their test installation."""
 
 import json
 import os
@@ -31,8 +31,8 @@ from ..files import check_out, replacing
 from .cards import PROTOCOLS, is_scores, pipeline_card
 
 VERSIONS = f">={__version__},<{int(__version__.split('.')[0]) + 1}"
-# What each kind of pipeline needs. Without them spaCy pins what it was trained with to
-# its minor version, and later releases can't be installed beside it.
+# The requirements of each kind of pipeline. Without them, spaCy would pin the minor
+# versions that it was trained with.
 TORCH = [f"spacy-wnut[torch]{VERSIONS}", "spacy-transformers>=1.3.5"]
 ONNX = [f"spacy-wnut[onnx]{VERSIONS}"]
 PLUGIN = "spacy_wnut"
@@ -47,7 +47,7 @@ META: dict[str, Any] = {
     ),
 }
 
-# Phrases by which the text of a licence is recognised.
+# Phrases that identify the text of a licence.
 LICENSES = {
     "MIT": "Permission is hereby granted, free of charge, to any person obtaining a "
     "copy of this software and associated documentation files",
@@ -56,13 +56,13 @@ LICENSES = {
     "MPL-2.0": "Mozilla Public License Version 2.0",
 }
 
-# What the figures of a card are of, if the pipeline was trained on it.
+# The source of a pipeline that was trained on it.
 WNUT_17 = {
     "name": "WNUT 17: novel and emerging entities",
     "url": "https://github.com/leondz/emerging_entities_17",
     "author": "Derczynski, Nichols, van Erp, Limsopatham",
     "license": "CC BY 4.0",
-    # Its id on the hub.
+    # The id on the hub.
     "dataset": "wnut_17",
 }
 
@@ -97,22 +97,21 @@ def package_pipeline(
 
     model_dir (Path): The pipeline, as `spacy train` writes it.
     out_dir (Path): The folder for the wheel.
-    name (str): The pipeline's name, without the language.
+    name (str): The name of the pipeline, without the language.
     version (str): Its version.
-    encoder (str): The encoder it was trained from, for the sources.
-    license_file (Optional[Path]): The licence: a file with its text, which is put
-        into the wheel, or an SPDX id. It replaces the licence that the pipeline
-        states; without it that one stays, and MIT is used if there is none.
+    encoder (str): The encoder that it was trained from, for the sources.
+    license_file (Optional[Path]): The licence: a file with its text, which is included in
+        the wheel, or an SPDX id. By default the licence in meta.json, otherwise MIT.
     metrics (Sequence[Path]): JSON files of `spacy-wnut evaluate --json`, and folders
         of them. The key of a file in the performance of meta.json is its name without
         suffix. Of a folder, the files with scores are used: gold tokens before spaCy
         tokens, and train, dev and test in this order. The model card, README.md, shows
         the scores, too.
-    data (str): The data it was trained on, for the sources: WNUT 17 by one of its
-        names, or other data's folder or id.
+    data (str): The data that it was trained on, for the sources: a name of WNUT 17, or
+        the folder or id of other data.
     RETURNS (Path): The wheel.
 
-    Author, description and the like are the pipeline's own where it states them.
+    Author, description and other fields of meta.json are kept.
 
     Raises WnutError if the pipeline or one of the files isn't there, if a file or
     folder of metrics holds no scores, or the wheel can't be built.
@@ -151,7 +150,7 @@ def package_pipeline(
         if license_file is not None and license_file.is_file():
             shutil.copy(license_file, source / "LICENSE")
         srsly.write_json(source / "meta.json", meta)
-        # spaCy would write one of its own.
+        # Otherwise spaCy would write its own.
         if not (source / "README.md").exists():
             (source / "README.md").write_text(pipeline_card(meta), encoding="utf8")
         build_package(source, Path(scratch), create_sdist=False, create_wheel=True)
@@ -165,10 +164,10 @@ def package_pipeline(
 
 
 def requirements(model_dir: Path) -> list[str]:
-    """What a pipeline needs of this package, by the model that it has: nothing if
-    all of its components are other people's.
+    """Return the requirements of a pipeline on this package: with torch or without. A
+    pipeline without components of this package has none.
 
-    model_dir (Path): Its folder.
+    model_dir (Path): The folder of the pipeline.
     """
     config = Config().from_disk(model_dir / "config.cfg", interpolate=False)
     text = config.to_str(interpolate=False)
@@ -182,15 +181,18 @@ def requirements(model_dir: Path) -> list[str]:
 
 
 def merge_requirements(theirs: Sequence[str], ours: Sequence[str]) -> list[str]:
-    """The union of two lists of requirements, one entry per package and marker, with
-    the extras and the specifiers of both.
+    """Merge two lists of requirements into one entry per package and marker, with the
+    extras and the specifiers of both.
 
     theirs (Sequence[str]): Requirements, as in meta.json.
-    ours (Sequence[str]): More of them. Their spelling of names is used.
+    ours (Sequence[str]): More requirements. Their spelling of names is used.
     RETURNS (list[str]): The requirements, in order of first mention.
 
-    Raises InvalidRequirement if one can't be parsed, TypeError if `theirs` is no list
+    Raises InvalidRequirement if one cannot be parsed, TypeError if `theirs` is no list
     of strings.
+
+    >>> merge_requirements(["Torch>=2.0", "emoji"], ["torch<3"])
+    ['torch<3,>=2.0', 'emoji']
     """
     if not isinstance(theirs, list) or not all(isinstance(x, str) for x in theirs):
         raise TypeError(repr(theirs))
@@ -199,13 +201,13 @@ def merge_requirements(theirs: Sequence[str], ours: Sequence[str]) -> list[str]:
         new = Requirement(text)
         key = (canonicalize_name(new.name), str(new.marker or ""))
         old = merged.setdefault(key, new)
-        # spaCy compares names as they are spelled in the package's metadata.
+        # spaCy compares names in the spelling of the package's metadata.
         old.name = new.name
         old.extras |= new.extras
         old.url = old.url or new.url
         old.specifier &= new.specifier
     for requirement in merged.values():
-        # A URL is one exact release: the two can't be given together.
+        # A URL is one exact release, and cannot be combined with a specifier.
         if requirement.url:
             requirement.specifier = type(requirement.specifier)()
     return [str(requirement) for requirement in merged.values()]
@@ -217,19 +219,18 @@ def check_wheels(
     constraints: Path | None,
     absent: Sequence[str] = (),
 ) -> str:
-    """Prove that the newest wheels of a pipeline and of spacy-wnut install into an empty
-    virtual environment and that the pipeline loads and finds entities, with the hub
-    switched off.
+    """Install the newest wheels of a pipeline and of spacy-wnut into an empty virtual
+    environment, and annotate a sentence with the pipeline there, without the hub.
 
     wheels_dir (Path): The folder with the wheels.
-    name (str): The pipeline to load.
+    name (str): The name of the pipeline's package.
     constraints (Optional[Path]): Versions to install, for pip's --constraint.
     absent (Sequence[str]): Packages that must not be installed with them.
-    RETURNS (str): The entities found, a line each: text, type and confidence.
+    RETURNS (str): The entities, one line each: text, type and confidence.
 
     Raises WnutError if there are no wheels, or one of the steps fails.
     """
-    # Those of other pipelines bring what this one has to do without.
+    # Wheels of other pipelines may have more dependencies.
     found = {part: _newest(wheels_dir, part) for part in (name, PLUGIN)}
     missing = [part for part, path in found.items() if path is None]
     if missing:
@@ -243,14 +244,14 @@ def check_wheels(
         builder.create(scratch)
         python = builder.ensure_directories(scratch).env_exe
         options = ["--constraint", str(constraints.absolute())] if constraints else []
-        # Most of what is installed is never imported, so nothing is compiled ahead.
+        # Most modules are never imported, so they are not compiled in advance.
         install = [python, "-m", "pip", "install", "--quiet", "--no-compile"]
         _run([*install, *options, *wheels])
         return _run([python, "-c", TRY_IT, name, SENTENCE, *absent], cwd=scratch)
 
 
 def _newest(wheels_dir: Path, name: str) -> Path | None:
-    """The wheel of the highest version of exactly this package."""
+    """Return the wheel of a package with the highest version."""
     found = []
     for path in wheels_dir.glob("*.whl"):
         try:
@@ -263,7 +264,7 @@ def _newest(wheels_dir: Path, name: str) -> Path | None:
 
 
 def _license(license_file: Path) -> str:
-    """The licence's SPDX id, or the first line of a text that isn't recognised."""
+    """Return the SPDX id of a licence, or the first line of an unknown text."""
     if not license_file.is_file():
         try:
             return canonicalize_license_expression(str(license_file))
@@ -282,7 +283,7 @@ def _license(license_file: Path) -> str:
 
 
 def _run(command: list[str], cwd: str | None = None) -> str:
-    # Nothing of the environment that runs this may help.
+    # Without the import path of this process, and without the hub.
     env = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     env["HF_HUB_OFFLINE"] = "1"
     result = subprocess.run(
@@ -358,7 +359,7 @@ def _performance(metrics: Sequence[Path]) -> dict[str, Any]:
     for path in metrics:
         try:
             scores = srsly.read_json(path)
-            # spaCy's own package README shows what is a number at the top level.
+            # spaCy's package README shows the numbers of the top level.
             for measure in ("precision", "recall", "f1"):
                 performance[f"{path.stem}_entity_{measure}"] = scores["entity"][measure]
             performance[f"{path.stem}_surface_f1"] = scores["surface"]["f1"]

@@ -195,7 +195,7 @@ def test_a_full_disk_says_how_to_go_on(ruler, tmp_path):
     )
     assert done.returncode == 1
     said = " ".join(done.stderr.split())
-    assert "File too large" in said and "with --resume goes on from there" in said
+    assert "File too large" in said and "with --resume continues from there" in said
     assert "Traceback" not in done.stderr
     resumed = run(
         ruler,

@@ -17,10 +17,10 @@ def run(*args):
 def test_there_and_back(trained_folder, tmp_path):
     said = run("to-hf", str(trained_folder), str(tmp_path / "there"))
     # Its transitions are learned.
-    assert "moves from tag to tag are lost" in said
+    assert "learned transition scores are lost" in said
     assert "(DistilBertForTokenClassification) to" in said
     said = run("from-hf", str(tmp_path / "there"), str(tmp_path / "back"))
-    assert "It finds location, person" in said
+    assert "Entity types: location, person" in said
     assert spacy.load(tmp_path / "back")("Ada Lovelace moved to Oslo").ents
 
 

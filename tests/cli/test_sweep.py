@@ -89,7 +89,7 @@ def test_nothing_of_a_sweep_that_is_killed_goes_on(
     "words, message",
     [
         (["--training.max_steps", "2"], "Name at least one config"),
-        (["a.cfg", "--seeds", "one"], "--seeds one is no list of whole numbers"),
+        (["a.cfg", "--seeds", "one"], "--seeds one is no list of integers"),
         (["a.cfg", "--seed", "1"], "There is no option --seed"),
         (["a.cfg"], "no file .*train.spacy|no file .*dev.spacy"),
     ],

@@ -227,7 +227,7 @@ def test_head_that_is_more_than_a_linear_layer(out, tiny_encoder, tmp_path):
     )
     ModernBertForTokenClassification(config).save_pretrained(tmp_path / "modern")
     tokenizer.save_pretrained(tmp_path / "modern")
-    message = "ModernBertForTokenClassification can't be carried over: .* it has Modern"
+    message = "ModernBertForTokenClassification can't be converted: .* it has Modern"
     assert_refused(tmp_path / "modern", out, message)
 
 

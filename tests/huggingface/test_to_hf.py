@@ -62,7 +62,7 @@ def test_folder_holds_what_transformers_looks_for(plain, out):
 @pytest.mark.parametrize(
     "settings, lost",
     [
-        ({"transitions": "learned"}, "learned scores of moves from tag to tag"),
+        ({"transitions": "learned"}, "learned transition scores"),
         ({"threshold": 0.5}, "threshold = 0.5"),
         (
             {"model": {"tok2vec": {"pooling": {"@layers": "reduce_mean.v1"}}}},
@@ -142,7 +142,7 @@ def test_logits_have_to_come_from_the_encoder(initialized, out, monkeypatch):
         return output
 
     monkeypatch.setattr(DistilBertForTokenClassification, "forward", scaled)
-    message = "labels don't come from the vectors of its encoder alone"
+    message = "logits depend on more than the vectors of its encoder"
     assert_refused(initialized(**TUTORIAL), out, message)
 
 
