@@ -1,36 +1,36 @@
-"""Try a change of a recipe: trained without a fifth of train, scored on that and on dev.
+"""Measure a change of a recipe on dev and on a held-out fifth of train.
 
-    python benchmarks/experiments.py run "no shapes" configs/distilbert.cfg \\
+    python -m benchmarks.accuracy.experiments run "no shapes" configs/distilbert.cfg \\
         --corpus corpus/wnut17/gold --encoder training/wnut17/encoder --seed 0 \\
         --components.ner.model.shape_width 0
-    python benchmarks/experiments.py table
+    python -m benchmarks.accuracy.experiments table
 
-Dev is YouTube alone and train is older tweets: a change is judged by the mean of both,
-over at least two seeds. Seed n leaves out every fifth post of train from the nth on.
-The figures are in benchmarks/results/experiments.json, and `table` writes those of
-docs/experiments.md. Test is not read.
+Dev is from YouTube alone and train is from older tweets: judge a change by the mean of
+both scores, over at least two seeds. Seed n holds out every fifth post of train,
+starting with the n-th. Test is not read. The scores are kept in
+benchmarks/results/experiments.json; `table` writes the table in docs/experiments.md.
 """
 
-import json
 import subprocess
 import sys
 from pathlib import Path
 from statistics import mean
 from typing import Annotated
 
-import spacy
 import typer
-from readme import format_table, write_block
-from spacy.tokens import DocBin
 
-from spacy_wnut.files import replacing
+from benchmarks.common.pages import format_table, write_block
+from benchmarks.common.program import make_app, run_app
+from benchmarks.common.results import RESULTS as FOLDER
+from benchmarks.common.results import ROOT, read_results, read_rows, write_results
 
-ROOT = Path(__file__).parent.parent
-RESULTS = ROOT / "benchmarks" / "results" / "experiments.json"
-DOCS = ROOT / "docs" / "experiments.md"
+RESULTS = FOLDER / "experiments.json"
+PAGE = ROOT / "docs" / "experiments.md"
+BLOCK = "experiments: python -m benchmarks.accuracy.experiments table"
 FOLDS = 5
+PARTS = ("dev", "heldout")
 
-app = typer.Typer(pretty_exceptions_enable=False)
+app = make_app(__doc__)
 
 
 @app.command(
@@ -38,24 +38,24 @@ app = typer.Typer(pretty_exceptions_enable=False)
 )
 def run(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(help="What is tried")],
-    config: Annotated[Path, typer.Argument(help="The recipe")],
-    corpus: Annotated[Path, typer.Option(help="Folder with train.spacy, dev.spacy")],
-    encoder: Annotated[str, typer.Option(help="The encoder")],
-    seed: Annotated[int, typer.Option(help="Seed, and which fifth is left out")],
-    folder: Annotated[Path, typer.Option(help="For models")] = Path(
+    name: Annotated[str, typer.Argument(help="Name of the experiment")],
+    config: Annotated[Path, typer.Argument(help="Config of the recipe")],
+    corpus: Annotated[Path, typer.Option(help="Folder with train.spacy and dev.spacy")],
+    encoder: Annotated[str, typer.Option(help="Folder of the encoder")],
+    seed: Annotated[int, typer.Option(help="Seed of the training and the fold")],
+    folder: Annotated[Path, typer.Option(help="Folder for trained pipelines")] = Path(
         "training/experiments"
     ),
 ) -> None:
-    """Train with settings replaced, as for spacy train, and keep the scores."""
+    """Train with overrides of settings, as for spacy train, and keep the scores."""
     out = folder / f"{name.replace(' ', '-')}-{seed}"
     if not (out / "heldout.json").is_file():
-        split(corpus / "train.spacy", seed, out)
+        split_train(corpus / "train.spacy", seed, out)
         settings = ["--paths.train", out / "train.spacy"]
         settings += ["--paths.dev", corpus / "dev.spacy", "--paths.encoder", encoder]
         settings += ["--system.seed", seed, *context.args]
         run_module("spacy", "train", config, "--output", out, *settings)
-        for part, path in (("dev", corpus), ("heldout", out)):
+        for part, path in zip(PARTS, (corpus, out), strict=True):
             scores = ["--json", out / f"{part}.json"]
             docs = path / f"{part}.spacy"
             run_module("spacy_wnut", "evaluate", out / "model-best", docs, *scores)
@@ -64,61 +64,64 @@ def run(
 
 @app.command()
 def collect(
-    name: Annotated[str, typer.Argument(help="What was tried")],
+    name: Annotated[str, typer.Argument(help="Name of the experiment")],
     folder: Annotated[Path, typer.Argument(help="With dev.json and heldout.json")],
-    seed: Annotated[int, typer.Option(help="The training's seed")],
+    seed: Annotated[int, typer.Option(help="Seed of the training")],
 ) -> None:
-    """Put the scores of a training into the results, in place of its old ones."""
+    """Put the scores of a training into the results, replacing its earlier ones."""
     row = {"name": name, "seed": seed, "device": "cpu"}
-    for part in ("dev", "heldout"):
-        scores = json.loads((folder / f"{part}.json").read_text(encoding="utf8"))
-        row[part] = scores["entity"]
-    rows = [r for r in read_results() if (r["name"], r["seed"]) != (name, seed)]
-    with replacing(RESULTS) as beside:
-        beside.write_text(json.dumps([*rows, row], indent=1) + "\n", encoding="utf8")
+    for part in PARTS:
+        row[part] = read_results(folder / f"{part}.json")["entity"]
+    others = [r for r in read_rows(RESULTS) if (r["name"], r["seed"]) != (name, seed)]
+    write_results(RESULTS, [*others, row])
 
 
 @app.command()
 def table() -> None:
-    """Write the table of docs/experiments.md."""
-    write_block("experiments: benchmarks/experiments.py table", make_table(), DOCS)
+    """Write the table in docs/experiments.md."""
+    write_block(BLOCK, make_block(), PAGE)
 
 
-def make_table() -> str:
-    """Entity F1 in percent of each thing tried, in the order in which it was."""
-    rows = read_results()
+def make_block() -> str:
+    """Entity F1 of each experiment in percent, in the order of the results."""
+    rows = read_rows(RESULTS)
     lines = []
     for name in dict.fromkeys(row["name"] for row in rows):
-        mine = [row for row in rows if row["name"] == name]
-        parts = ("dev", "heldout")
-        means = [100 * mean(row[part]["f1"] for row in mine) for part in parts]
-        recall = 100 * mean(row[part]["recall"] for row in mine for part in parts)
-        seeds = ", ".join(str(row["seed"]) for row in mine)
-        figures = (*means, mean(means), recall)
-        lines.append([name, seeds, *(f"{figure:.1f}" for figure in figures)])
-    header = ["tried", "seeds", "dev F1", "left out of train F1", "mean", "recall"]
+        trainings = [row for row in rows if row["name"] == name]
+        f1 = [100 * mean(row[part]["f1"] for row in trainings) for part in PARTS]
+        recall = 100 * mean(row[part]["recall"] for row in trainings for part in PARTS)
+        seeds = ", ".join(str(row["seed"]) for row in trainings)
+        scores = (*f1, mean(f1), recall)
+        lines.append([name, seeds, *(f"{score:.1f}" for score in scores)])
+    header = ["experiment", "seeds", "dev F1", "held-out train F1", "mean", "recall"]
     return format_table(header, lines, left=2)
 
 
-def read_results() -> list[dict]:
-    return json.loads(RESULTS.read_text(encoding="utf8")) if RESULTS.exists() else []
+def split_train(path: Path, seed: int, out: Path) -> None:
+    """Split train into train.spacy and heldout.spacy.
 
+    path (Path): DocBin of train.
+    seed (int): The fold: every fifth post from this one on is held out.
+    out (Path): Folder to write to.
+    """
+    import spacy
+    from spacy.tokens import DocBin
 
-def split(path: Path, seed: int, out: Path) -> None:
-    """Deal the posts of train to train.spacy and heldout.spacy."""
     docs = list(DocBin().from_disk(path).get_docs(spacy.blank("en").vocab))
     out.mkdir(parents=True, exist_ok=True)
-    for name, is_left_out in (("train", False), ("heldout", True)):
+    for name, is_held_out in (("train", False), ("heldout", True)):
         kept = [
-            d for i, d in enumerate(docs) if (i % FOLDS == seed % FOLDS) == is_left_out
+            doc
+            for i, doc in enumerate(docs)
+            if (i % FOLDS == seed % FOLDS) == is_held_out
         ]
         DocBin(attrs=["ENT_IOB", "ENT_TYPE"], docs=kept).to_disk(out / f"{name}.spacy")
 
 
 def run_module(*words: object) -> None:
-    """Run a module's command in a process of its own, as its users do."""
+    """Run `python -m` with the given words; raise CalledProcessError if it fails."""
     subprocess.run([sys.executable, "-m", *map(str, words)], check=True)
 
 
 if __name__ == "__main__":
-    app()
+    run_app(app)

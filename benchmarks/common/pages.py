@@ -1,43 +1,55 @@
-"""Tables in README and docs that are written by the scripts beside this one."""
+"""Generated tables in README and docs."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean, stdev
 
 from spacy_wnut.errors import WnutError
-from spacy_wnut.files import replacing
 
-README = Path(__file__).parent.parent / "README.md"
+from .results import ROOT, write_text
+
+README = ROOT / "README.md"
 END = "<!-- end -->\n"
 
 
 def write_block(name: str, text: str, page: Path = README) -> None:
-    """Put a text between a page's line `<!-- NAME -->` and the next `<!-- end -->`.
+    """Replace the text between the line `<!-- NAME -->` and the next `<!-- end -->`.
 
-    Raises WnutError if the page doesn't have the place exactly once.
+    name (str): Name of the block.
+    text (str): New content; ends with a newline.
+    page (Path): Markdown page that has the block.
+
+    Raises WnutError if the page doesn't have the block exactly once.
     """
     begin = f"<!-- {name} -->\n"
     before, *rest = page.read_text(encoding="utf8").split(begin)
     if len(rest) != 1 or END not in rest[0]:
         raise WnutError(
-            f"{page} needs the line {begin.strip()!r} once, and {END.strip()!r} after "
-            "it: what is generated is written in between"
+            f"{page} must have the line {begin.strip()!r} exactly once, followed by "
+            f"{END.strip()!r}: the generated text goes between the two"
         )
     after = rest[0].split(END, 1)[1]
-    with replacing(page) as beside:
-        beside.write_text(f"{before}{begin}{text}{END}{after}", encoding="utf8")
+    write_text(page, f"{before}{begin}{text}{END}{after}")
 
 
 def format_table(
     header: Sequence[str], rows: Sequence[Sequence[str]], left: int
 ) -> str:
-    """A table in Markdown, whose first `left` columns are text."""
+    """Format a Markdown table.
+
+    header (Sequence[str]): Column titles.
+    rows (Sequence[Sequence[str]]): Cells, one sequence per row.
+    left (int): Number of left-aligned columns; the others are right-aligned.
+    RETURNS (str): The table, one line per row.
+    """
     rule = ["---"] * left + ["---:"] * (len(header) - left)
     return "".join(f"| {' | '.join(row)} |\n" for row in (header, rule, *rows))
 
 
-def percent(values: Sequence[float]) -> str:
-    """The mean, and from two values on the standard deviation, in percent."""
+def format_percent(values: Sequence[float]) -> str:
+    """Format the mean of fractions in percent, with the standard deviation if there are
+    several; "-" if there are none.
+    """
     if not values:
         return "-"
     text = f"{100 * mean(values):.1f}"

@@ -1,14 +1,14 @@
-"""Bad inputs through a pipeline, runs that are killed, and docs/reliability.md's figures.
+"""Run bad inputs through a pipeline, and kill and resume `annotate`.
 
-    python benchmarks/reliability.py run MODEL
-    python benchmarks/reliability.py kill MODEL
-    python benchmarks/reliability.py table
+    python -m benchmarks.reliability.robustness run MODEL
+    python -m benchmarks.reliability.robustness kill MODEL
+    python -m benchmarks.reliability.robustness table
 
-`run` writes benchmarks/results/reliability.json: how many texts of each kind went in,
-how many raised an error, came back with entities that can't be, or were lost. `kill`
+`run` writes benchmarks/results/reliability.json: for each kind of text the number of
+texts, of exceptions, of docs with invalid entities, and of docs lost in batches. `kill`
 writes benchmarks/results/killed.json: posts in and out of `spacy-wnut annotate`, killed
-and resumed again and again. `table` writes the figures of both and of
-benchmarks/results/soak.json into the page.
+and resumed repeatedly. `table` writes both, and the results of
+`python -m benchmarks.reliability.soak`, into docs/reliability.md.
 """
 
 import json
@@ -20,26 +20,35 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import spacy
 import typer
-from annotate import SAMPLE, write_posts
-from readme import write_block
-from spacy.language import Language
-from spacy.tokens import Doc
-from tqdm import tqdm
+from tqdm import tqdm  # type: ignore[import-untyped]
 
-from spacy_wnut.files import replacing
+from benchmarks.common.pages import format_table, write_block
+from benchmarks.common.program import make_app, run_app
+from benchmarks.common.results import RESULTS as FOLDER
+from benchmarks.common.results import ROOT, read_results, write_results
+from benchmarks.common.sample import SAMPLE, write_posts
+from spacy_wnut.errors import WnutError
 
-ROOT = Path(__file__).parent.parent
-RESULTS = ROOT / "benchmarks" / "results"
+from .soak import RESULTS as SOAK
+
+if TYPE_CHECKING:
+    from spacy.language import Language
+    from spacy.tokens import Doc
+
+RESULTS = FOLDER / "reliability.json"
+KILLED = FOLDER / "killed.json"
 PAGE = ROOT / "docs" / "reliability.md"
+COMMAND = "python -m benchmarks.reliability.robustness"
+SOAK_COMMAND = "python -m benchmarks.reliability.soak"
+BLOCK = f"figures: {COMMAND} table"
 
-app = typer.Typer(pretty_exceptions_enable=False)
+app = make_app(__doc__)
 
-# What a character of a random text is drawn from: surrogates are no text.
-PLANES = [(0x20, 0x7E), (0x0, 0xD7FF), (0xE000, 0xFFFF), (0x10000, 0x10FFFF)]
+# Code points of random texts, as inclusive ranges without surrogates.
+CODE_POINTS = [(0x20, 0x7E), (0x0, 0xD7FF), (0xE000, 0xFFFF), (0x10000, 0x10FFFF)]
 SPECIMENS = {
     "empty or white space": ["", " ", "\n\n\t ", "\u00a0\u3000", "\u2028\u2029", "\r"],
     "control and format characters": ["\x00", "a\x00b", "\x1b[31mOslo", "\ufeffOslo"],
@@ -57,54 +66,55 @@ SPECIMENS = {
 
 
 def bad_inputs(n_random: int) -> Iterator[tuple[str, str]]:
-    """Kinds and texts."""
+    """Yield the kind and the text of each input: SPECIMENS, then random texts."""
     for kind, texts in SPECIMENS.items():
         for text in texts:
             yield kind, text
     draw = random.Random(0)
     for _ in range(n_random):
-        planes = draw.choices(PLANES, weights=[4, 2, 1, 1], k=draw.randint(1, 80))
-        yield "random Unicode", "".join(chr(draw.randint(*plane)) for plane in planes)
+        ranges = draw.choices(CODE_POINTS, weights=[4, 2, 1, 1], k=draw.randint(1, 80))
+        yield "random Unicode", "".join(chr(draw.randint(*bounds)) for bounds in ranges)
 
 
-def fault_of(doc: Doc, text: str, labels: set[str]) -> str | None:
-    """What is wrong with an annotated doc."""
+def find_fault(doc: "Doc", text: str, labels: set[str]) -> str | None:
+    """The first fault of an annotated doc, None if there is none."""
     if doc.text != text:
-        return "its text was changed"
+        return "the text was changed"
     end = 0
     for ent in doc.ents:
         if not end <= ent.start < ent.end <= len(doc):
-            return "entities overlap or lie outside"
+            return "entities overlap or are out of bounds"
         if ent.label_ not in labels or not 0 < ent._.confidence <= 1:
-            return "a label or confidence that can't be"
+            return "an unknown label or a confidence outside of (0, 1]"
         end = ent.end
     return None
 
 
-def run_all(nlp: Language, n_random: int) -> dict[str, dict[str, Any]]:
-    """Run the bad inputs one by one and then together.
+def run_inputs(nlp: "Language", n_random: int) -> dict[str, dict[str, Any]]:
+    """Run the bad inputs one at a time and then in batches.
 
-    RETURNS (Dict[str, Dict[str, Any]]): For each kind the texts that went in, the
-        errors, the faults in what came back, and how many were lost in batches.
+    RETURNS (Dict[str, Dict[str, Any]]): For each kind the number of `texts`, of
+        `errors` (exceptions), of `faults` in docs, and of docs `lost` in batches;
+        `said` has the messages of errors and faults.
     """
-    labels = set(nlp.get_pipe("ner").labels)
+    labels = set(nlp.get_pipe("ner").labels)  # type: ignore[attr-defined]
     inputs = list(bad_inputs(n_random))
     kinds: dict[str, dict[str, Any]] = {}
     for kind, text in tqdm(inputs, unit="text", mininterval=5):
-        row = kinds.setdefault(
+        counts = kinds.setdefault(
             kind, {"texts": 0, "errors": 0, "faults": 0, "lost": 0, "said": []}
         )
-        row["texts"] += 1
+        counts["texts"] += 1
         try:
-            fault = fault_of(nlp(text), text, labels)
-        # Any is one too many, and is counted.
+            fault = find_fault(nlp(text), text, labels)
+        # No exception is expected, so each is counted.
         except Exception as err:
-            row["errors"] += 1
-            row["said"].append(f"{type(err).__name__}: {err}"[:200])
+            counts["errors"] += 1
+            counts["said"].append(f"{type(err).__name__}: {err}"[:200])
         else:
-            row["faults"] += fault is not None
-            row["said"] += [fault] if fault else []
-    # In order: one that is lost would have all after it be taken for another.
+            counts["faults"] += fault is not None
+            counts["said"] += [fault] if fault else []
+    # Docs come in the order of the texts: texts that are skipped were lost.
     waiting = iter(inputs)
     for doc in nlp.pipe((text for _, text in inputs), batch_size=64):
         for kind, text in waiting:
@@ -121,19 +131,18 @@ def run(
     model: Annotated[
         str, typer.Argument(help="Name of an installed pipeline, or its folder")
     ],
-    n_random: Annotated[int, typer.Option(help="Random texts")] = 5_000,
-    out: Annotated[Path, typer.Option(help="The JSON to write")] = RESULTS
-    / "reliability.json",
+    n_random: Annotated[int, typer.Option(help="Number of random texts")] = 5_000,
+    out: Annotated[Path, typer.Option(help="JSON file to write")] = RESULTS,
 ) -> None:
     """Run bad inputs through a pipeline."""
-    kinds = run_all(spacy.load(model), n_random)
-    results = {"model": Path(model).name, "kinds": kinds}
-    with replacing(out) as beside:
-        beside.write_text(json.dumps(results, indent=1) + "\n", encoding="utf8")
+    import spacy
+
+    kinds = run_inputs(spacy.load(model), n_random)
+    write_results(out, {"model": Path(model).name, "kinds": kinds})
+    print(f"{sum(counts['texts'] for counts in kinds.values()):,} texts")
     bad = {kind: row for kind, row in kinds.items() if row["said"] or row["lost"]}
-    print(f"{sum(row['texts'] for row in kinds.values()):,} texts")
     if bad:
-        raise SystemExit(json.dumps(bad, indent=1))
+        raise WnutError(f"some inputs failed:\n{json.dumps(bad, indent=1)}")
 
 
 @app.command()
@@ -141,18 +150,20 @@ def kill(
     model: Annotated[
         str, typer.Argument(help="Name of an installed pipeline, or its folder")
     ],
-    count: Annotated[int, typer.Option(help="Posts")] = 20_000,
-    n_kills: Annotated[int, typer.Option(help="How often it is killed")] = 10,
-    out: Annotated[Path, typer.Option(help="The JSON to write")] = RESULTS
-    / "killed.json",
+    count: Annotated[int, typer.Option(help="Number of posts")] = 20_000,
+    n_kills: Annotated[int, typer.Option(help="Number of runs to kill")] = 10,
+    out: Annotated[Path, typer.Option(help="JSON file to write")] = KILLED,
 ) -> None:
-    """Kill `annotate` with SIGKILL at random times, and go on with --resume."""
+    """Kill `annotate` with SIGKILL at random times, and continue with --resume."""
     with tempfile.TemporaryDirectory() as folder:
         posts = Path(folder) / "posts.jsonl"
         write_posts(posts, SAMPLE, count)
-        whole, killed = Path(folder) / "whole.jsonl", Path(folder) / "killed.jsonl"
+        complete, killed = (
+            Path(folder) / "complete.jsonl",
+            Path(folder) / "killed.jsonl",
+        )
         began = time.perf_counter()
-        subprocess.run(annotate_command(model, posts, whole), check=True)
+        subprocess.run(annotate_command(model, posts, complete), check=True)
         seconds = time.perf_counter() - began
         draw = random.Random(0)
         resume: list[str] = []
@@ -176,69 +187,64 @@ def kill(
             "killed": done,
             "lost": sum(i not in ids for i in range(count)),
             "twice": sum(n > 1 for n in ids.values()),
-            "same_bytes": killed.read_bytes() == whole.read_bytes(),
+            "same_bytes": killed.read_bytes() == complete.read_bytes(),
         }
-    with replacing(out) as beside:
-        beside.write_text(json.dumps(results, indent=1) + "\n", encoding="utf8")
+    write_results(out, results)
     print(json.dumps(results))
 
 
 def annotate_command(model: str, posts: Path, out: Path) -> list[str]:
+    """Command line of `annotate`."""
     command = [sys.executable, "-m", "spacy_wnut", "annotate"]
-    # Small chunks: most that is done by the time of a kill is kept.
+    # Small chunks, so that a killed run has finished some.
     return [*command, model, str(posts), str(out), "--chunk-size", "200"]
 
 
 @app.command()
 def table() -> None:
-    """Write the page's figures."""
-    write_block("figures: benchmarks/reliability.py table", make_figures(), PAGE)
+    """Write the table in docs/reliability.md."""
+    write_block(BLOCK, make_block(), PAGE)
 
 
-def make_figures() -> str:
-    """The figures of the results that there are."""
-    lines = [
-        "| what | texts | errors | faults | lost | command |",
-        "| --- | ---: | ---: | ---: | ---: | --- |",
-    ]
+def make_block() -> str:
+    """The table and its notes, from the results that exist."""
+    rows = []
     notes = []
-    reliability, soak = RESULTS / "reliability.json", RESULTS / "soak.json"
-    if reliability.exists():
-        for kind, row in json.loads(reliability.read_text())["kinds"].items():
-            numbers = " | ".join(
-                f"{row[key]:,}" for key in ("texts", "errors", "faults", "lost")
-            )
-            lines.append(f"| {kind} | {numbers} | `benchmarks/reliability.py run` |")
-    if soak.exists():
-        for row in json.loads(soak.read_text())["runs"]:
-            name = (
-                f"posts, {row['n_process']} process{'es'[: 2 * (row['n_process'] > 1)]}"
-            )
-            lost = row["posts_in"] - row["posts_out"]
-            lines.append(
-                f"| {name} | {row['posts_in']:,} | 0 | 0 | {lost:,} | "
-                "`benchmarks/soak.py` |"
-            )
+    if RESULTS.exists():
+        for kind, counts in read_results(RESULTS)["kinds"].items():
+            numbers = [
+                f"{counts[key]:,}" for key in ("texts", "errors", "faults", "lost")
+            ]
+            rows.append([kind, f"`{COMMAND} run`", *numbers])
+    if SOAK.exists():
+        for run in read_results(SOAK)["runs"]:
+            plural = "es" if run["n_process"] > 1 else ""
+            name = f"posts, {run['n_process']} process{plural}"
+            lost = run["posts_in"] - run["posts_out"]
+            numbers = [f"{run['posts_in']:,}", "0", "0", f"{lost:,}"]
+            rows.append([name, f"`{SOAK_COMMAND}`", *numbers])
             notes.append(
-                f"Memory of {name}: {row['mib_after_first_tenth']:,.0f} MiB after the first "
-                f"tenth, {row['mib_at_the_end']:,.0f} at the end "
-                f"({row['growth']:+.1%}), {row['posts_a_second']:,.0f} posts a second."
+                f"Memory of {name}: {run['mib_after_first_tenth']:,.0f} MiB after the "
+                f"first tenth, {run['mib_at_the_end']:,.0f} at the end "
+                f"({run['growth']:+.1%}), {run['posts_a_second']:,.0f} posts per second."
             )
-    killed = RESULTS / "killed.json"
-    if killed.exists():
-        row = json.loads(killed.read_text())
-        lines.append(
-            f"| posts, killed {row['killed']} times | {row['posts']:,} | 0 | "
-            f"{row['twice']:,} | {row['lost']:,} | `benchmarks/reliability.py kill` |"
+    if KILLED.exists():
+        result = read_results(KILLED)
+        name = f"posts, killed {result['killed']} times"
+        numbers = [f"{result['posts']:,}", "0", f"{result['twice']:,}"]
+        numbers.append(f"{result['lost']:,}")
+        rows.append([name, f"`{COMMAND} kill`", *numbers])
+        outcome = (
+            "the same output as" if result["same_bytes"] else "another output than"
         )
-        bytes_ = "the same bytes as" if row["same_bytes"] else "other bytes than"
         notes.append(
-            f"`spacy-wnut annotate`, killed with SIGKILL {row['killed']} times and "
-            f"resumed, wrote {bytes_} a run that nothing disturbed."
+            f"`spacy-wnut annotate`, killed with SIGKILL {result['killed']} times and "
+            f"resumed, wrote {outcome} an uninterrupted run."
         )
-    figures = "\n".join(lines) + "\n"
-    return figures + "".join(f"\n{note}\n" for note in notes)
+    header = ["input", "command", "texts", "errors", "faults", "lost"]
+    text = format_table(header, rows, left=2)
+    return text + "".join(f"\n{note}\n" for note in notes)
 
 
 if __name__ == "__main__":
-    app()
+    run_app(app)

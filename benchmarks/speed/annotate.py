@@ -1,53 +1,64 @@
-"""How fast annotate is, and that its memory doesn't grow with the input.
+"""Measure the speed of `spacy-wnut annotate`, and its memory over the input's size.
 
-    python benchmarks/annotate.py measure training/wnut17/distilbert-0/model-best \\
+    python -m benchmarks.speed.annotate measure training/wnut17/distilbert-0/model-best \\
         --size 1000 --size 10000 --size 100000 --size 1000000
-    python benchmarks/annotate.py table
+    python -m benchmarks.speed.annotate table
 
-Each size is a run of the command in a process of its own, over posts made of the sample
-corpus with a number in each, so that there are always new words.
+Each size is one run of the command in a process of its own. The posts are those of the
+sample corpus, each with a number, so that the vocabulary keeps growing. `measure` writes
+benchmarks/results/annotate.json, `table` the tables in docs/scaling.md.
 """
 
 import json
 import os
-import platform
 import re
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from itertools import cycle, islice
 from pathlib import Path
 from typing import Annotated
 
-import psutil
+import psutil  # type: ignore[import-untyped]
 import typer
-from readme import write_block
 
-from spacy_wnut.corpus.conll import read_conll
-from spacy_wnut.files import replacing
+from benchmarks.common.machine import memory_mib, processor_name
+from benchmarks.common.pages import format_table, write_block
+from benchmarks.common.program import make_app, run_app
+from benchmarks.common.results import RESULTS as FOLDER
+from benchmarks.common.results import ROOT, read_rows, write_results
+from benchmarks.common.sample import SAMPLE, write_posts
+from spacy_wnut.errors import WnutError
 
-ROOT = Path(__file__).parent.parent
-RESULTS = ROOT / "benchmarks" / "results" / "annotate.json"
-SCALING = ROOT / "docs" / "scaling.md"
-SAMPLE = ROOT / "corpus" / "sample" / "train.conll"
+RESULTS = FOLDER / "annotate.json"
+PAGE = ROOT / "docs" / "scaling.md"
+BLOCK = "scaling: python -m benchmarks.speed.annotate table"
 BILLION = 1_000_000_000
 
-app = typer.Typer(pretty_exceptions_enable=False)
+app = make_app(__doc__)
 
 
 @app.command()
 def measure(
-    model: Annotated[str, typer.Argument(help="Name or folder of a pipeline")],
-    sizes: Annotated[list[int], typer.Option("--size", help="Posts; may be repeated")],
-    corpus: Annotated[Path, typer.Option(help="Posts to take the words of")] = SAMPLE,
-    name: Annotated[str, typer.Option(help="The pipeline's name in the table")] = "",
-    n_process: Annotated[int, typer.Option("--n-process")] = 1,
+    model: Annotated[
+        str, typer.Argument(help="Name of an installed pipeline, or its folder")
+    ],
+    sizes: Annotated[
+        list[int], typer.Option("--size", help="Number of posts; may be repeated")
+    ],
+    corpus: Annotated[Path, typer.Option(help="CoNLL file of the posts")] = SAMPLE,
+    name: Annotated[
+        str,
+        typer.Option(help="Name of the pipeline in tables; by default its folder's"),
+    ] = "",
+    n_process: Annotated[
+        int, typer.Option("--n-process", help="Number of processes of annotate")
+    ] = 1,
 ) -> None:
-    """Annotate files of these sizes, and put the figures into the results."""
+    """Annotate files of the given sizes, and merge the results into the stored ones."""
     name = name or Path(model).name
-    rows = read_results()
+    rows = read_rows(RESULTS)
     with tempfile.TemporaryDirectory() as folder:
         for size in sorted(sizes):
             posts = Path(folder) / "posts.jsonl"
@@ -57,8 +68,8 @@ def measure(
                 "pipeline": name,
                 "posts": size,
                 "n_process": n_process,
-                "cpu": cpu_name(),
-                **run(model, posts, out, n_process),
+                "cpu": processor_name(),
+                **run_annotate(model, posts, out, n_process),
             }
             print(json.dumps(row))
             key = ("pipeline", "posts", "n_process")
@@ -66,119 +77,93 @@ def measure(
             rows.append(row)
             out.unlink()
     rows.sort(key=lambda row: (row["pipeline"], row["n_process"], row["posts"]))
-    with replacing(RESULTS) as beside:
-        beside.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf8")
+    write_results(RESULTS, rows)
 
 
 @app.command()
 def table() -> None:
-    """Write the tables of docs/scaling.md: memory, and what a billion posts cost."""
-    rows = read_results()
-    lines = [
-        "| pipeline | posts | processes | posts a second | peak memory, MB |",
-        "| --- | ---: | ---: | ---: | ---: |",
+    """Write the tables in docs/scaling.md."""
+    write_block(BLOCK, make_block(), PAGE)
+
+
+def make_block() -> str:
+    """The table of all runs, and the table of costs extrapolated to a billion posts."""
+    rows = read_rows(RESULTS)
+    header = ["pipeline", "posts", "processes", "posts per second", "peak memory, MiB"]
+    runs = [
+        [
+            row["pipeline"],
+            f"{row['posts']:,}",
+            str(row["n_process"]),
+            f"{row['posts_per_second']:,.0f}",
+            f"{row['peak_mb']:,.0f}",
+        ]
+        for row in rows
     ]
-    for row in rows:
-        lines.append(
-            f"| {row['pipeline']} | {row['posts']:,} | {row['n_process']} | "
-            f"{row['posts_per_second']:,.0f} | {row['peak_mb']:,.0f} |"
-        )
-    lines += [
-        "",
-        "| pipeline | posts a second a core | core hours for a billion posts | "
-        "hours on 1,000 cores |",
-        "| --- | ---: | ---: | ---: |",
-    ]
+    text = format_table(header, runs, left=1)
+    costs = []
     for pipeline in dict.fromkeys(row["pipeline"] for row in rows):
-        mine = [row for row in rows if row["pipeline"] == pipeline]
-        # The longest run on one core is the one in which starting counts least.
-        best = max(
-            (row for row in mine if row["n_process"] == 1),
+        # The longest run in one process, where loading the pipeline matters least.
+        longest = max(
+            (r for r in rows if (r["pipeline"], r["n_process"]) == (pipeline, 1)),
             key=lambda row: row["posts"],
             default=None,
         )
-        if best is not None:
-            rate = best["posts_per_second"]
+        if longest is not None:
+            rate = longest["posts_per_second"]
             hours = BILLION / rate / 3600
-            lines.append(
-                f"| {pipeline} | {rate:,.0f} | {hours:,.0f} | {hours / 1000:,.1f} |"
+            costs.append(
+                [pipeline, f"{rate:,.0f}", f"{hours:,.0f}", f"{hours / 1000:,.1f}"]
             )
+    header = ["pipeline", "posts per second and core"]
+    header += ["core hours for a billion posts", "hours on 1,000 cores"]
+    text += f"\n{format_table(header, costs, left=1)}"
     if rows:
-        cpus = ", ".join(dict.fromkeys(row["cpu"] for row in rows))
-        lines += [
-            "",
-            f"Measured on {cpus}, one thread a process, memory of all processes.",
-        ]
-    write_block(
-        "scaling: benchmarks/annotate.py table",
-        "".join(f"{line}\n" for line in lines),
-        SCALING,
-    )
+        processors = ", ".join(dict.fromkeys(row["cpu"] for row in rows))
+        text += (
+            f"\nMeasured on {processors}, one thread per process; memory of all "
+            "processes together.\n"
+        )
+    return text
 
 
-def run(model: str, posts: Path, out: Path, n_process: int) -> dict[str, float]:
-    """The figures of one run."""
+def run_annotate(
+    model: str, posts: Path, out: Path, n_process: int
+) -> dict[str, float]:
+    """Run `annotate` on a file, with one thread per process.
+
+    RETURNS (Dict[str, float]): `posts_per_second` as the command prints it, without
+        loading the pipeline; and `peak_mb`, the memory of all processes in MiB.
+
+    Raises WnutError with the command's output if it fails.
+    """
     command = [
         *(sys.executable, "-m", "spacy_wnut", "annotate", model, str(posts), str(out)),
         *("--n-process", str(n_process)),
     ]
-    # One thread a process: what is measured is what one core does.
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     peak = 0.0
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE) as process:
-        # Nothing is shown, but what it says has to be read.
-        said: list[bytes] = []
-        reader = threading.Thread(target=lambda: said.append(process.stderr.read()))
+        stderr = process.stderr
+        assert stderr is not None
+        output: list[bytes] = []
+        # A pipe that nobody reads would fill up and block the command.
+        reader = threading.Thread(target=lambda: output.append(stderr.read()))
         reader.start()
         watched = psutil.Process(process.pid)
         while process.poll() is None:
-            peak = max(peak, memory_mb(watched))
+            peak = max(peak, memory_mib(watched))
             time.sleep(0.05)
         reader.join()
-    text = b"".join(said).decode("utf8")
-    # It doesn't count loading the pipeline, which is not what a billion posts cost.
-    rate = re.search(r"\(([\d,.]+) a second\)", " ".join(text.split()))
+    text = b"".join(output).decode("utf8")
+    rate = re.search(r"\(([\d,.]+) (?:a|per) second\)", " ".join(text.split()))
     if process.returncode or rate is None:
-        raise SystemExit(text)
+        raise WnutError(f"annotate failed: {text}")
     return {
         "posts_per_second": float(rate[1].replace(",", "")),
         "peak_mb": round(peak, 1),
     }
 
 
-def memory_mb(process: psutil.Process) -> float:
-    """The memory of a process and of those that it started."""
-    total = 0
-    for one in [process, *process.children(recursive=True)]:
-        try:
-            total += one.memory_info().rss
-        except psutil.NoSuchProcess:
-            continue
-    return total / 2**20
-
-
-def write_posts(path: Path, corpus: Path, size: int) -> None:
-    """Write a file of posts, none twice."""
-    texts = [" ".join(post.tokens) for post in read_conll(corpus, None)]
-    with path.open("w", encoding="utf8") as file:
-        for i, text in enumerate(islice(cycle(texts), size)):
-            post = {"id": i, "text": f"{text} @user{i}"}
-            file.write(json.dumps(post, ensure_ascii=False) + "\n")
-
-
-def cpu_name() -> str:
-    """The machine's CPU."""
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        for line in info.read_text(encoding="utf8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
-
-
-def read_results() -> list[dict]:
-    return json.loads(RESULTS.read_text(encoding="utf8")) if RESULTS.exists() else []
-
-
 if __name__ == "__main__":
-    app()
+    run_app(app)

@@ -1,11 +1,20 @@
-"""A real process, with a pipeline that loads in a moment."""
+"""Worker processes with a pipeline that loads fast."""
 
+import ast
 import sys
+import venv
 
 import pytest
 import spacy
-from speed.systems import SYSTEMS, Run, Worker, start_to_first
 
+from benchmarks.speed.limits import RATES
+from benchmarks.speed.systems import (
+    SYSTEMS,
+    WORKER,
+    Contender,
+    WorkerProcess,
+    time_to_first_entity,
+)
 from spacy_wnut.errors import WnutError
 
 OURS = SYSTEMS[-1]
@@ -23,7 +32,9 @@ def ruler(tmp_path_factory):
 
 
 def test_worker_gives_times_and_entities_until_it_fails(ruler):
-    with Worker(Run(OURS, ruler, sys.executable), threads=1, gpu=-1) as worker:
+    with WorkerProcess(
+        Contender(OURS, ruler, sys.executable), threads=1, gpu=-1
+    ) as worker:
         assert worker.loaded["encoder"] is None
         assert worker.loaded["versions"]["spacy"] == spacy.__version__
         calls = [["in Oslo", "nothing"], ["Oslo"]]
@@ -39,8 +50,25 @@ def test_worker_gives_times_and_entities_until_it_fails(ruler):
 
 
 def test_systems_that_fail_say_why(tmp_path):
-    run = Run(OURS, tmp_path / "none", sys.executable)
-    with pytest.raises(WnutError, match=r"onnx-int8 on .*none failed: [\s\S]*E050"):
-        Worker(run, threads=1, gpu=-1)
-    with pytest.raises(WnutError, match=r"onnx-int8 on .*none failed"):
-        start_to_first(run, "Oslo", threads=1, gpu=-1)
+    """In an environment without any package, with a system that can't be loaded."""
+    venv.create(tmp_path / "bare", with_pip=False)
+    python = tmp_path / "bare" / "bin" / "python"
+    system = OURS._replace(kind="none")
+    contender = Contender(system, tmp_path / "model", str(python))
+    with pytest.raises(WnutError, match=r"onnx-int8 on .*model failed: [\s\S]*'none'"):
+        WorkerProcess(contender, threads=1, gpu=-1)
+    with pytest.raises(WnutError, match=r"onnx-int8 on .*model failed: exit status 1"):
+        time_to_first_entity(contender, "Oslo", threads=1, gpu=-1)
+
+
+@pytest.mark.parametrize("script", [WORKER, RATES], ids=lambda path: path.name)
+def test_scripts_do_not_import_the_project(script):
+    packages = set()
+    for node in ast.walk(ast.parse(script.read_text(encoding="utf8"))):
+        if isinstance(node, ast.Import):
+            packages |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0
+            packages.add(node.module.partition(".")[0])
+    assert "json" in packages
+    assert not packages & {"benchmarks", "spacy_wnut"}
