@@ -1,5 +1,6 @@
 """The documentation: its Python runs, its commands exist, its links lead somewhere."""
 
+import importlib
 import importlib.util
 import re
 import shlex
@@ -114,12 +115,12 @@ def test_commands_exist(page, words):
         assert words[5] in names | set(project["workflows"])
         given = {word for word in words[6:] if word.startswith("--")}
         assert given <= {f"--vars.{name}" for name in project["vars"]}
+    elif words[:2] == ["python", "-m"] and words[2].startswith("benchmarks."):
+        parse(importlib.import_module(words[2]).app, words[3:])
     elif words[:5] == ["python", "-m", "spacy", "project", "assets"]:
         assert words[5:] == []
     elif words[0] == "uvicorn":
         uvicorn.main.make_context("uvicorn", words[1:])
-    elif words[0] == "python" and words[1] != "-m":
-        assert (ROOT / words[1]).is_file()
     else:
         assert words[0] in OTHERS or words[:3] == ["python", "-m", "pytest"]
 

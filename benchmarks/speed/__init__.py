@@ -1,1 +1,1 @@
-"""The parts of benchmarks/inference.py."""
+"""Speed: inference, training, `annotate`, and the HTTP service."""

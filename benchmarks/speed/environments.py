@@ -1,4 +1,4 @@
-"""Virtual environments that hold what one kind of system needs, and no more."""
+"""Minimal virtual environments, one for each kind of system."""
 
 import hashlib
 import os
@@ -9,14 +9,13 @@ import tempfile
 import venv
 from pathlib import Path
 
+from benchmarks.common.results import ROOT
 from spacy_wnut.errors import WnutError
 from spacy_wnut.files import replacing
 
-ROOT = Path(__file__).parents[2]
-
-# What is installed into each. PROJECT is this project.
+# Packages of each environment. PROJECT stands for this project.
 PROJECT = "spacy-wnut"
-INSTALLED = {
+PACKAGES = {
     "transformers": ["torch", "transformers"],
     "torch": [f"{PROJECT}[torch]"],
     "onnx": [f"{PROJECT}[onnx]"],
@@ -24,45 +23,49 @@ INSTALLED = {
 # Sources of the wheel.
 SOURCES = ("README.md", "pyproject.toml", "spacy_wnut")
 CONSTRAINTS = ROOT / "requirements.txt"
-# Where an environment says what it was installed from.
+# File of an environment with the checksum of its packages and sources.
 STAMP = "installed.txt"
 
 
 def make_environment(folder: Path, name: str) -> str:
-    """Make an environment, or bring it up to date if it is there and was made here.
+    """Create an environment, or update it if the project has changed since.
 
-    folder (Path): The folder of all environments.
-    name (str): Which one it is, a key of INSTALLED.
-    RETURNS (str): Its interpreter.
+    folder (Path): Folder of all environments.
+    name (str): Name of the environment, a key of PACKAGES.
+    RETURNS (str): Path of its interpreter. An environment that was not created by this
+        function is left as it is.
 
-    Raises WnutError if something can't be installed.
+    Raises WnutError if a package can't be installed.
     """
     place = folder.absolute() / name
-    state = _state(INSTALLED[name])
+    state = _state(PACKAGES[name])
     if not place.exists():
-        # An environment works wherever it is moved to, its scripts aside.
+        # An environment can be moved; only its scripts break.
         with replacing(place) as beside:
             venv.create(beside, with_pip=False)
-            _install(_interpreter(beside), INSTALLED[name])
+            _install(_interpreter(beside), PACKAGES[name])
             (beside / STAMP).write_text(state, encoding="utf8")
     elif (place / STAMP).exists() and (place / STAMP).read_text("utf8") != state:
-        _install(_interpreter(place), INSTALLED[name])
+        _install(_interpreter(place), PACKAGES[name])
         (place / STAMP).write_text(state, encoding="utf8")
-    # Not resolved: an interpreter knows its environment by where it was called.
+    # Not resolved: the interpreter finds its environment by the path of the link.
     return str(_interpreter(place))
 
 
 def install_size(python: str) -> int:
-    """How many bytes the packages of an interpreter's environment take up."""
+    """Size in bytes of the packages of an interpreter's environment.
+
+    Raises WnutError if the interpreter doesn't run.
+    """
     code = "import sysconfig; print(sysconfig.get_path('purelib'))"
     done = subprocess.run([python, "-c", code], capture_output=True, text=True)
     if done.returncode != 0:
-        raise WnutError(f"{python} is no interpreter that runs: {done.stderr.strip()}")
+        raise WnutError(f"{python} does not run: {done.stderr.strip()}")
     return size_of(Path(done.stdout.strip()))
 
 
 def size_of(path: Path) -> int:
-    """How many bytes a file, or all files of a folder, have."""
+    """Size in bytes of a file, or of all files below a folder."""
     if not path.is_dir():
         return path.stat().st_size
     files = (file for file in path.rglob("*") if not file.is_dir())
@@ -74,7 +77,7 @@ def _interpreter(place: Path) -> Path:
 
 
 def _state(packages: list[str]) -> str:
-    """A checksum of all that packages are installed from here."""
+    """Checksum of the packages' names and, for PROJECT, of its sources."""
     names = (*SOURCES, CONSTRAINTS.name) if PROJECT in str(packages) else ()
     state = hashlib.sha256(repr(packages).encode())
     for name in names:
@@ -87,7 +90,7 @@ def _state(packages: list[str]) -> str:
 
 def _install(python: Path, packages: list[str]) -> None:
     with tempfile.TemporaryDirectory() as scratch:
-        # Building in place would pick up what an earlier build left, and leave some.
+        # A build in place would use, and leave, intermediate files.
         for name in SOURCES:
             source, copy = ROOT / name, Path(scratch) / name
             if source.is_dir():
@@ -104,6 +107,6 @@ def _install(python: Path, packages: list[str]) -> None:
         )
     if done.returncode != 0:
         raise WnutError(
-            f"{', '.join(packages)} can't be installed for the benchmark: "
+            f"can't install {', '.join(packages)} for the benchmark: "
             f"{done.stderr.strip()}"
         )

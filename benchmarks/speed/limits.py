@@ -1,11 +1,11 @@
-"""How much arithmetic a text needs, and how fast the machine does such arithmetic.
+"""Operations that texts require, and the rate of the machine's matrix products.
 
-Counted is what no implementation can leave out: a multiplication and an addition for
-each weight of a linear layer and each piece, and the two products of attention, of a
-post with itself. Padding, normalisation and activations are not counted.
+Operations are those that no implementation can avoid: a multiplication and an addition
+for each weight of a linear layer and each word piece, and the two products of attention
+within a post. Padding, normalization, and activations are not counted.
 
-The limit is the rate of matrix products of the encoder's shapes, by the fastest of the
-libraries on each shape, with as many threads as the systems have.
+The limit is the rate of matrix products with the encoder's shapes, each by the fastest
+library, with as many threads as the systems have.
 """
 
 import base64
@@ -20,19 +20,22 @@ from typing import Any, NamedTuple
 
 from spacy_wnut.errors import WnutError
 
-from .systems import clean_environ
+from .systems import clean_environ, script_command
 
 RATES = Path(__file__).parent / "rates.py"
-# The rows of a product: a batch of our pipelines.
+# Rows of a product: word pieces in a batch of our pipelines.
 ROWS = 512
 
-# Columns in and out of a linear layer.
+# Input and output width of a linear layer.
 Shape = tuple[int, int]
 
 
-class Encoder(NamedTuple):
-    """How many linear layers of each shape a checkpoint has (`linear`, the head
-    among them), and the `width` and number of `layers` of its attention.
+class EncoderShapes(NamedTuple):
+    """Shapes of a checkpoint's layers.
+
+    linear (Counter[Shape]): Number of linear layers of each shape, including the head.
+    width (int): Hidden width of attention.
+    layers (int): Number of attention layers.
     """
 
     linear: Counter[Shape]
@@ -40,10 +43,10 @@ class Encoder(NamedTuple):
     layers: int
 
 
-def read_encoder(checkpoint: Path) -> Encoder:
-    """What a checkpoint for token classification consists of, without loading it.
+def read_encoder_shapes(checkpoint: Path) -> EncoderShapes:
+    """Read the shapes of a checkpoint for token classification without loading it.
 
-    Raises WnutError if it holds no model.safetensors.
+    Raises WnutError if model.safetensors can't be read.
     """
     from transformers import AutoConfig
 
@@ -54,16 +57,19 @@ def read_encoder(checkpoint: Path) -> Encoder:
             tensors = json.loads(file.read(length))
     except (OSError, struct.error, ValueError) as err:
         raise WnutError(
-            f"{path} can't be read ({err}): give a checkpoint as `spacy-wnut to-hf` "
-            "writes it"
+            f"{path} can't be read ({err}): give a checkpoint that `spacy-wnut to-hf` "
+            "wrote"
         ) from err
     config = AutoConfig.from_pretrained(checkpoint)
-    return Encoder(linear_shapes(tensors), config.hidden_size, config.num_hidden_layers)
+    return EncoderShapes(
+        linear_shapes(tensors), config.hidden_size, config.num_hidden_layers
+    )
 
 
 def linear_shapes(tensors: Mapping[str, Mapping[str, Any]]) -> Counter[Shape]:
-    """The shapes of the linear layers among tensors, by the header of a safetensors
-    file: all matrices but those that are looked up in.
+    """Count the linear layers by shape: all matrices except embedding tables.
+
+    tensors (Mapping[str, Mapping[str, Any]]): Header of a safetensors file.
     """
     return Counter(
         (tensor["shape"][1], tensor["shape"][0])
@@ -72,31 +78,34 @@ def linear_shapes(tensors: Mapping[str, Mapping[str, Any]]) -> Counter[Shape]:
     )
 
 
-def count_operations(encoder: Encoder, lengths: Iterable[int]) -> int:
-    """The operations that posts need.
+def count_operations(encoder: EncoderShapes, lengths: Iterable[int]) -> int:
+    """Count the operations that an encoder requires for posts.
 
-    encoder (Encoder): What is run on them.
-    lengths (Iterable[int]): How many pieces each has, special tokens with them.
+    encoder (EncoderShapes): The encoder.
+    lengths (Iterable[int]): Word pieces of each post, including special tokens.
     """
     weights = sum(ins * outs * n for (ins, outs), n in encoder.linear.items())
-    # Of each piece with each of the post: one product for the scores, one for the sums.
+    # Per pair of pieces: a product for the scores and one for the weighted sum.
     attention = 2 * encoder.width * encoder.layers
     return sum(2 * weights * n + 2 * attention * n * n for n in lengths)
 
 
-def in_the_stack(encoder: Encoder) -> Counter[Shape]:
-    """The linear layers that each layer of the encoder has: not the head."""
+def stack_shapes(encoder: EncoderShapes) -> Counter[Shape]:
+    """Linear layers that occur in each layer of the encoder, so not the head."""
     return Counter(
         {shape: n for shape, n in encoder.linear.items() if n >= encoder.layers}
     )
 
 
-def limit_of(linear: Counter[Shape], rates: Iterable[Mapping[Shape, float]]) -> float:
-    """The rate of all linear layers together, each by its fastest library.
+def combined_rate(
+    linear: Counter[Shape], rates: Iterable[Mapping[Shape, float]]
+) -> float:
+    """Rate of all linear layers together, each with the fastest library for its shape.
 
-    linear (Counter[Shape]): How many layers there are of each shape.
-    rates (Iterable[Dict[Shape, float]]): The operations a second of each library.
-    RETURNS (float): Operations a second, 0.0 if no library has a rate of each shape.
+    linear (Counter[Shape]): Number of layers of each shape.
+    rates (Iterable[Mapping[Shape, float]]): Operations per second by shape, one mapping
+        per library.
+    RETURNS (float): Operations per second; 0.0 if a shape has no rate.
     """
     best = {
         shape: max((rate[shape] for rate in rates if shape in rate), default=0.0)
@@ -112,20 +121,22 @@ def limit_of(linear: Counter[Shape], rates: Iterable[Mapping[Shape, float]]) -> 
 def measure_rates(
     linear: Counter[Shape], pythons: Iterable[str], threads: int
 ) -> dict[str, dict[str, dict[Shape, float]]]:
-    """The rates of the libraries in some environments.
+    """Measure the rates of the libraries in several environments.
 
-    linear (Counter[Shape]): The shapes to measure.
-    pythons (Iterable[str]): The environments' interpreters.
-    threads (int): How many threads each library gets.
-    RETURNS (Dict[str, Dict[str, Dict[Shape, float]]]): By precision and library, the
-        operations a second of each shape.
+    linear (Counter[Shape]): Shapes to measure.
+    pythons (Iterable[str]): Interpreters of the environments.
+    threads (int): Threads per library.
+    RETURNS (Dict[str, Dict[str, Dict[Shape, float]]]): Operations per second by
+        precision, library with the index of its environment, and shape.
+
+    Raises WnutError if a process fails.
     """
     shapes = list(linear)
     task = {"rows": ROWS, "shapes": shapes, "graphs": _graphs(shapes)}
     found: dict[str, dict[str, dict[Shape, float]]] = {"fp32": {}, "int8": {}}
     for i, python in enumerate(pythons):
         done = subprocess.run(
-            [python, str(RATES)],
+            script_command(python, RATES),
             input=json.dumps(task),
             capture_output=True,
             encoding="utf8",
@@ -135,7 +146,7 @@ def measure_rates(
             raise WnutError(f"{RATES.name} failed in {python}: {done.stderr.strip()}")
         for precision, libraries in json.loads(done.stdout).items():
             for library, rates in libraries.items():
-                # The same library may be in several environments.
+                # A library can be in several environments.
                 found[precision][f"{library} {i}"] = dict(
                     zip(shapes, rates, strict=True)
                 )
@@ -143,24 +154,25 @@ def measure_rates(
 
 
 def median_limits(
-    encoder: Encoder,
+    encoder: EncoderShapes,
     rounds: Sequence[Mapping[str, Mapping[str, Mapping[Shape, float]]]],
 ) -> dict[str, dict[str, Any]]:
-    """The limits over several rounds of `measure_rates`.
+    """Median of the limits over several rounds of `measure_rates`.
 
-    RETURNS (Dict[str, Dict[str, Any]]): By precision, the operations a second
-        (`rate`), those of each library by itself (`libraries`), and which of them is
-        the fastest (`library`).
+    RETURNS (Dict[str, Dict[str, Any]]): By precision, the combined `rate` in operations
+        per second, the rates of the single `libraries`, and the fastest `library`.
     """
-    linear = in_the_stack(encoder)
+    linear = stack_shapes(encoder)
     limits: dict[str, dict[str, Any]] = {}
     for precision in ("fp32", "int8"):
         found = [rates[precision] for rates in rounds]
-        rate = statistics.median(limit_of(linear, r.values()) for r in found)
+        rate = statistics.median(combined_rate(linear, r.values()) for r in found)
         if rate:
             libraries: dict[str, float] = {}
             for name in found[0]:
-                alone = statistics.median(limit_of(linear, [r[name]]) for r in found)
+                alone = statistics.median(
+                    combined_rate(linear, [r[name]]) for r in found
+                )
                 library = name.split(" ")[0]
                 libraries[library] = max(alone, libraries.get(library, 0.0))
             limits[precision] = {
@@ -172,8 +184,8 @@ def median_limits(
 
 
 def _graphs(shapes: Iterable[Shape]) -> dict[str, list[str]]:
-    """A graph of one product a shape in fp32 and in int8, for ONNX Runtime, in base64;
-    none where the package onnx isn't there to write them.
+    """ONNX graphs of one product per shape, in base64, by precision; empty if the
+    package onnx is not installed.
     """
     try:
         import onnx

@@ -1,4 +1,4 @@
-"""Systems in turn, over several rounds."""
+"""Measure systems in turn, over several rounds."""
 
 import statistics
 from collections.abc import Callable, Mapping, Sequence
@@ -12,39 +12,45 @@ from spacy_wnut.errors import WnutError
 from spacy_wnut.packaging.wheels import SENTENCE
 
 from .environments import install_size, size_of
-from .posts import Post, count_words, cut, entity_f1, evenly
-from .systems import OURS, Run, Worker, start_to_first
+from .posts import AnnotatedPost, count_words, entity_f1, make_texts, sample_evenly
+from .systems import OURS, Contender, WorkerProcess, time_to_first_entity
 
-# What takes longer is measured in the first round only.
+# A measurement that takes longer is not repeated in later rounds.
 ONCE_SECONDS = 15.0
 LATENCY_POSTS = 100
 WARM_UP_POSTS = 64
 
 
-class Plan(NamedTuple):
-    """What to measure.
+class MeasurementPlan(NamedTuple):
+    """Settings of a measurement.
 
-    posts (list[Post]): The posts to run on.
-    dev (list[Post]): Others, whose entities are scored too.
-    sizes (tuple[int, ...]): The numbers of words for the cost of a word.
-    rounds (int): How often to measure.
-    threads (int): How many threads each system gets.
-    gpu (int): The GPU to run on, -1 for the CPU.
-    say (Callable): Is told what is going on.
+    posts (List[AnnotatedPost]): Posts to run the systems on.
+    dev (List[AnnotatedPost]): Other posts, whose entities are scored as well.
+    sizes (Tuple[int, ...]): Text lengths, in words, for the cost per word.
+    rounds (int): Number of rounds.
+    threads (int): Threads per system.
+    gpu (int): GPU to run on; -1 for the CPU.
+    log (Callable): Called with a message on each step.
     """
 
-    posts: list[Post]
-    dev: list[Post]
+    posts: list[AnnotatedPost]
+    dev: list[AnnotatedPost]
     sizes: tuple[int, ...]
     rounds: int
     threads: int
     gpu: int
-    say: Callable[[str], None]
+    log: Callable[[str], None]
 
 
-class Measured:
-    """What the rounds gave for one system: seconds by what was measured, and the
-    figures that don't change from round to round.
+class Measurements:
+    """Measurements of one system.
+
+    settings (Dict[str, Any]): Its settings.
+    seconds (Dict[str, List[float]]): Durations by the name of the measurement, one per
+        round.
+    singles (List[float]): Durations of single posts, over all rounds.
+    starts (List[float]): Durations from start to first entity, one per round.
+    figures (Dict[str, Any]): Results that don't change between rounds.
     """
 
     def __init__(self, settings: dict[str, Any]) -> None:
@@ -55,55 +61,64 @@ class Measured:
         self.figures: dict[str, Any] = {}
 
     def add(self, name: str, measure: Callable[[], float]) -> None:
-        """Measure, unless it takes too long to do so again."""
+        """Run a measurement, unless its first duration was ONCE_SECONDS or more."""
         seconds = self.seconds.setdefault(name, [])
         if not seconds or seconds[0] < ONCE_SECONDS:
             seconds.append(measure())
 
 
 def measure_systems(
-    runs: Sequence[Run], plan: Plan, between: Callable[[], None]
+    contenders: Sequence[Contender],
+    plan: MeasurementPlan,
+    before_round: Callable[[], None],
 ) -> dict[str, dict[str, Any]]:
     """Measure systems in turn, over several rounds.
 
-    runs (Sequence[Run]): The systems.
-    plan (Plan): What to measure.
-    between (Callable): Is called at the start of each round.
-    RETURNS (Dict[str, Dict[str, Any]]): The figures of each system, by its key.
+    contenders (Sequence[Contender]): The systems.
+    plan (MeasurementPlan): The settings.
+    before_round (Callable): Called at the start of each round.
+    RETURNS (Dict[str, Dict[str, Any]]): Results of each system by its key.
 
-    Raises WnutError if a system fails, or encoders differ.
+    Raises WnutError if a system fails, or the encoders differ.
     """
-    for run in runs:
-        # What isn't measured: compiling modules, bringing files into memory.
-        start_to_first(run, SENTENCE, plan.threads, plan.gpu)
+    for contender in contenders:
+        # Not measured: compiles modules and loads files into the page cache.
+        time_to_first_entity(contender, SENTENCE, plan.threads, plan.gpu)
     measured = {}
-    for run in runs:
-        settings = _best_settings(run, plan)
-        plan.say(f"{run.system.key} {settings or ''}")
-        measured[run.system.key] = Measured(settings)
+    for contender in contenders:
+        settings = _best_settings(contender, plan)
+        plan.log(f"{contender.system.key} {settings or ''}")
+        measured[contender.system.key] = Measurements(settings)
     with ExitStack() as stack:
         workers = [
-            stack.enter_context(Worker(run, plan.threads, plan.gpu)) for run in runs
+            stack.enter_context(WorkerProcess(contender, plan.threads, plan.gpu))
+            for contender in contenders
         ]
         _check_encoders(workers)
         for i in range(plan.rounds):
-            plan.say(f"round {i + 1} of {plan.rounds}")
-            between()
-            # None is always the one after the same other.
+            plan.log(f"round {i + 1} of {plan.rounds}")
+            before_round()
+            # Rotate the order, so that no system always follows the same other one.
             first = i % len(workers)
             for worker in workers[first:] + workers[:first]:
-                _measure_round(worker, measured[worker.run.system.key], plan)
+                _measure_round(worker, measured[worker.contender.system.key], plan)
     return {
-        worker.run.system.key: _figures(worker, measured[worker.run.system.key], plan)
+        worker.contender.system.key: _summarize(
+            worker, measured[worker.contender.system.key], plan
+        )
         for worker in workers
     }
 
 
-def against(
+def speedup(
     systems: Mapping[str, Mapping[str, Any]], key: str, other: str
 ) -> float | None:
-    """How many times the words a second of another system one has: the median over
-    the rounds; None where one of them wasn't measured.
+    """Ratio of the words per second of a system to those of another one.
+
+    systems (Mapping[str, Mapping[str, Any]]): Results of the systems by their keys.
+    key, other (str): Keys of the two systems.
+    RETURNS (Optional[float]): Median over the rounds; None if one of them was not
+        measured.
     """
     if key not in systems or other not in systems:
         return None
@@ -113,13 +128,13 @@ def against(
     return float(statistics.median(theirs / mine for theirs, mine in pairs))
 
 
-def _best_settings(run: Run, plan: Plan) -> dict[str, Any]:
-    """The settings that are the fastest on a quarter of the posts."""
-    candidates = run.system.settings
+def _best_settings(contender: Contender, plan: MeasurementPlan) -> dict[str, Any]:
+    """The fastest settings on a quarter of the posts."""
+    candidates = contender.system.settings
     if len(candidates) == 1:
         return candidates[0]
     texts = [post.text for post in plan.posts[::4]]
-    with Worker(run, plan.threads, plan.gpu) as worker:
+    with WorkerProcess(contender, plan.threads, plan.gpu) as worker:
         worker.ask("run", calls=[texts[:WARM_UP_POSTS]], settings={})
         seconds = [
             worker.ask("run", calls=[texts], settings=settings)["seconds"]
@@ -128,10 +143,12 @@ def _best_settings(run: Run, plan: Plan) -> dict[str, Any]:
     return candidates[seconds.index(min(seconds))]
 
 
-def _measure_round(worker: Worker, measured: Measured, plan: Plan) -> None:
+def _measure_round(
+    worker: WorkerProcess, measured: Measurements, plan: MeasurementPlan
+) -> None:
     settings = measured.settings
 
-    def seconds_of(texts: Sequence[Sequence[Post]]) -> float:
+    def seconds_of(texts: Sequence[Sequence[AnnotatedPost]]) -> float:
         calls = [[post.text for post in text] for text in texts]
         return float(worker.ask("run", calls=calls, settings=settings)["seconds"])
 
@@ -140,24 +157,28 @@ def _measure_round(worker: Worker, measured: Measured, plan: Plan) -> None:
     else:
         measured.seconds["test"].append(seconds_of([plan.posts]))
     for size in plan.sizes:
-        texts = cut(plan.posts, size)
+        texts = make_texts(plan.posts, size)
         measured.add(str(size), partial(seconds_of, texts))
-        # The fastest of ours shows best what a long document costs besides its encoder.
-        if worker.run.system.key == OURS[-1]:
-            docs = [[_as_one(text)] for text in texts]
+        # Our fastest system shows most clearly the cost of long documents.
+        if worker.contender.system.key == OURS[-1]:
+            docs = [[_join(text)] for text in texts]
             measured.add(f"{size} in one", partial(seconds_of, docs))
-    singles = [post.text for post in evenly(plan.posts, LATENCY_POSTS)]
+    singles = [post.text for post in sample_evenly(plan.posts, LATENCY_POSTS)]
     measured.singles += worker.ask("singles", texts=singles)["seconds"]
-    measured.starts.append(start_to_first(worker.run, SENTENCE, plan.threads, plan.gpu))
+    measured.starts.append(
+        time_to_first_entity(worker.contender, SENTENCE, plan.threads, plan.gpu)
+    )
 
 
-def _first_pass(worker: Worker, measured: Measured, plan: Plan) -> None:
-    """Warm up and run over the posts. What that costs in memory is asked before
-    anything else is run.
+def _first_pass(
+    worker: WorkerProcess, measured: Measurements, plan: MeasurementPlan
+) -> None:
+    """Warm up, and run over the posts. The peak memory is that of this pass, so it is
+    read before any longer text is run.
     """
     settings = measured.settings
 
-    def entities_of(posts: Sequence[Post]) -> dict[str, Any]:
+    def entities_of(posts: Sequence[AnnotatedPost]) -> dict[str, Any]:
         calls = [[post.text for post in posts]]
         return worker.ask("run", calls=calls, settings=settings, entities=True)
 
@@ -166,35 +187,39 @@ def _first_pass(worker: Worker, measured: Measured, plan: Plan) -> None:
     measured.seconds["test"] = [reply["seconds"]]
     scores = {"test": entity_f1(plan.posts, reply["entities"])}
     measured.figures["peak_memory_bytes"] = worker.ask("memory")["bytes"]
-    if plan.dev and worker.run.system.key in OURS:
+    if plan.dev and worker.contender.system.key in OURS:
         scores["dev"] = entity_f1(plan.dev, entities_of(plan.dev)["entities"])
     measured.figures["entity_f1"] = scores
 
 
-def _as_one(text: Sequence[Post]) -> Post:
-    return Post(
+def _join(text: Sequence[AnnotatedPost]) -> AnnotatedPost:
+    return AnnotatedPost(
         " ".join(post.text for post in text), sum(post.words for post in text), []
     )
 
 
-def _check_encoders(workers: Sequence[Worker]) -> None:
-    """Systems on different encoders are no comparison."""
+def _check_encoders(workers: Sequence[WorkerProcess]) -> None:
+    """Raise WnutError if systems have different encoders, which is no comparison."""
     encoders = {
-        worker.run.system.key: worker.loaded["encoder"]
+        worker.contender.system.key: worker.loaded["encoder"]
         for worker in workers
         if worker.loaded["encoder"] is not None
     }
     if len({repr(encoder) for encoder in encoders.values()}) > 1:
         raise WnutError(
             f"the systems have different encoders: {encoders}. Give pipelines and a "
-            "checkpoint that were trained from the same one"
+            "checkpoint that were trained from the same encoder"
         )
 
 
-def _figures(worker: Worker, measured: Measured, plan: Plan) -> dict[str, Any]:
-    system, seconds = worker.run.system, measured.seconds
+def _summarize(
+    worker: WorkerProcess, measured: Measurements, plan: MeasurementPlan
+) -> dict[str, Any]:
+    system, seconds = worker.contender.system, measured.seconds
     words = {"test": count_words([plan.posts])}
-    words |= {str(size): count_words(cut(plan.posts, size)) for size in plan.sizes}
+    words |= {
+        str(size): count_words(make_texts(plan.posts, size)) for size in plan.sizes
+    }
     costs = {
         name: 1e6 * statistics.median(values) / words[name.split(" ")[0]]
         for name, values in seconds.items()
@@ -213,8 +238,8 @@ def _figures(worker: Worker, measured: Measured, plan: Plan) -> dict[str, Any]:
         "latency_ms": {"p50": 1e3 * p50, "p95": 1e3 * p95},
         "start_to_first_entity_s": statistics.median(measured.starts),
         "peak_memory_mb": measured.figures["peak_memory_bytes"] / 1e6,
-        "install_mb": install_size(worker.run.python) / 1e6,
-        "model_mb": size_of(worker.run.model) / 1e6,
+        "install_mb": install_size(worker.contender.python) / 1e6,
+        "model_mb": size_of(worker.contender.model) / 1e6,
         "entity_f1": measured.figures["entity_f1"],
         "load_s": worker.loaded["seconds"],
         "spread": max(seconds["test"]) / min(seconds["test"]),

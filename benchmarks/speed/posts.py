@@ -1,4 +1,4 @@
-"""The posts that systems are run on, cut and repeated to texts of any size."""
+"""Annotated posts as input of the systems, and texts of any size made of them."""
 
 import random
 from collections.abc import Iterable, Sequence
@@ -14,33 +14,33 @@ from spacy_wnut.labels import Entity, entities_to_tags
 from spacy_wnut.scoring.measures import ScoredPost, entity_scores
 
 
-class Post(NamedTuple):
-    """A `text`, its number of `words` in the data, and its `entities` by characters."""
+class AnnotatedPost(NamedTuple):
+    """A post: its text, number of words in the corpus, and gold entities by characters."""
 
     text: str
     words: int
     entities: list[Entity]
 
 
-def read_posts(corpus: Path) -> list[Post]:
-    """The posts of a DocBin on spaCy's protocol: words joined by single spaces.
+def read_posts(corpus: Path) -> list[AnnotatedPost]:
+    """Read a DocBin on spaCy's protocol, where words are joined by single spaces.
 
-    Raises WnutError if there is no such DocBin, or its docs don't know their spaces.
+    Raises WnutError if it can't be read, is empty, or has docs with unknown spaces.
     """
     try:
         docs = list(DocBin().from_disk(corpus).get_docs(Vocab()))
     except (OSError, ValueError) as err:
         raise WnutError(
-            f"{corpus} can't be read as a DocBin ({err}): make it with "
+            f"{corpus} can't be read as a DocBin ({err}): create it with "
             "`spacy-wnut convert --tokens spacy`"
         ) from err
     if not docs or any(doc.has_unknown_spaces for doc in docs):
         raise WnutError(
-            f"{corpus} has no posts, or posts without a text of their own: make it "
-            "with `spacy-wnut convert --tokens spacy`"
+            f"{corpus} has no posts, or posts with unknown spaces: create it with "
+            "`spacy-wnut convert --tokens spacy`"
         )
     return [
-        Post(
+        AnnotatedPost(
             doc.text,
             len(doc),
             [Entity(ent.start_char, ent.end_char, ent.label_) for ent in doc.ents],
@@ -49,21 +49,21 @@ def read_posts(corpus: Path) -> list[Post]:
     ]
 
 
-def cut(posts: Sequence[Post], words: int) -> list[list[Post]]:
-    """Cut posts into texts of a number of words, or repeat them to one such text.
+def make_texts(posts: Sequence[AnnotatedPost], words: int) -> list[list[AnnotatedPost]]:
+    """Group posts into texts of a given length, or repeat them to one such text.
 
-    Each text ends with the post that reaches the number. The posts are shuffled, the
-    same way each time: different parts of a corpus have words of different lengths,
-    and a text must not differ from another by more than its size.
+    A text ends with the post that reaches the length. The posts are shuffled with a
+    fixed seed: word lengths differ between parts of a corpus, and texts should differ
+    in size only.
 
-    posts (Sequence[Post]): The posts, at least one.
-    words (int): How many words a text has.
-    RETURNS (List[List[Post]]): The texts. What is left over at the end is left out.
+    posts (Sequence[AnnotatedPost]): At least one post.
+    words (int): Words per text.
+    RETURNS (List[List[AnnotatedPost]]): The texts, without an incomplete last one.
     """
     shuffled = random.Random(0).sample(posts, len(posts))
     total = sum(post.words for post in posts)
-    texts: list[list[Post]] = []
-    text: list[Post] = []
+    texts: list[list[AnnotatedPost]] = []
+    text: list[AnnotatedPost] = []
     n = 0
     for post in cycle(shuffled) if words > total else shuffled:
         text.append(post)
@@ -76,26 +76,28 @@ def cut(posts: Sequence[Post], words: int) -> list[list[Post]]:
     return texts
 
 
-def count_words(texts: Iterable[Iterable[Post]]) -> int:
-    """The words of some texts."""
+def count_words(texts: Iterable[Iterable[AnnotatedPost]]) -> int:
+    """Number of words of texts."""
     return sum(post.words for text in texts for post in text)
 
 
-def evenly(posts: Sequence[Post], number: int) -> list[Post]:
-    """Some of the posts, evenly from the first to the last."""
+def sample_evenly(posts: Sequence[AnnotatedPost], number: int) -> list[AnnotatedPost]:
+    """Select up to a number of posts at equal distances, starting with the first."""
     step = max(len(posts) // number, 1)
     return list(posts[::step][:number])
 
 
-def entity_f1(posts: Sequence[Post], found: Sequence[Sequence[list[Any]]]) -> float:
-    """The F1 of entities by their characters and types: spaCy's protocol.
+def entity_f1(
+    posts: Sequence[AnnotatedPost], found: Sequence[Sequence[list[Any]]]
+) -> float:
+    """Entity F1 by characters and types, as on spaCy's protocol.
 
-    posts (Sequence[Post]): The posts with the right entities.
-    found (Sequence[Sequence[List]]): A system's entities of each: first character,
-        last (exclusive) and type.
+    posts (Sequence[AnnotatedPost]): Posts with gold entities.
+    found (Sequence[Sequence[List]]): Predicted entities of each post: start, end
+        (exclusive), and type.
     """
     scored = [
-        # A character is a position: then an exact span is one of characters.
+        # One tag per character instead of per word.
         ScoredPost(
             post.text,
             entities_to_tags(post.entities, len(post.text)),

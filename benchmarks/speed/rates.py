@@ -1,9 +1,10 @@
-"""How fast the libraries of an environment multiply matrices.
+"""Rates of matrix products with the libraries of an environment.
 
-    python rates.py < task.json
+    python -I rates.py < task.json
 
-The task has the shapes of the weights, the number of rows to multiply them with, and
-graphs for ONNX Runtime. Run as a script: it imports nothing of the project.
+The task has the `shapes` of the weights, the number of `rows` of the other factor, and
+`graphs` for ONNX Runtime. limits.py runs this script in environments without the
+project, so it must not import from it.
 """
 
 import base64
@@ -26,15 +27,15 @@ except ImportError:
     onnxruntime = None
 
 THREADS = int(os.environ.get("OMP_NUM_THREADS", "0"))
-# The best of several short spans: a limit is what the machine can do.
+# The best of several short spans counts, since a limit is an upper bound.
 SPANS, SPAN_SECONDS = 4, 0.05
 
-# A library's product for the number of rows and a shape, ready to be called.
+# From the number of rows and a shape to a function that computes the product.
 Maker = Callable[[int, int, int], Callable[[], Any]]
 
 
 def rate(product: Callable[[], Any], operations: int) -> float:
-    """The operations a second of a product."""
+    """Measure the operations per second of a product."""
     product()
     best = 0.0
     for _ in range(SPANS):
@@ -59,7 +60,7 @@ def with_torch(rows: int, ins: int, outs: int) -> Callable[[], Any]:
 
 
 def with_torch_int8(rows: int, ins: int, outs: int) -> Callable[[], Any]:
-    # oneDNN's, where torch is built with it.
+    # By oneDNN, in builds of torch that have it.
     left = torch.randint(-127, 127, (rows, ins), dtype=torch.int8)
     right = torch.randint(-127, 127, (ins, outs), dtype=torch.int8)
     return lambda: torch._int_mm(left, right)
@@ -79,7 +80,8 @@ def with_onnxruntime(graph: str, rows: int, ins: int) -> Callable[[], Any]:
     return lambda: session.run(None, {"in": left})
 
 
-def measure(task: dict[str, Any]) -> dict[str, dict[str, list[float]]]:
+def measure_libraries(task: dict[str, Any]) -> dict[str, dict[str, list[float]]]:
+    """Operations per second of each shape, by precision and library."""
     rows, shapes = task["rows"], task["shapes"]
 
     def over_shapes(make: Maker) -> list[float]:
@@ -95,7 +97,7 @@ def measure(task: dict[str, Any]) -> dict[str, dict[str, list[float]]]:
         found["fp32"]["torch"] = over_shapes(with_torch)
         try:
             found["int8"]["torch"] = over_shapes(with_torch_int8)
-        # Not every processor, and not every release, has it.
+        # Not available on every processor and in every release.
         except (AttributeError, NotImplementedError, RuntimeError):
             pass
     if onnxruntime is not None:
@@ -110,4 +112,4 @@ def measure(task: dict[str, Any]) -> dict[str, dict[str, list[float]]]:
 if __name__ == "__main__":
     if THREADS and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:THREADS])
-    json.dump(measure(json.load(sys.stdin)), sys.stdout)
+    json.dump(measure_libraries(json.load(sys.stdin)), sys.stdout)

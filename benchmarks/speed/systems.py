@@ -1,4 +1,4 @@
-"""The systems that are compared, and each one's process."""
+"""The compared systems, and the processes that run them."""
 
 import json
 import os
@@ -15,15 +15,16 @@ WORKER = Path(__file__).parent / "worker.py"
 
 
 class System(NamedTuple):
-    """A system under measurement.
+    """A system to measure.
 
-    key (str): What it is called in the results.
-    title (str): What it is called in the table.
-    kind (str): How it is loaded: "transformers" or "spacy".
-    environment (str): The environment that it runs in.
-    precision (str): The limit that it is held against: "fp32", "int8" or "".
-    settings (list): The settings to try; the fastest is measured.
-    note (str): What to know of its figures.
+    key (str): Its name in the results.
+    title (str): Its name in the table.
+    kind (str): How it is loaded, "transformers" or "spacy".
+    environment (str): Virtual environment that it runs in.
+    precision (str): The limit that its rate is compared with: "fp32", "int8", or "" for
+        none.
+    settings (List[Dict[str, Any]]): Candidate settings; the fastest are measured.
+    note (str): Remark in the results.
     """
 
     key: str
@@ -35,9 +36,12 @@ class System(NamedTuple):
     note: str = ""
 
 
-class Run(NamedTuple):
-    """A `system` with the `model` it is measured on, a folder, and the interpreter
-    of its environment, `python`.
+class Contender(NamedTuple):
+    """A system with a model.
+
+    system (System): The system.
+    model (Path): Folder of the checkpoint or pipeline.
+    python (str): Interpreter of the system's environment.
     """
 
     system: System
@@ -57,9 +61,9 @@ SYSTEMS = [
             for size in (1, 8, 32, 128)
             for by_length in (False, True)
         ],
-        'aggregation_strategy="first", at its best batch size and order of the texts. '
-        "A checkpoint of the same encoder with a linear head of its own, which is all "
-        "that this pipeline runs: the work is the same, the entities are others",
+        'aggregation_strategy="first", with the fastest batch size and order of texts. '
+        "A checkpoint of the same encoder with a linear head, since this pipeline has no "
+        "CRF: same amount of work, different entities",
     ),
     System(
         "spacy-ner",
@@ -68,8 +72,8 @@ SYSTEMS = [
         "torch",
         "fp32",
         [{}, {"batch_size": 32}, {"batch_size": 512}],
-        "configs/spacy_ner.cfg: the same encoder under spaCy's transition-based ner, "
-        "trained for itself; at its best batch size",
+        "configs/spacy_ner.cfg: the same encoder with spaCy's transition-based ner, "
+        "trained separately; with the fastest batch size",
     ),
     System("torch", "ours, torch", "spacy", "torch", "fp32"),
     System("torch-bf16", "ours, torch in bf16", "spacy", "torch", ""),
@@ -80,8 +84,8 @@ OURS = [system.key for system in SYSTEMS[2:]]
 
 
 def clean_environ(threads: int) -> dict[str, str]:
-    """The environment variables of a process that is measured: nothing of this
-    process's may help it, and each library gets the same number of threads.
+    """Environment variables of a measured process: without PYTHONPATH, which would add
+    packages to its environment, and with the same number of threads for each library.
     """
     kept = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     names = ("OMP", "MKL", "OPENBLAS", "RAYON")
@@ -89,17 +93,31 @@ def clean_environ(threads: int) -> dict[str, str]:
     return {**kept, **counts, "HF_HUB_OFFLINE": "1"}
 
 
-class Worker:
-    """A system in a process of its own, loaded and waiting for commands.
+def script_command(python: str, script: Path, *arguments: str) -> list[str]:
+    """Command line that runs a script of this package in another environment.
 
-    Raises WnutError, with the last it said, if the process fails.
+    python (str): Interpreter of the environment, which doesn't have this package.
+    script (Path): A script that imports nothing from the project.
+    """
+    # -I: the modules beside the script must not shadow packages of the environment.
+    return [python, "-I", str(script), *arguments]
+
+
+class WorkerProcess:
+    """A contender in a process of its own, loaded and waiting for commands.
+
+    contender (Contender): The system and its model.
+    threads (int): Threads per library.
+    gpu (int): GPU to run on; -1 for the CPU.
+
+    Raises WnutError, with the end of its output, if the process fails.
     """
 
-    def __init__(self, run: Run, threads: int, gpu: int) -> None:
-        self.run = run
+    def __init__(self, contender: Contender, threads: int, gpu: int) -> None:
+        self.contender = contender
         self.errors = tempfile.TemporaryFile("w+", encoding="utf8", errors="replace")
         self.process = subprocess.Popen(
-            _command(run, "serve", gpu),
+            _worker_command(contender, "serve", gpu),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.errors,
@@ -109,19 +127,23 @@ class Worker:
         self.loaded = self._reply()
 
     def ask(self, do: str, **arguments: Any) -> dict[str, Any]:
-        """The reply to a command of worker.py, which takes the arguments."""
-        # What another system's threads still do when their work is done is over by
-        # then: they spin for a while before they sleep.
+        """Send a command to worker.py.
+
+        do (str): Name of the command.
+        arguments: Its arguments.
+        RETURNS (Dict[str, Any]): The reply.
+        """
+        # Threads of the system that ran before may still spin for a moment.
         time.sleep(0.3)
         assert self.process.stdin is not None
         try:
             self.process.stdin.write(f"{json.dumps({'do': do, **arguments})}\n")
             self.process.stdin.flush()
         except BrokenPipeError:
-            pass  # The reply says why.
+            pass  # The missing reply raises the error.
         return self._reply()
 
-    def __enter__(self) -> "Worker":
+    def __enter__(self) -> "WorkerProcess":
         return self
 
     def __exit__(
@@ -147,18 +169,23 @@ class Worker:
         if not line:
             self.process.wait()
             self.errors.seek(0)
-            raise _failure(self.run, self.errors.read())
+            raise _failure(self.contender, self.errors.read())
         reply: dict[str, Any] = json.loads(line)
         return reply
 
 
-def start_to_first(run: Run, text: str, threads: int, gpu: int) -> float:
-    """The seconds from starting an interpreter to the entities of a first text."""
+def time_to_first_entity(
+    contender: Contender, text: str, threads: int, gpu: int
+) -> float:
+    """Seconds from the start of an interpreter to the entities of a first text.
+
+    Raises WnutError if the process fails.
+    """
     began = time.perf_counter()
     process = subprocess.Popen(
-        [*_command(run, "once", gpu), text],
+        [*_worker_command(contender, "once", gpu), text],
         stdout=subprocess.PIPE,
-        # A pipe could fill up while this waits for the other one.
+        # A second pipe that isn't read could fill up and block the process.
         stderr=subprocess.DEVNULL,
         encoding="utf8",
         env=clean_environ(threads),
@@ -168,14 +195,15 @@ def start_to_first(run: Run, text: str, threads: int, gpu: int) -> float:
         line = process.stdout.readline()
         seconds = time.perf_counter() - began
     if not line:
-        raise _failure(run, f"exit status {process.returncode} after one text")
+        raise _failure(contender, f"exit status {process.returncode} after one text")
     return seconds
 
 
-def _command(run: Run, do: str, gpu: int) -> list[str]:
-    return [run.python, str(WORKER), do, run.system.kind, str(run.model), str(gpu)]
+def _worker_command(contender: Contender, do: str, gpu: int) -> list[str]:
+    arguments = (do, contender.system.kind, str(contender.model), str(gpu))
+    return script_command(contender.python, WORKER, *arguments)
 
 
-def _failure(run: Run, said: str) -> WnutError:
-    last = "\n".join(said.strip().splitlines()[-5:])
-    return WnutError(f"{run.system.key} on {run.model} failed: {last}")
+def _failure(contender: Contender, output: str) -> WnutError:
+    last = "\n".join(output.strip().splitlines()[-5:])
+    return WnutError(f"{contender.system.key} on {contender.model} failed: {last}")

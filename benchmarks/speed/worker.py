@@ -1,10 +1,11 @@
-"""One system in a process and an environment of its own, driven over its pipes.
+"""Process of one system in its own environment, controlled over pipes.
 
-    python worker.py serve KIND MODEL GPU         a JSON object a line: command, reply
-    python worker.py once KIND MODEL GPU TEXT     the entities of one text, then ends
+    python -I worker.py serve KIND MODEL GPU        commands and replies, one per line
+    python -I worker.py once KIND MODEL GPU TEXT    entities of one text
 
-KIND is "transformers" for a checkpoint and "spacy" for a pipeline. Run as a script:
-it imports nothing that its system doesn't need, and nothing of the project.
+KIND is "transformers" for a checkpoint and "spacy" for a pipeline. Commands and replies
+are JSON objects. systems.py runs this script in environments without the project, so it
+must not import from it, nor any package that its system doesn't need.
 """
 
 import json
@@ -14,31 +15,37 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
-# The characters of an entity, start and end (exclusive), and its type.
-Found = list[tuple[int, int, str]]
+# Start character, end character (exclusive), and type of each entity.
+Entities = list[tuple[int, int, str]]
 
-PACKAGES = ("spacy", "spacy-transformers", "tokenizers", "torch", "transformers")
+PACKAGES = (
+    *("spacy", "spacy-transformers", "tokenizers", "torch", "transformers"),
+    *("onnxruntime", "spacy-wnut"),
+)
 
 
-class System(NamedTuple):
-    """How to run a system on a stream of texts (`stream`, which takes settings too)
-    and on one text (`single`), and what is known of its `encoder`: nothing, or the
-    numbers that identical encoders have in common.
+class LoadedSystem(NamedTuple):
+    """A loaded system.
+
+    stream (Callable): From texts, and settings as keywords, to the entities of each.
+    single (Callable): From one text to its entities.
+    encoder (Optional[Dict[str, Any]]): Dimensions of the encoder, to check that all
+        systems have the same one; None if unknown.
     """
 
-    stream: Callable[..., list[Found]]
-    single: Callable[[str], Found]
+    stream: Callable[..., list[Entities]]
+    single: Callable[[str], Entities]
     encoder: dict[str, Any] | None
 
 
-def load_transformers(model: str, gpu: int) -> System:
+def load_transformers(model: str, gpu: int) -> LoadedSystem:
     import transformers
 
     ner: Any = transformers.pipeline(  # type: ignore[attr-defined, call-overload]
         "ner", model=model, aggregation_strategy="first", device=gpu
     )
 
-    def found(output: Iterable[dict[str, Any]]) -> Found:
+    def to_entities(output: Iterable[dict[str, Any]]) -> Entities:
         return [(e["start"], e["end"], e["entity_group"]) for e in output]
 
     def stream(texts: list[str], batch_size: int = 1, by_length: bool = False) -> Any:
@@ -46,15 +53,19 @@ def load_transformers(model: str, gpu: int) -> System:
         if by_length:
             order.sort(key=lambda i: -len(texts[i]))
         outputs = ner([texts[i] for i in order], batch_size=batch_size)
-        entities: list[Found] = [[]] * len(texts)
+        entities: list[Entities] = [[]] * len(texts)
         for i, output in zip(order, outputs, strict=True):
-            entities[i] = found(output)
+            entities[i] = to_entities(output)
         return entities
 
-    return System(stream, lambda text: found(ner(text)), identity(ner.model.config))
+    return LoadedSystem(
+        stream,
+        lambda text: to_entities(ner(text)),
+        encoder_dimensions(ner.model.config),
+    )
 
 
-def load_spacy(model: str, gpu: int) -> System:
+def load_spacy(model: str, gpu: int) -> LoadedSystem:
     import spacy
 
     if gpu >= 0:
@@ -64,11 +75,11 @@ def load_spacy(model: str, gpu: int) -> System:
         require_gpu(gpu)
     nlp = spacy.load(model)
 
-    def found(doc: Any) -> Found:
+    def to_entities(doc: Any) -> Entities:
         return [(ent.start_char, ent.end_char, ent.label_) for ent in doc.ents]
 
-    def stream(texts: list[str], batch_size: int | None = None) -> list[Found]:
-        return [found(doc) for doc in nlp.pipe(texts, batch_size=batch_size)]
+    def stream(texts: list[str], batch_size: int | None = None) -> list[Entities]:
+        return [to_entities(doc) for doc in nlp.pipe(texts, batch_size=batch_size)]
 
     networks = [
         shim._model
@@ -77,25 +88,32 @@ def load_spacy(model: str, gpu: int) -> System:
         for shim in node.shims
         if hasattr(getattr(shim, "_model", None), "config")
     ]
-    encoder = identity(networks[0].config) if networks else None
-    return System(stream, lambda text: found(nlp(text)), encoder)
+    encoder = encoder_dimensions(networks[0].config) if networks else None
+    return LoadedSystem(stream, lambda text: to_entities(nlp(text)), encoder)
 
 
 LOADERS = {"transformers": load_transformers, "spacy": load_spacy}
 
 
-def identity(config: Any) -> dict[str, Any]:
+def encoder_dimensions(config: Any) -> dict[str, Any]:
+    """Dimensions of an encoder from its config in transformers."""
     names = ("model_type", "hidden_size", "num_hidden_layers", "vocab_size")
     return {name: getattr(config, name, None) for name in names}
 
 
-def run(
-    system: System,
+def time_calls(
+    system: LoadedSystem,
     calls: list[list[str]],
     settings: dict[str, Any],
     entities: bool = False,
 ) -> dict[str, Any]:
-    """Time the calls one after the other, each a stream of texts with its entities."""
+    """Time calls of `stream`.
+
+    calls (List[List[str]]): Texts of each call.
+    settings (Dict[str, Any]): Settings of the system.
+    entities (bool): Whether the reply has the entities of each text.
+    RETURNS (Dict[str, Any]): Total `seconds`, and `entities` if asked for.
+    """
     began = time.perf_counter()
     found = [system.stream(texts, **settings) for texts in calls]
     seconds = time.perf_counter() - began
@@ -105,8 +123,8 @@ def run(
     return reply
 
 
-def singles(system: System, texts: list[str]) -> dict[str, Any]:
-    """Time each text by itself."""
+def time_singles(system: LoadedSystem, texts: list[str]) -> dict[str, Any]:
+    """Time each text separately: `seconds` has one value per text."""
     seconds = []
     for text in texts:
         began = time.perf_counter()
@@ -115,10 +133,9 @@ def singles(system: System, texts: list[str]) -> dict[str, Any]:
     return {"seconds": seconds}
 
 
-def memory(system: System) -> dict[str, Any]:
-    """The most memory that this process has held so far."""
-    # Not getrusage where it can be helped: on Linux it goes on counting from the
-    # process that started this one.
+def peak_memory(system: LoadedSystem) -> dict[str, Any]:
+    """Peak resident memory of this process so far, in `bytes`."""
+    # On Linux, getrusage includes the peak of the parent process before exec.
     if os.path.exists("/proc/self/status"):
         with open("/proc/self/status", encoding="ascii") as file:
             [peak] = [line.split()[1] for line in file if line.startswith("VmHWM:")]
@@ -130,17 +147,18 @@ def memory(system: System) -> dict[str, Any]:
 
 
 COMMANDS: dict[str, Callable[..., dict[str, Any]]] = {
-    "run": run,
-    "singles": singles,
-    "memory": memory,
+    "run": time_calls,
+    "singles": time_singles,
+    "memory": peak_memory,
 }
 
 
 def versions() -> dict[str, str]:
+    """Versions of the installed packages among those of interest."""
     from importlib.metadata import PackageNotFoundError, version
 
     found = {}
-    for name in (*PACKAGES, "onnxruntime", "spacy-wnut"):
+    for name in PACKAGES:
         try:
             found[name] = version(name)
         except PackageNotFoundError:
@@ -148,9 +166,9 @@ def versions() -> dict[str, str]:
     return found
 
 
-def keep_to_threads() -> None:
-    """Where there are more cores than threads wanted, leave the others alone: not
-    every library asks OMP_NUM_THREADS.
+def pin_to_cores() -> None:
+    """Pin this process to as many cores as OMP_NUM_THREADS, which not every library
+    respects.
     """
     threads = int(os.environ.get("OMP_NUM_THREADS", "0"))
     if threads and hasattr(os, "sched_setaffinity"):
@@ -159,8 +177,8 @@ def keep_to_threads() -> None:
 
 
 def main(do: str, kind: str, model: str, gpu: str, text: str = "") -> None:
-    keep_to_threads()
-    # What libraries print must not come between the replies.
+    pin_to_cores()
+    # Redirect what libraries print to stderr, away from the replies.
     replies = os.fdopen(os.dup(1), "w", encoding="utf8")
     os.dup2(2, 1)
 

@@ -151,7 +151,7 @@ def first_set(values: Sequence[str], variable: str, default: str) -> str:
     whole = " ".join(given)
     if len(given) > 1 and Path(whole).exists():
         raise WnutError(
-            f"The path {whole!r} has blanks, and was split at them. Set {variable} to it"
+            f"The path {whole!r} has blanks and was split at them. Set {variable} to it"
         )
     return given[0]
 

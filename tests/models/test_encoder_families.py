@@ -1,9 +1,7 @@
 """Every encoder family of the tutorial, tiny, under the tutorial's config."""
 
-import importlib.util
 import json
 import re
-from pathlib import Path
 
 import numpy
 import pytest
@@ -12,36 +10,28 @@ import torch
 from spacy.tokens import Doc
 from transformers import AlbertConfig, AlbertModel, AlbertTokenizerFast
 
+from benchmarks.reliability import encoder_families
 from spacy_wnut.models.checkpoints import accepts, read_vocabulary
 from spacy_wnut.models.transformer_model import create_transformer_model
 
-
-def load_benchmark():
-    path = Path(__file__).parents[2] / "benchmarks" / "encoders.py"
-    spec = importlib.util.spec_from_file_location("encoders", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-encoders = load_benchmark()
-
-# What says so by itself.
+# Messages that say why a family can't be trained.
 REFUSALS = {
     "bros": "You have to specify bbox",
     "canine": "is not supported: its tokenizer (CanineTokenizer) has no fast",
     "layoutlmv2": "requires the detectron2 library",
-    "mra": "words don't see each other",
+    "mra": "emissions don't depend on the context",
     "qdqbert": "requires the pytorch-quantization library",
 }
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("family", encoders.FAMILIES, ids=lambda f: f.model_type)
+@pytest.mark.parametrize(
+    "family", encoder_families.FAMILIES, ids=lambda f: f.model_type
+)
 def test_family_takes_two_steps_and_predicts(family):
-    if not encoders.is_there(family):
-        pytest.skip("the installed transformers doesn't have it any more")
-    failure = encoders.try_family(family)
+    if not encoder_families.is_installed(family):
+        pytest.skip("not in the installed transformers")
+    failure = encoder_families.try_family(family)
     if family.why_not:
         assert REFUSALS[family.model_type] in failure
     else:
@@ -51,13 +41,13 @@ def test_family_takes_two_steps_and_predicts(family):
 def test_page_lists_every_family(root):
     page = (root / "docs" / "encoders.md").read_text(encoding="utf8")
     titles = re.findall(r"^\| ([^|]+) \| `[^`]+` \| (?:yes|no) \|", page, re.MULTILINE)
-    assert titles == [family.title for family in encoders.FAMILIES]
+    assert titles == [family.title for family in encoder_families.FAMILIES]
 
 
 def test_tokenizer_json_is_enough(tmp_path):
     """Of families whose slow tokenizer needs a file of SentencePiece's."""
-    [family] = [f for f in encoders.FAMILIES if f.model_type == "albert"]
-    tokenizer = encoders.make_tokenizer(family)
+    [family] = [f for f in encoder_families.FAMILIES if f.model_type == "albert"]
+    tokenizer = encoder_families.make_tokenizer(family)
     assert isinstance(tokenizer, AlbertTokenizerFast) and tokenizer.vocab_file is None
     assert read_vocabulary(tokenizer) == b""
     (tmp_path / "spiece.model").write_bytes(b"pieces")
@@ -81,9 +71,9 @@ def make_short(tmp_path, monkeypatch):
     """
 
     def make(model_type, **settings):
-        [family] = [f for f in encoders.FAMILIES if f.model_type == model_type]
+        [family] = [f for f in encoder_families.FAMILIES if f.model_type == model_type]
         short = family.settings | {"max_position_embeddings": 66, **settings}
-        encoders.make_tiny(family._replace(settings=short), tmp_path / "short")
+        encoder_families.make_tiny(family._replace(settings=short), tmp_path / "short")
         path = tmp_path / "short" / "tokenizer_config.json"
         config = json.loads(path.read_text())
         path.write_text(json.dumps(config | {"model_max_length": 10**30}))
@@ -138,8 +128,8 @@ def test_window_of_an_encoder_without_a_table_of_positions(make_short):
 
 
 def test_settings_are_stored_to_the_last_digit(tmp_path):
-    [family] = [f for f in encoders.FAMILIES if f.model_type == "bert"]
-    encoders.make_tiny(family, tmp_path)
+    [family] = [f for f in encoder_families.FAMILIES if f.model_type == "bert"]
+    encoder_families.make_tiny(family, tmp_path)
     model = create_transformer_model(str(tmp_path))
     model.initialize()
     loaded = create_transformer_model("").from_bytes(model.to_bytes())

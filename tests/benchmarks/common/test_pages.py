@@ -1,12 +1,12 @@
 import pytest
-from readme import write_block
 
+from benchmarks.common.pages import write_block
 from spacy_wnut.errors import WnutError
 
 BEGIN = "<!-- figures -->"
 
 
-def test_what_is_between_the_comments_is_replaced(tmp_path):
+def test_text_between_the_comments_is_replaced(tmp_path):
     page = tmp_path / "README.md"
     page.write_text(
         f"before\n{BEGIN}\nold\nolder\n<!-- end -->\nafter\n<!-- end -->\n",
@@ -23,7 +23,7 @@ def test_what_is_between_the_comments_is_replaced(tmp_path):
     ["nothing\n", f"{BEGIN}\nno end\n", f"{BEGIN}\n<!-- end -->\n{BEGIN}\n"],
     ids=["no begin", "no end", "two"],
 )
-def test_a_page_without_the_place_stays_as_it_is(tmp_path, text):
+def test_page_without_the_block_stays_unchanged(tmp_path, text):
     page = tmp_path / "README.md"
     page.write_text(text, encoding="utf8")
     with pytest.raises(WnutError, match="once"):

@@ -1,4 +1,8 @@
-"""The application of docs/deployment.md over HTTP, and the figures of its benchmark."""
+"""The application in docs/deployment.md, and the benchmark that measures it.
+
+The exported pipeline is served by uvicorn in a process of its own. The one with torch
+runs in this process: requests take the same way through FastAPI and its pool of threads.
+"""
 
 import asyncio
 import json
@@ -9,13 +13,13 @@ from types import SimpleNamespace
 
 import httpx
 import pytest
-import service
 import spacy
 from typer.testing import CliRunner
 
+from benchmarks.speed import service
 from spacy_wnut.errors import WnutError
 
-# Of mixed lengths, from no word to several windows.
+# Of various lengths, from no word to several windows.
 TEXTS = [
     "Pretty bad storm in New York last evening.",
     "",
@@ -27,18 +31,11 @@ TEXTS = [
     "\u202eolsO ni\u202c مرحبا London 👩‍👩‍👧‍👦 שלום",
     "Oslo\x00 in \x1b[31m \ufeffLondon\u200b",
 ]
-N_THREADS = 8
+N_CONCURRENT = 8
 
 
-@pytest.fixture(scope="module", params=["whole_folder", "onnx_folder"])
-def folder(request):
-    """A pipeline's folder, with torch and with ONNX Runtime."""
-    return request.getfixturevalue(request.param)
-
-
-@pytest.fixture(scope="module")
-def expected(folder):
-    """The entities that the pipeline itself finds, one text after the other."""
+def find_entities(folder):
+    """The response to each text, from the pipeline itself."""
     nlp = spacy.load(folder)
     return [
         [
@@ -56,14 +53,19 @@ def expected(folder):
 
 
 @pytest.fixture(scope="module")
-def server(folder, tmp_path_factory):
+def expected(onnx_folder):
+    return find_entities(onnx_folder)
+
+
+@pytest.fixture(scope="module")
+def server(onnx_folder, tmp_path_factory):
     here = tmp_path_factory.mktemp("service")
-    with service.serve(str(folder), here) as running:
+    with service.serve(str(onnx_folder), here) as running:
         yield running
     assert not running.process.is_running()
     log = (here / "log.txt").read_text(encoding="utf8")
     assert "Application shutdown complete" in log
-    # And none of all requests below made the application fail.
+    # No request of the tests made the application fail.
     assert "ERROR" not in log and "Traceback" not in log
 
 
@@ -71,6 +73,14 @@ def server(folder, tmp_path_factory):
 def client(server):
     with httpx.Client(base_url=server.url, timeout=60) as client:
         yield client
+
+
+def run_page(monkeypatch, pipeline):
+    """Run the page's application in this process: its transport for httpx."""
+    monkeypatch.setenv("PIPELINE", pipeline)
+    namespace = {"__name__": "service"}
+    exec(compile(service.read_application(), "service", "exec"), namespace)
+    return httpx.ASGITransport(namespace["app"])
 
 
 def post(client, texts):
@@ -96,18 +106,36 @@ def test_no_text_is_no_entities(client):
 
 def test_concurrent_requests_find_the_same(server, expected):
     def send(thread):
-        """Single texts and batches, in another order in each thread."""
-        found = []
+        """Single texts, and all texts in an order of its own."""
+        order = [(i + thread) % len(TEXTS) for i in range(len(TEXTS))]
         with httpx.Client(base_url=server.url, timeout=60) as client:
-            for i in range(len(TEXTS)):
-                k = (i + thread) % len(TEXTS)
-                found.append(service.is_same(post(client, [TEXTS[k]]), [expected[k]]))
-                found.append(service.is_same(post(client, TEXTS[k:]), expected[k:]))
-        return found
+            singles = [post(client, [TEXTS[k]]) for k in order[:3]]
+            batch = post(client, [TEXTS[k] for k in order])
+        return service.is_same(
+            [*singles, batch],
+            [*([expected[k]] for k in order[:3]), [expected[k] for k in order]],
+        )
 
-    with ThreadPoolExecutor(N_THREADS) as pool:
-        runs = list(pool.map(send, range(N_THREADS)))
-    assert runs == [[True] * 2 * len(TEXTS)] * N_THREADS
+    with ThreadPoolExecutor(N_CONCURRENT) as pool:
+        assert all(pool.map(send, range(N_CONCURRENT)))
+
+
+def test_concurrent_requests_with_torch(whole_folder, monkeypatch):
+    expected = find_entities(whole_folder)
+    transport = run_page(monkeypatch, str(whole_folder))
+
+    async def ask():
+        client = httpx.AsyncClient(transport=transport, base_url="http://x")
+        async with client:
+            return await asyncio.gather(
+                *(
+                    client.post("/entities", json={"texts": TEXTS[i:] + TEXTS[:i]})
+                    for i in range(N_CONCURRENT)
+                )
+            )
+
+    for i, response in enumerate(asyncio.run(ask())):
+        assert service.is_same(response.json(), expected[i:] + expected[:i])
 
 
 def test_health(client):
@@ -131,7 +159,7 @@ def test_texts_up_to_the_limits_are_accepted(client):
         (json.dumps({"texts": None}), 422, ["body", "texts"]),
         (json.dumps({"text": "Oslo"}), 422, ["body", "texts"]),
         (json.dumps(["Oslo"]), 422, ["body"]),
-        # What JSON can say in Python and a response can't repeat.
+        # Valid for Python's JSON parser, but not encodable in a response.
         (r'{"texts": ["\ud800"]}', 422, ["body", "texts", 0]),
         (r'{"texts": ["Oslo \udc00\ud83d"]}', 422, ["body", "texts", 0]),
         (r'{"texts": {"\ud800": 1}}', 422, ["body", "texts"]),
@@ -143,19 +171,19 @@ def test_texts_up_to_the_limits_are_accepted(client):
         ("[" * 100_000, 400, None),
     ],
 )
-def test_wrong_requests_are_refused_with_the_place(client, content, status, where):
+def test_invalid_requests_are_refused_with_the_location(client, content, status, where):
     headers = {"content-type": "application/json"}
     response = client.post("/entities", content=content, headers=headers)
     assert response.status_code == status
     if where is not None:
         [problem] = response.json()["detail"]
         assert problem["loc"] == where and problem["msg"]
-    # Not the text, which may be long.
+    # The input, which may be long, is not repeated.
     assert len(response.content) < 200
 
 
 def test_health_answers_while_all_threads_are_busy(monkeypatch):
-    """With a pipeline that waits until it is told to go on."""
+    """With a pipeline that waits for an event."""
     started, go_on = threading.Semaphore(0), threading.Event()
 
     def wait(texts):
@@ -164,16 +192,13 @@ def test_health_answers_while_all_threads_are_busy(monkeypatch):
         return []
 
     monkeypatch.setattr(spacy, "load", lambda name: SimpleNamespace(pipe=wait))
-    namespace = {"__name__": "service"}
-    exec(compile(service.read_application(), "service", "exec"), namespace)
-    # As many as there are threads in the pool.
+    transport = run_page(monkeypatch, "waits")
+    # The number of threads in the pool.
     n_busy = 40
 
     async def ask():
-        transport = httpx.ASGITransport(namespace["app"])
-        async with httpx.AsyncClient(
-            transport=transport, base_url="http://x"
-        ) as client:
+        client = httpx.AsyncClient(transport=transport, base_url="http://x")
+        async with client:
             busy = [
                 asyncio.create_task(client.post("/entities", json={"texts": []}))
                 for _ in range(n_busy)
@@ -191,9 +216,15 @@ def test_health_answers_while_all_threads_are_busy(monkeypatch):
     assert [response.status_code for response in asyncio.run(ask())] == [200] * 41
 
 
-def test_a_pipeline_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(WnutError, match="no_such_pipeline"):
-        with service.serve("no_such_pipeline", tmp_path):
+def test_missing_pipeline_is_named(monkeypatch):
+    with pytest.raises(OSError, match="no_such_pipeline"):
+        run_page(monkeypatch, "no_such_pipeline")
+
+
+def test_application_that_fails_on_import_is_reported(tmp_path, monkeypatch):
+    monkeypatch.setattr(service, "read_application", lambda: "raise OSError('E050')")
+    with pytest.raises(WnutError, match="did not start: OSError: E050"):
+        with service.serve("m", tmp_path):
             pass
 
 
@@ -205,26 +236,26 @@ def test_a_page_has_one_application(tmp_path, n):
         service.read_application(page)
 
 
-def test_benchmark_measures_the_application(server, folder, tmp_path, monkeypatch):
+def test_benchmark_measures_the_application(server, onnx_folder, tmp_path, monkeypatch):
     monkeypatch.setattr(service, "serve", lambda model, at: nullcontext(server))
-    out = tmp_path / "service.json"
-    options = ["--seconds", "0.3", "--connections", "1", "--connections", "4"]
+    corpus, out = tmp_path / "posts.conll", tmp_path / "service.json"
+    corpus.write_text("Oslo\tB-location\n\nso\tO\n", encoding="utf8")
+    options = ["--corpus", str(corpus), "--out", str(out), "--seconds", "0.1"]
+    options += ["--connections", "1", "--connections", "4"]
     done = CliRunner().invoke(
-        service.app,
-        ["run", str(folder), *options, "--out", str(out)],
-        catch_exceptions=False,
+        service.app, ["run", str(onnx_folder), *options], catch_exceptions=False
     )
     assert done.exit_code == 0
     results = json.loads(out.read_text(encoding="utf8"))
-    assert (results["model"], results["posts"]) == (folder.name, 120)
+    assert (results["model"], results["posts"]) == (onnx_folder.name, 2)
     assert [row["connections"] for row in results["runs"]] == [1, 4]
     for row in results["runs"]:
         assert row["errors"] == 0 and row["first_errors"] == []
         assert row["requests"] >= row["connections"]
         assert 0 < row["latency_ms"]["p50"] <= row["latency_ms"]["p99"]
         assert row["memory_mib"] > 50
-    # Nothing on this machine's folders.
-    assert str(folder.parent) not in out.read_text(encoding="utf8")
+    # No folders of this machine.
+    assert str(onnx_folder.parent) not in out.read_text(encoding="utf8")
     assert service.make_block(results) in done.stdout
 
 
@@ -238,7 +269,7 @@ def test_wrong_responses_are_errors(server, expected):
     posts = [TEXTS[0]]
     assert errors_of(server.url, posts, [[right]]) == {None}
     assert errors_of(server.url, posts, [[other]]) == {
-        "other entities than without load"
+        "entities differ from those without load"
     }
     assert errors_of(server.url, ["a" * 5_001], [[[]]]) == {"status 422"}
     assert errors_of("http://127.0.0.1:1", posts, [[right]]) == {"ConnectError"}
@@ -264,9 +295,11 @@ def test_responses_are_the_same_up_to_rounding(change, same):
 
 
 def test_figures_of_a_run():
-    # From 1 to 101 ms in any order: each quantile is a value.
+    # 1 to 101 ms in shuffled order, so that each quantile is a value.
     responses = [
-        service.Response(((37 * i) % 101 + 1) / 1000, "status 500" if i < 7 else None)
+        service.TimedResponse(
+            ((37 * i) % 101 + 1) / 1000, "status 500" if i < 7 else None
+        )
         for i in range(101)
     ]
     assert service.summarize(responses, 2.0) == {
@@ -279,22 +312,14 @@ def test_figures_of_a_run():
     }
 
 
-def test_page_has_the_stored_figures():
-    block = ""
-    if service.RESULTS.exists():
-        block = service.make_block(json.loads(service.RESULTS.read_text("utf8")))
-    text = service.PAGE.read_text(encoding="utf8")
-    assert text.count(f"<!-- {service.BLOCK} -->\n{block}<!-- end -->\n") == 1
-
-
 def test_table_is_written_into_the_page(tmp_path, monkeypatch):
     page, stored = tmp_path / "page.md", tmp_path / "service.json"
     page.write_text(f"a\n<!-- {service.BLOCK} -->\nold\n<!-- end -->\nb\n", "utf8")
     monkeypatch.setattr(service, "PAGE", page)
     monkeypatch.setattr(service, "RESULTS", stored)
     done = CliRunner().invoke(service.app, ["table"])
-    assert isinstance(done.exception, WnutError) and "run" in str(done.exception)
-    run = service.summarize([service.Response(0.01, None)] * 4000, 20.04)
+    assert isinstance(done.exception, WnutError) and str(stored) in str(done.exception)
+    run = service.summarize([service.TimedResponse(0.01, None)] * 4000, 20.04)
     results = {
         "model": "onnx-int8",
         "corpus": "train.conll",

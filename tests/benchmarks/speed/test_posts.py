@@ -1,15 +1,22 @@
 import pytest
 from spacy.tokens import Doc, DocBin, Span
 from spacy.vocab import Vocab
-from speed.posts import Post, count_words, cut, entity_f1, evenly, read_posts
 
+from benchmarks.speed.posts import (
+    AnnotatedPost,
+    count_words,
+    entity_f1,
+    make_texts,
+    read_posts,
+    sample_evenly,
+)
 from spacy_wnut.errors import WnutError
 from spacy_wnut.labels import Entity
 
 
 def numbered(n):
     """Posts of two words each."""
-    return [Post(f"post {i}", 2, []) for i in range(n)]
+    return [AnnotatedPost(f"post {i}", 2, []) for i in range(n)]
 
 
 def write(path, **spaces):
@@ -22,7 +29,7 @@ def write(path, **spaces):
 def test_posts_have_a_text_and_entities_by_characters(tmp_path):
     write(tmp_path / "a.spacy", spaces=[True, True, True, False])
     assert read_posts(tmp_path / "a.spacy") == [
-        Post("in New York .", 4, [Entity(3, 11, "location")])
+        AnnotatedPost("in New York .", 4, [Entity(3, 11, "location")])
     ]
 
 
@@ -37,35 +44,37 @@ def test_posts_that_are_not_there(tmp_path):
         read_posts(tmp_path / "a.spacy")
 
 
-def test_cut_covers_the_posts_whatever_the_size():
+def test_texts_of_any_size_cover_the_posts():
     posts = numbered(12)
     for words in (2, 6, 24):
-        texts = cut(posts, words)
+        texts = make_texts(posts, words)
         assert [count_words([text]) for text in texts] == [words] * (24 // words)
         assert sorted(post for text in texts for post in text) == sorted(posts)
 
 
 def test_posts_are_repeated_to_a_greater_size():
     posts = numbered(12)
-    [text] = cut(posts, 61)
+    [text] = make_texts(posts, 61)
     assert count_words([text]) == 62
     assert sorted(text[:12]) == sorted(posts) and text[12:24] == text[:12]
 
 
-def test_evenly_from_the_first_on():
-    assert [post.text for post in evenly(numbered(10), 3)] == [
+def test_sample_starts_with_the_first_post():
+    assert [post.text for post in sample_evenly(numbered(10), 3)] == [
         "post 0",
         "post 3",
         "post 6",
     ]
-    assert len(evenly(numbered(2), 5)) == 2
+    assert len(sample_evenly(numbered(2), 5)) == 2
 
 
 def test_entities_count_by_characters_and_type():
     posts = [
-        Post("in New York", 3, [Entity(3, 11, "location")]),
-        Post("Ada met Bob", 3, [Entity(0, 3, "person"), Entity(8, 11, "person")]),
+        AnnotatedPost("in New York", 3, [Entity(3, 11, "location")]),
+        AnnotatedPost(
+            "Ada met Bob", 3, [Entity(0, 3, "person"), Entity(8, 11, "person")]
+        ),
     ]
-    # One of three is right; of the other two one is too short, one of another type.
+    # One of three is correct, one is too short, and one has another type.
     found = [[[3, 6, "location"]], [[0, 3, "person"], [8, 11, "group"]]]
     assert entity_f1(posts, found) == pytest.approx(1 / 3)

@@ -1,15 +1,15 @@
-"""How long training takes, beside transformers' Trainer with the tutorial's recipe.
+"""Training time of our recipes and of transformers' Trainer with the tutorial's recipe.
 
-    python benchmarks/training.py measure training/wnut17/encoder wnut_17 corpus/wnut17
-    python benchmarks/training.py table
+    python -m benchmarks.speed.training measure training/wnut17/encoder wnut_17 \\
+        corpus/wnut17
+    python -m benchmarks.speed.training table
 
-Each contender has a process of its own, so that its peak memory is its own, and they
-take turns: so many steps of the one, then of the next, several rounds of it. Times are
-those of training steps alone, a word: batches of equally many posts differ in words.
-`measure` writes benchmarks/results/training.json, `table` README's table.
+Each contender has a process of its own, so that peak memories are separate. They take
+turns: several rounds of a number of steps each. The times are those of training steps,
+per word, since batches of the same number of posts differ in words. `measure` writes
+benchmarks/results/training.json, `table` README's table.
 """
 
-import json
 import multiprocessing
 import resource
 import sys
@@ -21,40 +21,45 @@ from statistics import median
 from typing import Annotated, Any
 
 import typer
-from readme import format_table, write_block
 
-from spacy_wnut.files import replacing
+from benchmarks.common.pages import format_table, write_block
+from benchmarks.common.program import make_app, run_app
+from benchmarks.common.results import RESULTS as FOLDER
+from benchmarks.common.results import ROOT, read_results, write_results
 
-ROOT = Path(__file__).parent.parent
-RESULTS = ROOT / "benchmarks" / "results" / "training.json"
-BLOCK = "training: benchmarks/training.py table"
+RESULTS = FOLDER / "training.json"
+BLOCK = "training: python -m benchmarks.speed.training table"
 TRAINER = "trainer"
 RECIPES = ("tutorial.cfg", "distilbert.cfg")
+# Steps that aren't timed.
 WARM_UP = 3
 
-app = typer.Typer(pretty_exceptions_enable=False)
+app = make_app(__doc__)
 
 
 @app.command()
 def measure(
-    encoder: Annotated[str, typer.Argument(help="The encoder's folder")],
-    source: Annotated[str, typer.Argument(help="As for spacy-wnut convert")],
-    corpus: Annotated[Path, typer.Argument(help="What it was converted to")],
-    name: Annotated[str | None, typer.Option(help="What to call the encoder")] = None,
-    steps: Annotated[int, typer.Option(help="Steps of a contender a round")] = 30,
-    rounds: int = 3,
-    gpu_id: int = -1,
+    encoder: Annotated[str, typer.Argument(help="Folder of the encoder")],
+    source: Annotated[str, typer.Argument(help="WNUT 17, as for spacy-wnut convert")],
+    corpus: Annotated[Path, typer.Argument(help="The folder it was converted to")],
+    name: Annotated[
+        str | None,
+        typer.Option(help="Name of the encoder in tables; by default its folder's"),
+    ] = None,
+    steps: Annotated[int, typer.Option(help="Training steps per round")] = 30,
+    rounds: Annotated[int, typer.Option(help="Rounds per contender")] = 3,
+    gpu_id: Annotated[int, typer.Option(help="GPU to run on; -1 for the CPU")] = -1,
 ) -> None:
-    """Let the contenders train in turns."""
+    """Train the contenders in turns and write the results."""
     context = multiprocessing.get_context("spawn")
     contenders = {}
     for contender in (TRAINER, *RECIPES):
         here, there = context.Pipe()
         args = (there, contender, encoder, source, corpus, steps, gpu_id)
-        process = context.Process(target=work, args=args, daemon=True)
+        process = context.Process(target=train_in_turns, args=args, daemon=True)
         process.start()
         contenders[contender] = (process, here)
-    # All are ready before the first begins.
+    # All have loaded before the first one trains.
     ready = {contender: here.recv() for contender, (_, here) in contenders.items()}
     seconds: dict[str, list[float]] = {contender: [] for contender in contenders}
     peaks = {}
@@ -64,7 +69,7 @@ def measure(
             took, words, peaks[contender] = here.recv()
             seconds[contender].append(took / words)
             print(
-                f"round {number + 1}, {contender}: {1e6 * took / words:.0f} µs a word"
+                f"round {number + 1}, {contender}: {1e6 * took / words:.0f} µs per word"
             )
     for process, here in contenders.values():
         here.send(None)
@@ -82,11 +87,10 @@ def measure(
             for contender in contenders
         },
     }
-    with replacing(RESULTS) as beside:
-        beside.write_text(json.dumps(summary, indent=1) + "\n", encoding="utf8")
+    write_results(RESULTS, summary)
 
 
-def work(
+def train_in_turns(
     connection: Any,
     contender: str,
     encoder: str,
@@ -95,27 +99,37 @@ def work(
     steps: int,
     gpu_id: int,
 ) -> None:
-    """A contender's process: trains so many steps whenever it is told to."""
+    """Run a contender's process.
+
+    connection (Connection): Sends the device and threads once loaded. Each message other
+        than None starts a turn, answered by its seconds, its words, and the peak memory
+        in MiB so far. None ends the process.
+    contender (str): TRAINER or one of RECIPES.
+    steps (int): Training steps per turn.
+    """
     import torch
 
     with tempfile.TemporaryDirectory() as scratch:
         if contender == TRAINER:
             turns = trainer_turns(encoder, source, steps, Path(scratch), gpu_id)
-            facts = {}
+            facts: dict[str, int] = {}
         else:
             turns, facts = our_turns(contender, encoder, corpus, steps, gpu_id)
         device = "cpu" if gpu_id < 0 else torch.cuda.get_device_name(gpu_id)
         connection.send({"device": device, "threads": torch.get_num_threads(), **facts})
         while connection.recv() is not None:
             took, words = next(turns)
-            connection.send((took, words, peak_memory(gpu_id)))
+            connection.send((took, words, peak_memory_mib(gpu_id)))
 
 
 def our_turns(
     recipe: str, encoder: str, corpus: Path, steps: int, gpu_id: int
 ) -> tuple[Iterator[tuple[float, int]], dict[str, int]]:
-    """The loop of `spacy train` itself, without evaluating and saving: seconds and
-    words of each turn. And how many words an epoch has.
+    """Set up the training loop of `spacy train`, without evaluation and checkpoints.
+
+    RETURNS (Tuple[Iterator[Tuple[float, int]], Dict[str, int]]): Turns, which train when
+        they are drawn, with their seconds and words; and `epoch_words`, the number of
+        words per epoch.
     """
     from spacy.schemas import ConfigSchemaTraining
     from spacy.training.initialize import init_nlp
@@ -152,7 +166,7 @@ def our_turns(
     def turn(n_steps: int) -> tuple[float, int]:
         began = time.perf_counter()
         words = sum(len(eg) for _ in range(n_steps) for eg in next(loop)[0])
-        wait(gpu_id)
+        synchronize(gpu_id)
         return time.perf_counter() - began, words
 
     turn(WARM_UP)
@@ -163,10 +177,12 @@ def our_turns(
 def trainer_turns(
     encoder: str, source: str, steps: int, scratch: Path, gpu_id: int
 ) -> Iterator[tuple[float, int]]:
-    """The tutorial's Trainer, without evaluating and saving."""
-    from trainer_baseline import IGNORED, make_trainer
-    from transformers import TrainerCallback
+    """Yield seconds and words of each turn of the tutorial's Trainer, without evaluation
+    and checkpoints.
+    """
+    from transformers import TrainerCallback  # type: ignore[attr-defined]
 
+    from benchmarks.common.tutorial_trainer import IGNORED, make_trainer
     from spacy_wnut.corpus.sources import load_rows
 
     trainer, _, _ = make_trainer(
@@ -194,12 +210,12 @@ def trainer_turns(
     class Clock(TrainerCallback):
         def on_step_begin(self, args, state, control, **kwargs):  # type: ignore
             if state.global_step == WARM_UP:
-                wait(gpu_id)
+                synchronize(gpu_id)
                 self.began = time.perf_counter()
 
         def on_step_end(self, args, state, control, **kwargs):  # type: ignore
             if state.global_step == WARM_UP + steps:
-                wait(gpu_id)
+                synchronize(gpu_id)
                 self.took = time.perf_counter() - self.began
 
     clock = Clock()
@@ -208,20 +224,20 @@ def trainer_turns(
     while True:
         words.clear()
         trainer.train()
-        # It may have fetched a batch more than it trained on.
+        # The data loader may have prefetched one more batch.
         yield clock.took, sum(words[WARM_UP : WARM_UP + steps])
 
 
-def wait(gpu_id: int) -> None:
-    """Until the GPU has done what it was told."""
+def synchronize(gpu_id: int) -> None:
+    """Wait for the kernels of a GPU."""
     if gpu_id >= 0:
         import torch
 
         torch.cuda.synchronize(gpu_id)
 
 
-def peak_memory(gpu_id: int) -> float:
-    """In MiB: of the GPU's memory what tensors took, on the CPU the process."""
+def peak_memory_mib(gpu_id: int) -> float:
+    """Peak memory in MiB: of tensors on the GPU, or of the process on the CPU."""
     if gpu_id >= 0:
         import torch
 
@@ -233,15 +249,16 @@ def peak_memory(gpu_id: int) -> float:
 @app.command()
 def table() -> None:
     """Write README's table."""
-    write_block(BLOCK, make_block(json.loads(RESULTS.read_text(encoding="utf8"))))
+    write_block(BLOCK, make_block(read_results(RESULTS)))
 
 
 def make_block(summary: dict[str, Any]) -> str:
+    """README's table."""
     contenders = summary["contenders"]
     rows = []
     for name, figures in contenders.items():
         times = figures["seconds_a_word"]
-        # Of the same round each, for a machine may be slower at times.
+        # Ratios within a round, since the machine's speed may change between rounds.
         ratio = median(
             ours / theirs
             for ours, theirs in zip(
@@ -256,14 +273,14 @@ def make_block(summary: dict[str, Any]) -> str:
                 f"{figures['peak_memory_mb']} MiB",
             ]
         )
-    header = ["", "an epoch", "ratio", "peak memory"]
+    header = ["", "epoch", "ratio", "peak memory"]
     return (
         f"{format_table(header, rows, left=1)}\n"
-        f"Training steps alone on {summary['encoder']}, {summary['device']}, "
-        f"{summary['threads']} threads: the median of {summary['rounds']} rounds of "
-        f"{summary['steps']} steps each, taken in turns, by the number of words.\n"
+        f"Training steps only, on {summary['encoder']}, {summary['device']}, "
+        f"{summary['threads']} threads: time per word, median of {summary['rounds']} "
+        f"rounds of {summary['steps']} steps, contenders in turn.\n"
     )
 
 
 if __name__ == "__main__":
-    app()
+    run_app(app)

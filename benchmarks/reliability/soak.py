@@ -1,15 +1,14 @@
-"""Memory over a long run: many posts through `nlp.pipe`, in one process and in two.
+"""Measure memory over a long run of `nlp.pipe`, in one process and in two.
 
-    python benchmarks/soak.py MODEL --posts posts.txt.gz
+    python -m benchmarks.reliability.soak MODEL --posts posts.txt.gz
 
-Writes benchmarks/results/soak.json: for each number of processes the memory of
-all of them together after the first tenth of the posts and at the end, whether it
-grew by no more than 5%, the posts that came back, and posts a second.
+Writes benchmarks/results/soak.json. For each number of processes it has the memory of
+all of them together after the first tenth of the posts and at the end, whether it grew
+by no more than 5%, the number of docs, and the posts per second.
 """
 
 import gzip
 import itertools
-import json
 import os
 import platform
 import random
@@ -18,30 +17,40 @@ import time
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import spacy
 import typer
-from spacy.language import Language
-from tqdm import tqdm
+from tqdm import tqdm  # type: ignore[import-untyped]
 
-from spacy_wnut.files import replacing
+from benchmarks.common.program import make_app, run_app, to_help
+from benchmarks.common.results import RESULTS as FOLDER
+from benchmarks.common.results import write_results
+from spacy_wnut.errors import WnutError
 
-RESULTS = Path(__file__).parent / "results" / "soak.json"
-ALLOWED = 1.05
+if TYPE_CHECKING:
+    from spacy.language import Language
+
+RESULTS = FOLDER / "soak.json"
+# Largest ratio of the memory at the end to that after the first tenth.
+MAX_GROWTH = 1.05
 PROCESSES = [1, 2]
-# How often memory is read, in posts.
-EVERY = 1_000
+# Posts between two readings of the memory.
+INTERVAL = 1_000
 
 WORDS = "lol so the storm in New York is bad Ada Lovelace moved to Oslo today".split()
 
+app = make_app(__doc__)
 
-def read_posts(path: Path | None, count: int) -> Iterator[str]:
-    """Posts of a text file, a line a post, over and over; or made up ones, each with
-    words that no other has.
 
-    path (Optional[Path]): The file, with gzip if it ends in .gz.
-    count (int): How many.
+def stream_posts(path: Path | None, count: int) -> Iterator[str]:
+    """Yield posts.
+
+    path (Optional[Path]): Text file with one post per line, with gzip if it ends in
+        .gz; it is repeated as needed. None for generated posts, each of which has words
+        that no other has.
+    count (int): Number of posts.
+
+    Raises WnutError if the file is empty.
     """
     if path is None:
         draw = random.Random(0)
@@ -59,18 +68,19 @@ def read_posts(path: Path | None, count: int) -> Iterator[str]:
                 yield line.rstrip("\n")
                 seen += 1
         if seen == before:
-            raise SystemExit(f"{path} has no line: give a file with a post a line")
+            raise WnutError(f"{path} is empty: give a file with one post per line")
 
 
-def memory() -> float:
-    """Memory of this process and those it started, in MiB. What they share counts
-    once (Pss). Files that are mapped, as libraries are, don't count: their share falls
-    and rises with the other programs that use them.
+def unshared_memory_mib() -> float:
+    """Memory of this process and its descendants, in MiB, from /proc.
+
+    Pages that they share count once (Pss). Mapped files, such as libraries, are left
+    out: their share varies with the other programs that map them.
     """
     children: dict[int, list[int]] = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
-            # The name before the last bracket may hold anything.
+            # The command name in brackets may contain spaces and brackets.
             parent = stat.read_text().rpartition(")")[2].split()[1]
         except OSError:
             continue
@@ -81,7 +91,7 @@ def memory() -> float:
         waiting += children.get(process, [])
         try:
             lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
-        # One that has just ended.
+        # The process has just ended.
         except OSError:
             continue
         total += sum(
@@ -93,18 +103,23 @@ def memory() -> float:
 
 
 def soak(
-    nlp: Language,
+    nlp: "Language",
     posts: Iterator[str],
     count: int,
     n_process: int,
     batch_size: int,
     zone: int,
 ) -> dict[str, Any]:
-    """Run posts through a pipeline and watch the memory.
+    """Run posts through a pipeline and record the memory.
 
-    zone (int): For every so many posts a memory zone is opened, as spaCy asks of what
-        runs for long: at its end the words are forgotten that were new in it. 0 leaves
-        it out, and spaCy's vocabulary grows by every new word.
+    nlp (Language): The pipeline.
+    posts (Iterator[str]): Texts.
+    count (int): Number of texts, at least 10.
+    n_process, batch_size (int): Arguments of `nlp.pipe`.
+    zone (int): Posts per memory zone, which drops the words that were new in it; 0 for
+        no zones, so that the vocabulary grows with each new word.
+    RETURNS (Dict[str, Any]): The results of the run; `course` has pairs of the number
+        of docs so far and the memory in MiB.
     """
     warm = count // 10
     course: list[tuple[int, float]] = []
@@ -118,8 +133,8 @@ def soak(
             entities += len(doc.ents)
             seen += 1
             progress.update()
-            if seen % EVERY == 0 or seen in (warm, count):
-                course.append((seen, round(memory(), 1)))
+            if seen % INTERVAL == 0 or seen in (warm, count):
+                course.append((seen, round(unshared_memory_mib(), 1)))
 
     if zone:
         while part := list(itertools.islice(posts, zone)):
@@ -129,48 +144,53 @@ def soak(
         run(posts)
     seconds = time.perf_counter() - began
     progress.close()
-    at = dict(course)
+    memory_at = dict(course)
     return {
         "n_process": n_process,
         "memory_zone": zone,
         "posts_in": count,
         "posts_out": seen,
         "entities": entities,
-        "mib_after_first_tenth": at[warm],
-        "mib_at_the_end": at[count],
-        "growth": round(at[count] / at[warm] - 1, 4),
-        "is_flat": at[count] <= ALLOWED * at[warm],
+        "mib_after_first_tenth": memory_at[warm],
+        "mib_at_the_end": memory_at[count],
+        "growth": round(memory_at[count] / memory_at[warm] - 1, 4),
+        "is_flat": memory_at[count] <= MAX_GROWTH * memory_at[warm],
         "posts_a_second": round(seen / seconds, 1),
         "course": course,
     }
 
 
+@app.command(help=to_help(__doc__))
 def main(
     model: Annotated[
         str, typer.Argument(help="Name of an installed pipeline, or its folder")
     ],
     posts: Annotated[
-        Path | None, typer.Option(help="Text, a post a line, also .gz. Else made up")
+        Path | None,
+        typer.Option(help="Text or .gz, one post per line; generated by default"),
     ] = None,
-    count: Annotated[int, typer.Option(min=10, help="How many posts")] = 100_000,
+    count: Annotated[int, typer.Option(min=10, help="Number of posts")] = 100_000,
     n_process: Annotated[
-        list[int], typer.Option(help="Several times for several")
+        list[int], typer.Option(help="Number of processes; may be repeated")
     ] = PROCESSES,
-    batch_size: Annotated[int, typer.Option(help="Posts in a batch")] = 256,
+    batch_size: Annotated[int, typer.Option(help="Posts per batch")] = 256,
     zone: Annotated[
-        int, typer.Option(help="Posts in a memory zone; 0 for none")
+        int, typer.Option(help="Posts per memory zone; 0 for no zones")
     ] = 10_000,
-    out: Annotated[Path, typer.Option(help="The JSON to write")] = RESULTS,
+    out: Annotated[Path, typer.Option(help="JSON file to write")] = RESULTS,
 ) -> None:
-    """Run posts through a pipeline for long, and see that memory stays flat."""
+    import spacy
+
     runs = [
-        soak(spacy.load(model), read_posts(posts, count), count, each, batch_size, zone)
+        soak(
+            spacy.load(model), stream_posts(posts, count), count, each, batch_size, zone
+        )
         for each in n_process
     ]
     results = {
-        # Where they lie on this machine is nobody's concern.
+        # File names only: folders are private.
         "command": " ".join(
-            ["python benchmarks/soak.py"]
+            ["python -m benchmarks.reliability.soak"]
             + [Path(arg).name if "/" in arg else arg for arg in sys.argv[1:]]
         ),
         "model": Path(model).name,
@@ -179,8 +199,7 @@ def main(
         "versions": {name: metadata.version(name) for name in ("spacy", "thinc")},
         "runs": runs,
     }
-    with replacing(out) as beside:
-        beside.write_text(json.dumps(results, indent=1) + "\n", encoding="utf8")
+    write_results(out, results)
     for run in runs:
         print(
             f"{run['n_process']} process(es): {run['posts_out']:,} of "
@@ -188,8 +207,8 @@ def main(
             f"first tenth, {run['mib_at_the_end']} at the end ({run['growth']:+.1%})"
         )
     if not all(run["is_flat"] and run["posts_in"] == run["posts_out"] for run in runs):
-        raise SystemExit("memory grew by more than 5%, or posts were lost")
+        raise WnutError("memory grew by more than 5%, or posts were lost")
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_app(app)

@@ -2,13 +2,14 @@ import venv
 from pathlib import Path
 
 import pytest
-from speed import environments
-from speed.environments import STAMP, install_size, make_environment, size_of
+
+from benchmarks.speed import environments
+from benchmarks.speed.environments import STAMP, install_size, make_environment, size_of
 
 
 @pytest.fixture
 def installed(monkeypatch):
-    """What would have been installed."""
+    """Packages of each installation, which isn't run."""
     calls = []
     monkeypatch.setattr(
         environments, "_install", lambda python, packages: calls.append(packages)
@@ -23,7 +24,7 @@ def test_size_is_that_of_all_files(tmp_path):
     assert size_of(tmp_path) == 8 and size_of(tmp_path / "a") == 5
 
 
-def test_nothing_of_this_process_is_in_an_environment(tmp_path, installed):
+def test_environment_has_no_packages_of_this_process(tmp_path, installed):
     python = make_environment(tmp_path, "transformers")
     assert installed == [["torch", "transformers"]]
     assert Path(python).is_relative_to(tmp_path)
@@ -40,7 +41,7 @@ def test_environment_is_installed_again_if_the_project_has_changed(tmp_path, ins
     assert len(installed) == 2
 
 
-def test_environment_that_was_not_made_here_stays_as_it_is(tmp_path, installed):
+def test_environment_created_otherwise_stays_unchanged(tmp_path, installed):
     venv.create(tmp_path / "onnx", with_pip=False)
     make_environment(tmp_path, "onnx")
     assert not installed

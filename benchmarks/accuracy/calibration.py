@@ -1,53 +1,58 @@
-"""Whether confidences are what they say: on test, calibrated on dev.
+"""Measure the calibration of confidences on test, fitted on dev.
 
-    python benchmarks/calibration.py measure training/wnut17/sweep/distilbert \\
-        corpus/wnut17 --encoder distilbert-base-uncased
-    python benchmarks/calibration.py table
+    python -m benchmarks.accuracy.calibration measure \\
+        training/wnut17/sweep/distilbert corpus/wnut17 \\
+        --encoder distilbert-base-uncased
+    python -m benchmarks.accuracy.calibration table
 
-`measure` takes all trainings of a recipe that a sweep left and writes
-benchmarks/results/calibration.json: of confidences as they are, with a temperature
-fitted on dev, and with a bias tuned on dev besides. It fits anew: what the pipelines'
-own temperature and bias are makes no difference. `table` draws the figures in docs/ and
-writes README's table.
+`measure` takes the finished trainings of one recipe of a sweep and writes
+benchmarks/results/calibration.json. Three states are measured: temperature 1, a
+temperature fitted on dev, and in addition a bias tuned on dev. The temperature and bias
+stored in the pipelines are ignored. `table` draws the charts in docs and writes
+README's table.
 """
 
-import json
 from pathlib import Path
 from statistics import mean
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from readme import format_table, write_block
-from svg import line_chart
 
-from spacy_wnut.calibration.pipeline import calibrate, measure
-from spacy_wnut.calibration.sample import Sample, find_entities, read_sample
-from spacy_wnut.corpus.docbin import read_corpus
-from spacy_wnut.files import replacing
-from spacy_wnut.pipeline.entity_tagger import find_tagger
-from spacy_wnut.pipeline.loading import load_pipeline
+from benchmarks.common.charts import draw_line_chart
+from benchmarks.common.pages import format_table, write_block
+from benchmarks.common.program import make_app, run_app
+from benchmarks.common.results import RESULTS as FOLDER
+from benchmarks.common.results import ROOT, read_results, write_results, write_text
+from spacy_wnut.errors import WnutError
 from spacy_wnut.sweep.metrics import read_metrics
-from spacy_wnut.sweep.plan import corpus_file
 
-ROOT = Path(__file__).parent.parent
-RESULTS = ROOT / "benchmarks" / "results" / "calibration.json"
+if TYPE_CHECKING:
+    from spacy_wnut.calibration.sample import Sample
+
+RESULTS = FOLDER / "calibration.json"
 RELIABILITY = ROOT / "docs" / "calibration_reliability.svg"
 THRESHOLD = ROOT / "docs" / "calibration_threshold.svg"
-BLOCK = "calibration: benchmarks/calibration.py table"
+BLOCK = "calibration: python -m benchmarks.accuracy.calibration table"
 MEASURES = ("precision", "recall", "f1")
 STATES = {"before": "before", "after": "after", "with_bias": "with a bias tuned on dev"}
 
-app = typer.Typer(pretty_exceptions_enable=False)
+app = make_app(__doc__)
 
 
-@app.command("measure")
-def measure_cli(
+@app.command()
+def measure(
     recipe: Annotated[Path, typer.Argument(help="OUTPUT/CONFIG of a sweep")],
     corpus: Annotated[Path, typer.Argument(help="Folder with gold/dev and gold/test")],
-    encoder: Annotated[str, typer.Option(help="The encoder's name in tables")],
-    gpu_id: int = -1,
+    encoder: Annotated[str, typer.Option(help="Name of the encoder in tables")],
+    gpu_id: Annotated[int, typer.Option(help="GPU to run on; -1 for the CPU")] = -1,
 ) -> None:
-    """Calibrate each training on dev, and measure it on test."""
+    """Calibrate each training on dev and measure it on test."""
+    from spacy_wnut.calibration.sample import read_sample
+    from spacy_wnut.corpus.docbin import read_corpus
+    from spacy_wnut.pipeline.entity_tagger import find_tagger
+    from spacy_wnut.pipeline.loading import load_pipeline
+    from spacy_wnut.sweep.plan import corpus_file
+
     trainings = []
     for folder in sorted(recipe.glob("seed-*")):
         metrics = read_metrics(folder)
@@ -71,18 +76,22 @@ def measure_cli(
                 **measure_training(dev, test),
             }
         )
-        print(folder, trainings[-1]["test"]["after"]["ece"])
+        print(f"{folder}: test ECE {trainings[-1]['test']['after']['ece']:.4f}")
     if not trainings:
-        raise typer.BadParameter(f"{recipe} has no finished trainings (seed-*)")
-    with replacing(RESULTS) as beside:
-        text = json.dumps(summarise(trainings), indent=1)
-        beside.write_text(text + "\n", encoding="utf8")
+        raise WnutError(f"{recipe} has no finished trainings (seed-*)")
+    write_results(RESULTS, summarize(trainings))
 
 
-def measure_training(dev: Sample, test: Sample) -> dict[str, Any]:
-    """Fit on dev, and measure on test, in each of the STATES. Of dev what was fitted is
-    measured by cross-validation.
+def measure_training(dev: "Sample", test: "Sample") -> dict[str, Any]:
+    """Fit on dev and measure in each of the STATES.
+
+    RETURNS (Dict[str, Any]): Fitted `temperature` and `bias`, and the measures by state
+        of `dev` (cross-validated where something is fitted) and `test`.
     """
+    from spacy_wnut.calibration.pipeline import calibrate
+    from spacy_wnut.calibration.pipeline import measure as measure_calibration
+    from spacy_wnut.calibration.sample import find_entities
+
     plain, biased = calibrate(dev, 0.0), calibrate(dev)
     settings = {
         "before": (0.0, 1.0),
@@ -99,14 +108,14 @@ def measure_training(dev: Sample, test: Sample) -> dict[str, Any]:
             "with_bias": biased["cross_validated"],
         },
         "test": {
-            state: measure(find_entities(test, *fitted), gold)
+            state: measure_calibration(find_entities(test, *fitted), gold)
             for state, fitted in settings.items()
         },
     }
 
 
-def summarise(trainings: list[dict[str, Any]]) -> dict[str, Any]:
-    """Each training's numbers, and the mean of all."""
+def summarize(trainings: list[dict[str, Any]]) -> dict[str, Any]:
+    """Settings and ECE of each training, and the mean of all measures."""
     summary: dict[str, Any] = {
         "config": trainings[0]["config"],
         "encoder": trainings[0]["encoder"],
@@ -136,7 +145,7 @@ def summarise(trainings: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def mean_rows(tables: list[list[dict[str, float]]]) -> list[dict[str, float]]:
-    """Row by row: bins by their rank, thresholds by their value."""
+    """Mean of tables, row by row: of bins with the same rank or equal thresholds."""
     return [
         {key: round(mean(row[key] for row in rows), 6) for key in rows[0]}
         for rows in zip(*tables, strict=False)
@@ -145,15 +154,15 @@ def mean_rows(tables: list[list[dict[str, float]]]) -> list[dict[str, float]]:
 
 @app.command()
 def table() -> None:
-    """Draw the figures and write README's table."""
-    summary = json.loads(RESULTS.read_text(encoding="utf8"))
+    """Draw the charts and write README's table."""
+    summary = read_results(RESULTS)
     for path, chart in make_charts(summary).items():
-        with replacing(path) as beside:
-            beside.write_text(chart, encoding="utf8")
+        write_text(path, chart)
     write_block(BLOCK, make_block(summary))
 
 
 def make_charts(summary: dict[str, Any]) -> dict[Path, str]:
+    """Charts as SVG, by their files."""
     test = summary["test"]
     reliability = {
         when: [(r["confidence"], r["right"]) for r in test[when]["reliability"]]
@@ -164,14 +173,14 @@ def make_charts(summary: dict[str, Any]) -> dict[Path, str]:
         name: [(row["threshold"], row[name]) for row in curve] for name in MEASURES
     }
     return {
-        RELIABILITY: line_chart(
+        RELIABILITY: draw_line_chart(
             "Confidence and share right, WNUT 17 test",
             *("confidence", "share right"),
             reliability,
             has_dots=True,
             has_diagonal=True,
         ),
-        THRESHOLD: line_chart(
+        THRESHOLD: draw_line_chart(
             "Along the threshold, WNUT 17 test, calibrated",
             *("threshold", "score"),
             {{"f1": "F1"}.get(name, name): line for name, line in thresholds.items()},
@@ -180,6 +189,7 @@ def make_charts(summary: dict[str, Any]) -> dict[Path, str]:
 
 
 def make_block(summary: dict[str, Any]) -> str:
+    """README's table, with the charts below it."""
     rows = []
     for split in ("dev", "test"):
         for state, title in STATES.items():
@@ -201,4 +211,4 @@ def make_block(summary: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    app()
+    run_app(app)

@@ -1,23 +1,20 @@
 """Requests per second and latency of the FastAPI application in docs/deployment.md.
 
-    python benchmarks/service.py run training/wnut17/onnx-int8
-    python benchmarks/service.py table
+    python -m benchmarks.speed.service run training/wnut17/onnx-int8
+    python -m benchmarks.speed.service table
 
 `run` starts the application with uvicorn in a process of its own and sends posts from
-this one, a post per request, over 1, 8 and 32 connections that stay open. A response
+this one, one post per request, over 1, 8, and 32 connections that stay open. A response
 that differs from the one to the same post without load counts as an error. It writes
 benchmarks/results/service.json, `table` the table in docs/deployment.md. Client and
-server share the processors: on a machine with anything else running, the figures mean
-nothing.
+server share the processors, so run it on an otherwise idle machine.
 """
 
 import asyncio
-import datetime
 import itertools
 import json
 import math
 import os
-import platform
 import re
 import subprocess
 import sys
@@ -31,20 +28,21 @@ from typing import Annotated, Any, NamedTuple
 
 import httpx
 import numpy
-import psutil
+import psutil  # type: ignore[import-untyped]
 import typer
-from annotate import SAMPLE, cpu_name, memory_mb
-from readme import format_table, write_block
 from wasabi import msg
 
-from spacy_wnut.corpus.conll import read_conll
+from benchmarks.common.machine import describe_machine, memory_mib
+from benchmarks.common.pages import format_table, write_block
+from benchmarks.common.program import make_app, run_app
+from benchmarks.common.results import RESULTS as FOLDER
+from benchmarks.common.results import ROOT, read_results, write_results
+from benchmarks.common.sample import SAMPLE, read_texts
 from spacy_wnut.errors import WnutError
-from spacy_wnut.files import replacing
 
-ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "deployment.md"
-RESULTS = ROOT / "benchmarks" / "results" / "service.json"
-BLOCK = "service: benchmarks/service.py table"
+RESULTS = FOLDER / "service.json"
+BLOCK = "service: python -m benchmarks.speed.service table"
 CONNECTIONS = [1, 8, 32]
 VERSIONS = ("spacy", "onnxruntime", "fastapi", "uvicorn", "httpx")
 
@@ -52,18 +50,18 @@ VERSIONS = ("spacy", "onnxruntime", "fastapi", "uvicorn", "httpx")
 REQUEST_TIMEOUT = 60.0
 SHUTDOWN_TIMEOUT = 20
 
-app = typer.Typer(pretty_exceptions_enable=False)
+app = make_app(__doc__)
 
 
 class Server(NamedTuple):
-    """A running application: its `url`, and its `process` as psutil has it."""
+    """A running application."""
 
     url: str
     process: psutil.Process
 
 
-class Response(NamedTuple):
-    """The `seconds` that a request took, and the `error`, if any."""
+class TimedResponse(NamedTuple):
+    """Duration of a request, and the `error` if there was one."""
 
     seconds: float
     error: str | None
@@ -74,78 +72,68 @@ def run(
     model: Annotated[
         str, typer.Argument(help="Name of an installed pipeline, or its folder")
     ],
-    corpus: Annotated[Path, typer.Option(help="Posts to send, in CoNLL")] = SAMPLE,
+    corpus: Annotated[Path, typer.Option(help="CoNLL file of the posts")] = SAMPLE,
     connections: Annotated[
-        list[int], typer.Option(min=1, help="Open connections; may be repeated")
+        list[int], typer.Option(min=1, help="Number of connections; may be repeated")
     ] = CONNECTIONS,
     seconds: Annotated[
         float, typer.Option(min=0.1, help="Duration for each number of connections")
     ] = 20.0,
-    out: Annotated[Path, typer.Option(help="The JSON to write")] = RESULTS,
+    out: Annotated[Path, typer.Option(help="JSON file to write")] = RESULTS,
 ) -> None:
     """Measure the application and write the results."""
-    posts = [" ".join(post.tokens) for post in read_conll(corpus, None)]
+    posts = read_texts(corpus)
     runs = []
     with tempfile.TemporaryDirectory() as folder, serve(model, Path(folder)) as server:
         expected = asyncio.run(request_all(server.url, posts))
-        at_the_start = memory_mb(server.process)
+        initial_memory = memory_mib(server.process)
         for n in connections:
             began = time.perf_counter()
             responses = asyncio.run(load(server.url, posts, expected, n, seconds))
             took = time.perf_counter() - began
             row = {"connections": n, **summarize(responses, took)}
-            runs.append({**row, "memory_mib": round(memory_mb(server.process), 1)})
+            runs.append({**row, "memory_mib": round(memory_mib(server.process), 1)})
             msg.info(json.dumps(runs[-1]))
     results = {
         "model": Path(model).name,
         "corpus": corpus.name,
         "posts": len(posts),
-        "device": {
-            "name": cpu_name(),
-            "cores": os.cpu_count(),
-            "platform": platform.platform(),
-            "python": platform.python_version(),
-            "date": datetime.date.today().isoformat(),
-        },
+        "device": describe_machine(),
         "versions": {name: metadata.version(name) for name in VERSIONS},
-        "memory_at_the_start_mib": round(at_the_start, 1),
+        "memory_at_the_start_mib": round(initial_memory, 1),
         "runs": runs,
     }
-    with replacing(out) as beside:
-        beside.write_text(json.dumps(results, indent=1) + "\n", encoding="utf8")
+    write_results(out, results)
     print(make_block(results))
     if any(row["errors"] for row in runs):
-        raise WnutError(f"some requests failed: {out} has the first errors")
+        raise WnutError(f"some requests failed: see first_errors in {out}")
 
 
 @app.command()
 def table() -> None:
     """Write the table in docs/deployment.md."""
-    if not RESULTS.exists():
-        raise WnutError(f"there is no {RESULTS}: `run` writes it")
-    results = json.loads(RESULTS.read_text(encoding="utf8"))
-    write_block(BLOCK, make_block(results), PAGE)
+    write_block(BLOCK, make_block(read_results(RESULTS)), PAGE)
 
 
 def read_application(page: Path = PAGE) -> str:
-    """The source of the application, the Python block of a page that has one.
+    """Read the source of the application from its Python block in a page.
 
-    Raises WnutError if there is none, or more than one.
+    Raises WnutError unless exactly one block has an application.
     """
     text = page.read_text(encoding="utf8")
     blocks = re.findall(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
     found = [block for block in blocks if "FastAPI(" in block]
     if len(found) != 1:
-        raise WnutError(f"{page} has {len(found)} FastAPI applications, not one")
+        raise WnutError(f"{page} has {len(found)} FastAPI applications, instead of one")
     return str(found[0])
 
 
 @contextmanager
 def serve(model: str, folder: Path) -> Iterator[Server]:
-    """Run the application with uvicorn on a free port, reachable from this machine only.
+    """Run the application with uvicorn on a free port of the loopback interface.
 
     model (str): Name of an installed pipeline, or its folder.
-    folder (Path): Where the application and the server's output, log.txt, are written.
+    folder (Path): Folder for the application and the server's output, log.txt.
     YIELDS (Server): The server, once it accepts requests.
 
     Raises WnutError if it ends before it accepts requests.
@@ -176,14 +164,14 @@ def _wait_for_url(process: subprocess.Popen[bytes], log: Path) -> str:
         if url := re.search(r"running on (http://[\d.]+:\d+)", text):
             return url[1]
         if not is_running:
-            # Below the traceback.
-            [*_, reason] = ["it printed nothing", *text.splitlines()]
-            raise WnutError(f"the application can't be started: {reason}")
+            # The last line of the traceback.
+            [*_, reason] = ["no output", *text.splitlines()]
+            raise WnutError(f"the application did not start: {reason}")
         time.sleep(0.05)
 
 
 async def request_all(url: str, posts: Sequence[str]) -> list[Any]:
-    """The entities of each post, of one request after the other."""
+    """Request the entities of each post, one request at a time."""
     expected = []
     async with _connect(url) as client:
         for post in posts:
@@ -198,22 +186,20 @@ async def load(
     expected: Sequence[Any],
     connections: int,
     seconds: float,
-) -> list[Response]:
-    """Send posts over several connections, on each the next request when the response
-    to the last one is there.
+) -> list[TimedResponse]:
+    """Send posts over several connections, one request at a time on each.
 
     url (str): The application's address.
-    posts (Sequence[str]): The posts, sent over and over.
-    expected (Sequence[Any]): The right response to each post.
-    connections (int): The number of connections.
-    seconds (float): For how long new requests are sent.
-    RETURNS (List[Response]): The responses, in the order in which they came.
+    posts (Sequence[str]): Posts, repeated until the time is over.
+    expected (Sequence[Any]): The expected response to each post.
+    connections (int): Number of connections.
+    seconds (float): Time during which new requests are sent.
+    RETURNS (List[TimedResponse]): Responses in order of arrival.
     """
-    responses: list[Response] = []
+    responses: list[TimedResponse] = []
     turns = itertools.count()
     async with AsyncExitStack() as stack:
-        # A client for each: a pool of many connections costs the client more time than
-        # the requests.
+        # One client per connection: a shared pool takes more time than the requests.
         clients = [
             await stack.enter_async_context(_connect(url)) for _ in range(connections)
         ]
@@ -229,11 +215,13 @@ async def load(
 
 
 def _connect(url: str) -> httpx.AsyncClient:
-    # Without TLS there are no certificates to load.
+    # No TLS: don't load certificates.
     return httpx.AsyncClient(base_url=url, timeout=REQUEST_TIMEOUT, verify=False)
 
 
-async def _request(client: httpx.AsyncClient, post: str, expected: Any) -> Response:
+async def _request(
+    client: httpx.AsyncClient, post: str, expected: Any
+) -> TimedResponse:
     began = time.perf_counter()
     error = None
     try:
@@ -245,14 +233,12 @@ async def _request(client: httpx.AsyncClient, post: str, expected: Any) -> Respo
         if response.status_code != 200:
             error = f"status {response.status_code}: {response.text[:200]}"
         elif not is_same(response.json(), expected):
-            error = f"other entities than without load: {response.text[:200]}"
-    return Response(took, error)
+            error = f"entities differ from those without load: {response.text[:200]}"
+    return TimedResponse(took, error)
 
 
 def is_same(found: Any, expected: Any) -> bool:
-    """Whether two responses have the same entities, with confidences that are equal up
-    to the rounding of float32.
-    """
+    """Whether two responses are equal, floats within an absolute tolerance of 1e-5."""
     if type(found) is not type(expected):
         return False
     if isinstance(expected, dict):
@@ -266,13 +252,13 @@ def is_same(found: Any, expected: Any) -> bool:
     return bool(found == expected)
 
 
-def summarize(responses: Sequence[Response], seconds: float) -> dict[str, Any]:
-    """The figures of a run.
+def summarize(responses: Sequence[TimedResponse], seconds: float) -> dict[str, Any]:
+    """Summarize a run.
 
-    responses (Sequence[Response]): All responses, with and without errors.
-    seconds (float): How long the run took.
-    RETURNS (Dict[str, Any]): The number of requests, requests per second, quantiles of
-        the latency in milliseconds, the number of errors, and the first five of them.
+    responses (Sequence[TimedResponse]): All responses, including errors.
+    seconds (float): Duration of the run.
+    RETURNS (Dict[str, Any]): Number of requests, requests per second, quantiles of the
+        latency in milliseconds, number of errors, and the first five of them.
     """
     latencies = [1000 * response.seconds for response in responses]
     quantiles = numpy.quantile(latencies, [0.5, 0.95, 0.99]).tolist()
@@ -291,7 +277,7 @@ def summarize(responses: Sequence[Response], seconds: float) -> dict[str, Any]:
 
 
 def make_block(results: dict[str, Any]) -> str:
-    """The table of the results, and what they were measured on."""
+    """The table of the results, and a note on the machine, pipeline, and posts."""
     header = ["connections", "requests/s", "p50, ms", "p95, ms", "p99, ms"]
     header += ["requests", "errors", "memory at the end, MiB"]
     rows = [
@@ -319,8 +305,4 @@ def make_block(results: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    try:
-        app()
-    except WnutError as err:
-        msg.fail(str(err))
-        sys.exit(1)
+    run_app(app)

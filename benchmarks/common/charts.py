@@ -1,15 +1,15 @@
-"""Small line charts as SVG: both axes from 0 to 1."""
+"""Line charts as SVG, with both axes from 0 to 1."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
 
-# Okabe and Ito's, told apart by colour-blind readers too.
+# From Okabe and Ito's palette, which colour-blind readers can tell apart.
 COLOURS = ("#0072b2", "#d55e00", "#009e73")
 SIZE, LEFT, TOP, RIGHT, BOTTOM = 300, 50, 30, 150, 45
 FONT = 'font-family="sans-serif" font-size="12" fill="#555"'
 
 
-def line_chart(
+def draw_line_chart(
     title: str,
     x_label: str,
     y_label: str,
@@ -17,7 +17,16 @@ def line_chart(
     has_dots: bool = False,
     has_diagonal: bool = False,
 ) -> str:
-    """Lines by their names, with a legend; optionally a dot a point, and the diagonal."""
+    """Draw lines with a legend.
+
+    title (str): Title above the plot.
+    x_label, y_label (str): Titles of the axes.
+    lines (Mapping[str, Sequence[Tuple[float, float]]]): Points (x, y) of each line, by
+        its name in the legend; at most as many lines as there are COLOURS.
+    has_dots (bool): Whether points are marked by dots.
+    has_diagonal (bool): Whether the diagonal is drawn.
+    RETURNS (str): The SVG document.
+    """
     width, height = LEFT + SIZE + RIGHT, TOP + SIZE + BOTTOM
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
@@ -27,7 +36,7 @@ def line_chart(
         _text(LEFT + SIZE / 2, 18, title, "middle"),
     ]
     for tick in (0, 0.2, 0.4, 0.6, 0.8, 1):
-        x, y = _place(tick, tick)
+        x, y = _to_pixels(tick, tick)
         parts += [
             _line([(tick, 0), (tick, 1)], "#ddd", 1),
             _line([(0, tick), (1, tick)], "#ddd", 1),
@@ -35,15 +44,15 @@ def line_chart(
             _text(LEFT - 6, y + 4, f"{tick:g}", "end"),
         ]
     parts.append(_text(LEFT + SIZE / 2, height - 8, x_label, "middle"))
-    turned = f'transform="rotate(-90 14 {TOP + SIZE / 2})"'
-    parts.append(_text(14, TOP + SIZE / 2, y_label, "middle", turned))
+    rotation = f'transform="rotate(-90 14 {TOP + SIZE / 2})"'
+    parts.append(_text(14, TOP + SIZE / 2, y_label, "middle", rotation))
     if has_diagonal:
         parts.append(_line([(0, 0), (1, 1)], "#999", 1, 'stroke-dasharray="4 4"'))
     for i, (name, points) in enumerate(lines.items()):
         colour = COLOURS[i]
         parts.append(_line(points, colour, 2))
         if has_dots:
-            for x, y in (_place(*point) for point in points):
+            for x, y in (_to_pixels(*point) for point in points):
                 parts.append(
                     f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.5" fill="{colour}"/>'
                 )
@@ -56,19 +65,22 @@ def line_chart(
     return "\n".join([*parts, "</svg>", ""])
 
 
-def _place(x: float, y: float) -> tuple[float, float]:
+def _to_pixels(x: float, y: float) -> tuple[float, float]:
     return LEFT + SIZE * x, TOP + SIZE * (1 - y)
 
 
 def _line(
-    points: Sequence[tuple[float, float]], colour: str, width: int, more: str = ""
+    points: Sequence[tuple[float, float]], colour: str, width: int, attributes: str = ""
 ) -> str:
-    places = " ".join("{:.1f},{:.1f}".format(*_place(*point)) for point in points)
+    pixels = " ".join("{:.1f},{:.1f}".format(*_to_pixels(*point)) for point in points)
     return (
-        f'<polyline points="{places}" fill="none" stroke="{colour}" '
-        f'stroke-width="{width}" {more}/>'
+        f'<polyline points="{pixels}" fill="none" stroke="{colour}" '
+        f'stroke-width="{width}" {attributes}/>'
     )
 
 
-def _text(x: float, y: float, text: str, anchor: str, more: str = "") -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" {FONT} text-anchor="{anchor}" {more}>{escape(text)}</text>'
+def _text(x: float, y: float, text: str, anchor: str, attributes: str = "") -> str:
+    return (
+        f'<text x="{x:.1f}" y="{y:.1f}" {FONT} text-anchor="{anchor}" {attributes}>'
+        f"{escape(text)}</text>"
+    )

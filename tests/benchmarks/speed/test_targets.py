@@ -1,10 +1,12 @@
 import pytest
-from speed.measure import against
-from speed.results import CPU_TARGETS, cost_growth, judge, table
+
+from benchmarks.speed.inference import format_results
+from benchmarks.speed.measure import speedup
+from benchmarks.speed.targets import CPU_TARGETS, check_targets, cost_growth
 
 
 def figures(seconds, latency=10.0, memory=600.0, **more):
-    """What a system is measured as, on 1,000 words."""
+    """Results of a system on 1,000 words."""
     return {
         "title": "a system",
         "seconds": {"test": seconds},
@@ -30,13 +32,13 @@ def systems():
 
 
 def judged(systems):
-    return {row["name"]: row for row in judge(CPU_TARGETS, systems)}
+    return {row["name"]: row for row in check_targets(CPU_TARGETS, systems)}
 
 
 def test_ratios_are_of_the_same_round(systems):
     # 5, 6 and 10.
-    assert against(systems, "onnx-int8", "transformers") == 6.0
-    assert against(systems, "onnx-int8", "torch") is None
+    assert speedup(systems, "onnx-int8", "transformers") == 6.0
+    assert speedup(systems, "onnx-int8", "torch") is None
 
 
 def test_targets_are_met_or_missed(systems):
@@ -51,7 +53,7 @@ def test_targets_are_met_or_missed(systems):
     assert share["measured"] == 0.45 and share["met"] is False
 
 
-def test_targets_of_systems_that_were_left_out_are_open(systems):
+def test_targets_of_skipped_systems_are_open(systems):
     row = judged(systems)["dev entity F1, fp32 less int8"]
     assert row["measured"] is None and row["met"] is None
     assert len(judged({})) == len(CPU_TARGETS)
@@ -64,17 +66,17 @@ def test_f1_may_rise(systems):
     assert row["measured"] == pytest.approx(-0.02) and row["met"]
 
 
-def test_growth_is_that_of_the_dearest_word_over_the_cheapest():
+def test_growth_compares_the_highest_cost_with_the_lowest():
     costs = {"1000": 100.0, "10000": 90.0, "1000 in one": 300.0, "10000 in one": 360.0}
     assert cost_growth({"cost_per_word_us": costs}) == pytest.approx(0.2)
 
 
-def test_table_has_a_row_a_system(systems):
+def test_table_has_one_row_per_system(systems):
     device = {"name": "a processor", "threads": 2}
     limits = {"fp32": {"rate": 3.1e11, "library": "torch"}, "operations_per_word": 1.0}
     systems["onnx-int8"]["limit"] = "int8"
     results = {"systems": systems, "limits": limits, "device": device, "rounds": 3}
-    head, rule, *rows, blank, below = table(results)
+    head, rule, *rows, blank, below = format_results(results).splitlines()
     assert head.count("|") == rule.count("|") == 11 and "100,000 words" in head
     assert rows == [
         "| a system | 100 | 1.00 | 90 | 10.0 / 20.0 | 4.00 | 600 | 400 | 50.0 |  |",
@@ -83,6 +85,6 @@ def test_table_has_a_row_a_system(systems):
     ]
     assert not blank
     assert below == (
-        "a processor, 2 threads, 3 rounds; the limits, in 10⁹ operations a second: "
+        "a processor, 2 threads, 3 rounds; limits, in 10⁹ operations per second: "
         "fp32 310 (torch)."
     )

@@ -1,0 +1,1 @@
+"""Programs that measure spacy-wnut and write the tables of README and docs."""

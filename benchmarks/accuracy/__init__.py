@@ -1,0 +1,1 @@
+"""Accuracy: entity F1 of recipes, calibration, and experiments."""

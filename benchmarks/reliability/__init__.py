@@ -1,0 +1,1 @@
+"""Reliability: bad inputs, interrupted runs, memory, and encoder families."""
