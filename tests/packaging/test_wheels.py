@@ -14,12 +14,12 @@ from packaging.requirements import Requirement
 
 from spacy_wnut import __version__
 from spacy_wnut.errors import WnutError
+from spacy_wnut.packaging import wheels
 from spacy_wnut.packaging.wheels import (
     SENTENCE,
     TRY_IT,
     check_wheels,
     package_pipeline,
-    wheels,
 )
 
 SCORES = {
