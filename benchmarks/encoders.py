@@ -38,17 +38,18 @@ PAGE = """\
 
 <!-- written by benchmarks/encoders.py -->
 
-Which of the encoder families of transformers' token-classification tutorial train
-under our configs. Each was made tiny, of random weights, took two steps under
-`configs/tutorial.cfg` and predicted, with transformers {version} on a CPU.
-`tests/models/test_encoder_families.py` does so again.
+The table shows which encoder families of transformers' token-classification tutorial
+can be trained with the configs of this package. In the test, a tiny encoder of each
+family with random weights takes two training steps under `configs/tutorial.cfg` and
+predicts, with transformers {version} on a CPU. `tests/models/test_encoder_families.py`
+repeats the test.
 
 | family | `model_type` | trains | |
 | --- | --- | --- | --- |
 {rows}
 
-An encoder of another family works if `AutoModel` loads it, it makes vectors from pieces
-alone, and it has a fast tokenizer.
+An encoder of another family works if `AutoModel` loads it, if it computes vectors from
+word pieces alone, and if it has a fast tokenizer.
 """
 
 app = typer.Typer(pretty_exceptions_enable=False)
