@@ -1,10 +1,10 @@
-"""Look up what is installed among known vulnerabilities, with pip-audit.
+"""Check the installed packages for known vulnerabilities, with pip-audit.
 
     python .ci/audit.py
 
-It fails on any that .ci/known-vulnerabilities.txt doesn't list with a reason. Where no
-advisory service answers, it says that nothing was looked up and lets CI go on: that
-is no fault of the project.
+It fails on any vulnerability that is not in .ci/known-vulnerabilities.txt with a reason.
+If no advisory service answers, it reports this and does not fail, because this is not a
+fault of the project.
 """
 
 import json
@@ -16,7 +16,7 @@ KNOWN = Path(__file__).with_name("known-vulnerabilities.txt")
 
 
 def read_known(path: Path) -> dict[str, str]:
-    """The ids that are listed, each with its reason."""
+    """Read the accepted ids and the reason for each."""
     known = {}
     for line in path.read_text(encoding="utf8").splitlines():
         if line.strip() and not line.startswith("#"):
@@ -28,7 +28,7 @@ def read_known(path: Path) -> dict[str, str]:
 
 
 def judge(report: dict, known: dict[str, str]) -> tuple[list[str], bool]:
-    """What to say of pip-audit's report, and whether CI may go on."""
+    """Return the lines to print for pip-audit's report, and whether CI may continue."""
     looked_up = [row for row in report["dependencies"] if "skip_reason" not in row]
     total = len(report["dependencies"])
     if not looked_up:

@@ -4,6 +4,7 @@ import importlib
 import importlib.util
 import re
 import shlex
+from operator import attrgetter
 from pathlib import Path
 
 import pytest
@@ -154,6 +155,24 @@ def test_links_lead_to_files(page):
     for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", text):
         if not target.startswith(("http://", "https://", "mailto:")):
             assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_paths_in_pages_exist(page):
+    """Paths of Python files and of folders of tests, from the root or the package."""
+    text = page.read_text(encoding="utf8")
+    for path in re.findall(r"\b[\w/]+/\w+\.py\b|\btests/\w+\b", text):
+        assert (ROOT / path).exists() or (ROOT / "spacy_wnut" / path).exists(), path
+
+
+def test_code_in_the_design_exists():
+    """The tables that follow the data name functions as `function` in `file`."""
+    text = (ROOT / "docs" / "design.md").read_text(encoding="utf8")
+    pairs = re.findall(r"`([\w.]+)` in\s`(\w+(?:/\w+)*)\.py`", text)
+    assert ("decode", "crf/decoding") in pairs
+    for function, path in pairs:
+        module = importlib.import_module(f"spacy_wnut.{path.replace('/', '.')}")
+        assert callable(attrgetter(function)(module))
 
 
 def test_every_page_is_in_the_navigation():
