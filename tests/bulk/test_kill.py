@@ -218,7 +218,7 @@ def test_a_disk_that_fills_up(undisturbed, tmp_path, annotate, ruler, target):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "end, n_process, status",
-    [(signal.SIGINT, 2, 130), (signal.SIGTERM, 2, 130), (signal.SIGKILL, 1, -9)],
+    [(signal.SIGINT, 2, 130), (signal.SIGKILL, 1, -9)],
 )
 def test_the_command_killed_at_random(
     tmp_path, annotate, ruler, end, n_process, status
@@ -226,7 +226,7 @@ def test_the_command_killed_at_random(
     from .conftest import make_posts
 
     posts, out = tmp_path / "posts.jsonl", tmp_path / "out.jsonl"
-    posts.write_text("\n".join(make_posts(8_000)) + "\n", encoding="utf8")
+    posts.write_text("\n".join(make_posts(3_000)) + "\n", encoding="utf8")
     command = [sys.executable, "-m", "spacy_wnut", "annotate", ruler, posts, out]
     options = ["--chunk-size", "50", "--n-process", str(n_process)]
     with subprocess.Popen(
@@ -243,12 +243,12 @@ def test_the_command_killed_at_random(
     assert run.returncode == status
     assert "Traceback" not in said
     if end != signal.SIGKILL:
-        assert "Interrupted. The same command with --resume goes on" in " ".join(
+        assert "Interrupted. The same command with --resume continues" in " ".join(
             said.split()
         )
     assert not out.exists()
     summary = annotate(ruler, posts, out, chunk_size=50, resume=True)
-    assert 0 < summary.resumed < summary.read == 8_000
+    assert 0 < summary.resumed < summary.read == 3_000
     annotate(ruler, posts, tmp_path / "whole.jsonl", chunk_size=50)
     for name in ("{}.jsonl", "{}.jsonl.rejected.jsonl"):
         one, two = ((tmp_path / name.format(n)).read_bytes() for n in ("out", "whole"))

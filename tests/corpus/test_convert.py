@@ -43,8 +43,8 @@ rows = st.lists(
 )
 
 
-# The first example pays for imports.
-@settings(deadline=None)
+# Each example writes and reads three files. The first one pays for imports.
+@settings(deadline=None, max_examples=25)
 @given(rows=rows, tokens=st.sampled_from(["gold", "spacy"]))
 def test_keeps_every_token_and_entity(tmp_path_factory, rows, tokens):
     out = tmp_path_factory.mktemp("out") / "corpus"
