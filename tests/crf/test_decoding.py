@@ -9,8 +9,8 @@ from numpy.testing import assert_allclose
 from spacy_wnut.crf import decoding
 from spacy_wnut.crf.chain import Chain
 from spacy_wnut.crf.decoding import (
+    ChainLayout,
     Emitted,
-    Layout,
     decode,
     legal_chain,
     tag_probabilities,
@@ -218,7 +218,7 @@ def test_a_small_budget_of_words_makes_no_difference(monkeypatch):
     assert sum(map(len, at_once)) > 5
     monkeypatch.setattr(decoding, "MAX_PADDED_WORDS", 7)
     flat = numpy.concatenate(emissions)
-    layout = Layout.of(flat, numpy.asarray([len(kind) for kind in kinds]))
+    layout = ChainLayout.of(flat, numpy.asarray([len(kind) for kind in kinds]))
     batches = list(layout.batches())
     assert [rows.shape for _, _, rows in batches] == [
         (3, 2),

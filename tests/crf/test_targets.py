@@ -5,8 +5,8 @@ from spacy.tokens import Doc, DocBin, Span
 from spacy.training import Example
 
 from spacy_wnut.crf.targets import (
+    aligned_incorrect_spans,
     allowed_tags,
-    incorrect_spans,
     set_soft_labels,
     soft_targets,
 )
@@ -171,7 +171,7 @@ def ruled_out(example, spans):
     """The incorrect spans of an example whose reference has these."""
     reference = example.reference
     reference.spans["wrong"] = [Span(reference, *span) for span in spans]
-    return [tuple(span) for span in incorrect_spans(example, "wrong")]
+    return [tuple(span) for span in aligned_incorrect_spans(example, "wrong")]
 
 
 def test_incorrect_spans_may_overlap_each_other_and_entities():
@@ -195,7 +195,7 @@ def test_incorrect_spans_without_a_label_say_nothing():
 
 
 def test_docs_without_the_key_have_no_incorrect_spans():
-    assert incorrect_spans(make_example(["s"], ["O"]), "wrong") == []
+    assert aligned_incorrect_spans(make_example(["s"], ["O"]), "wrong") == []
 
 
 def test_incorrect_spans_go_to_the_predicted_words():
