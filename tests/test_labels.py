@@ -97,7 +97,7 @@ def test_blanks_may_stand_inside_a_type(name):
 
 
 def test_refuses_a_type_that_is_there_twice():
-    with pytest.raises(ValueError, match=r"an entity type is there twice: a, b, a$"):
+    with pytest.raises(ValueError, match=r"^duplicate entity type in a, b, a$"):
         LabelScheme(("a", "b", "a"))
 
 
