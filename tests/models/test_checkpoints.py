@@ -142,7 +142,7 @@ def change_width(folder):
 )
 def test_folder_that_holds_no_encoder(copy, out, spoil):
     spoil(copy)
-    message = r"can't be loaded: .*\. It takes a folder with config\.json, model\.saf"
+    message = r"can't be loaded: .*\. Use a folder with config\.json, model\.saf"
     assert_refused(out, copy, message)
 
 
@@ -184,7 +184,7 @@ def test_tokenizer_that_is_slow(copy, out):
             r"SentencePiece .* aren't installed: pip install protobuf$",
         ),
         # Then the file itself is at fault.
-        ("AlbertTokenizer", {"spiece.model": "pieces"}, (), r"It takes a folder with"),
+        ("AlbertTokenizer", {"spiece.model": "pieces"}, (), r"Use a folder with"),
     ],
 )
 def test_tokenizer_that_can_not_be_had(
@@ -344,7 +344,7 @@ NO_ROAD = "there is no such folder and the hub can't be reached"
 )
 def test_hub_that_has_nothing(hub, out, error, message):
     hub.error = error
-    message = f"'a/b' can't be had: {message}.* Set --vars.encoder or SPACY_WNUT_ENC"
+    message = f"'a/b' can't be found: {message}.* Set --vars.encoder or SPACY_WNUT_ENC"
     assert_refused(out, "a/b", message, revision="v9")
 
 

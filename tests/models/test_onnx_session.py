@@ -58,12 +58,12 @@ def test_model_stays_the_same(shim, road):
 
 
 def test_session_is_started_once_a_process(shim):
-    before = shim.started
-    assert shim.started is before
-    onnx_session._leave_behind()
+    before = shim.runtime
+    assert shim.runtime is before
+    onnx_session._abandon_sessions()
     assert shim.session is not before.session
     # To free it in a forked process would hang.
-    assert before in onnx_session._LEFT_BEHIND
+    assert before in onnx_session._ABANDONED
 
 
 def test_a_worker_runs_one_thread(monkeypatch):
@@ -82,14 +82,14 @@ def test_threads_are_those_that_were_asked_for(shim):
 
 
 def test_threads_start_one_session_together(shim, monkeypatch):
-    start, started = onnx_session._start, []
+    start, started = onnx_session.start_session, []
 
     def start_slowly(*args):
         time.sleep(0.05)
         started.append(start(*args))
         return started[-1]
 
-    monkeypatch.setattr(onnx_session, "_start", start_slowly)
+    monkeypatch.setattr(onnx_session, "start_session", start_slowly)
     copied = copy.deepcopy(shim)
     with ThreadPoolExecutor(8) as pool:
         sessions = list(pool.map(lambda _: copied.session, range(8)))
@@ -100,7 +100,7 @@ def test_a_forked_process_does_not_wait_for_a_thread_it_does_not_have(shim):
     # The thread that was starting a session when the process was forked.
     copied = copy.deepcopy(shim)
     copied._starting.acquire()
-    onnx_session._leave_behind()
+    onnx_session._abandon_sessions()
     assert not copied._starting.locked()
 
 
@@ -108,7 +108,7 @@ def test_a_forked_process_does_not_wait_for_a_thread_it_does_not_have(shim):
 def test_a_changed_byte_is_found(shim, stored, at):
     graph = bytearray(stored["graph"])
     graph[int(at * len(graph))] ^= 1
-    with pytest.raises(WnutError, match=r"file is damaged: .*checksum is another"):
+    with pytest.raises(WnutError, match=r"file is damaged: .*checksum does not match"):
         load({**stored, "graph": bytes(graph)})
 
 
@@ -169,7 +169,9 @@ def test_graph_of_others(shim):
 def test_graph_that_is_not_what_it_says(shim, changed):
     about = {"format": FORMAT, "tags": ["O", "B-x"]}
     OnnxShim().set_model(make_graph(about), shim.tokenizer_json)
-    with pytest.raises(WnutError, match="isn't what it says: it has inputs"):
+    with pytest.raises(
+        WnutError, match="does not match its description: it has inputs"
+    ):
         OnnxShim().set_model(make_graph(about, **changed), shim.tokenizer_json)
 
 
@@ -187,7 +189,9 @@ def test_package_that_is_missing(shim, monkeypatch, package):
 
 def test_loading_does_not_start_it(shim, monkeypatch):
     """Not while the copies of those who load it are in memory."""
-    monkeypatch.setattr(onnx_session, "_start", lambda *_: pytest.fail("started"))
+    monkeypatch.setattr(
+        onnx_session, "start_session", lambda *_: pytest.fail("started")
+    )
     data = shim.to_bytes()
     assert OnnxShim().from_bytes(data).to_bytes() == data
 

@@ -265,7 +265,7 @@ def test_window_has_to_fit_the_encoder(make_model):
 
 
 def test_tokenizer_has_to_be_a_fast_one(make_model):
-    with pytest.raises(ValueError, match=r"use_fast = false, .* take the setting out"):
+    with pytest.raises(ValueError, match=r"use_fast = false, .* remove the setting"):
         make_model(tokenizer_config={"use_fast": False})
 
 
