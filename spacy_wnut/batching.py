@@ -22,10 +22,11 @@ def batch_by_length(
     YIELDS (Ints1d): The indices of the sequences of a batch, shape (B,). Each index is
         in exactly one batch.
 
-    >>> [batch.tolist() for batch in batch_by_length([9, 1, 8, 2, 20, 1], budget=18)]
-    [[1, 5, 3], [2, 0], [4]]
-    >>> [batch.tolist() for batch in batch_by_length([2, 3, 2], budget=9, equal=True)]
-    [[0, 2], [1]]
+    Example:
+        >>> [batch.tolist() for batch in batch_by_length([9, 1, 8, 2, 20], budget=18)]
+        [[1, 3], [2, 0], [4]]
+        >>> [batch.tolist() for batch in batch_by_length([2, 3, 2], 9, equal=True)]
+        [[0, 2], [1]]
     """
     lengths = numpy.asarray(lengths, dtype=numpy.int64)
     order = numpy.argsort(lengths, kind="stable")

@@ -36,10 +36,11 @@ def type_problem(name: str) -> str:
     name (str): The name.
     RETURNS (str): The error message, or "" if the name is valid.
 
-    >>> type_problem("geo place")
-    ''
-    >>> type_problem("a,b").startswith("'a,b' can't be an entity type")
-    True
+    Example:
+        >>> type_problem("geo place")
+        ''
+        >>> type_problem("a,b").startswith("'a,b' can't be an entity type")
+        True
     """
     is_plain = name and name == name.strip() and "," not in name
     # Characters of category Zs, such as U+00A0, separate neither columns nor lines. All
@@ -60,8 +61,9 @@ class LabelScheme:
 
     Raises ValueError if a type is invalid (see `type_problem`) or duplicate.
 
-    >>> LabelScheme(("person", "product")).tags
-    ('O', 'B-person', 'I-person', 'B-product', 'I-product')
+    Example:
+        >>> LabelScheme(("person", "product")).tags
+        ('O', 'B-person', 'I-person', 'B-product', 'I-product')
     """
 
     types: tuple[str, ...]
@@ -83,8 +85,9 @@ class LabelScheme:
 
         Raises ValueError if a tag is not O, B-x or I-x, or a type is invalid.
 
-        >>> LabelScheme.from_tags(["O", "B-product", "I-product", "B-person"]).types
-        ('product', 'person')
+        Example:
+            >>> LabelScheme.from_tags(["O", "B-product", "I-product", "B-person"]).types
+            ('product', 'person')
         """
         types = {split_tag(tag)[1]: None for tag in tags if tag != OUTSIDE}
         return cls(tuple(types))
@@ -128,8 +131,9 @@ def split_tag(tag: str) -> tuple[str, str]:
 
     Raises ValueError if the tag is not O, B-x or I-x.
 
-    >>> split_tag("B-creative-work"), split_tag("O")
-    (('B', 'creative-work'), ('O', ''))
+    Example:
+        >>> split_tag("B-creative-work"), split_tag("O")
+        (('B', 'creative-work'), ('O', ''))
     """
     if tag == OUTSIDE:
         return OUTSIDE, ""
@@ -150,8 +154,11 @@ def tags_to_entities(tags: Sequence[str]) -> list[Entity]:
 
     Raises ValueError if a tag is not O, B-x or I-x.
 
-    >>> tags_to_entities(["B-person", "I-person", "O", "I-product"])
-    [Entity(start=0, end=2, label='person'), Entity(start=3, end=4, label='product')]
+    Example:
+        >>> for entity in tags_to_entities(["B-person", "I-person", "O", "I-group"]):
+        ...     print(entity)
+        Entity(start=0, end=2, label='person')
+        Entity(start=3, end=4, label='group')
     """
     entities: list[Entity] = []
     start, open_label = 0, ""
@@ -176,8 +183,9 @@ def entities_to_tags(entities: Iterable[Entity], length: int) -> list[str]:
 
     Raises ValueError if entities overlap, are empty or reach beyond the sequence.
 
-    >>> entities_to_tags([Entity(1, 3, "person")], length=4)
-    ['O', 'B-person', 'I-person', 'O']
+    Example:
+        >>> entities_to_tags([Entity(1, 3, "person")], length=4)
+        ['O', 'B-person', 'I-person', 'O']
     """
     tags = [OUTSIDE] * length
     for start, end, label in entities:

@@ -35,9 +35,10 @@ class Chain(NamedTuple):
     start (Floats1d): Shape (T,), scores of the first tag of a path.
     end (Floats1d): Shape (T,), scores of the last tag of a path.
 
-    >>> zeros = Chain.zeros(3)
-    >>> zeros.transitions.shape, zeros.start.shape, zeros.end.shape
-    ((3, 3), (3,), (3,))
+    Example:
+        >>> zeros = Chain.zeros(3)
+        >>> zeros.transitions.shape, zeros.start.shape, zeros.end.shape
+        ((3, 3), (3,), (3,))
     """
 
     transitions: Floats64
@@ -224,9 +225,10 @@ def viterbi(emissions: Floats64, lengths: Ints, chain: Chain) -> Ints:
     chain (Chain): The scores of the chain.
     RETURNS (Ints2d): The tags, shape (B, L), with -1 in the padding.
 
-    >>> emissions = numpy.asarray([[[0.0, 1.0], [2.0, 0.0]], [[3.0, 0.0], [9.0, 9.0]]])
-    >>> viterbi(emissions, numpy.asarray([2, 1]), Chain.zeros(2)).tolist()
-    [[1, 0], [0, -1]]
+    Example:
+        >>> emissions = numpy.asarray([[[0, 1.0], [2.0, 0]], [[3.0, 0], [9.0, 9.0]]])
+        >>> viterbi(emissions, numpy.asarray([2, 1]), Chain.zeros(2)).tolist()
+        [[1, 0], [0, -1]]
     """
     n, length, n_tags = emissions.shape
     best = numpy.empty((length, n, n_tags))  # (L, B, T)
@@ -265,10 +267,12 @@ def span_probabilities(
         end (exclusive), index of the tag B-x. The tag I-x has the next index.
     RETURNS (Floats1d): Shape (n,), between 0 and 1.
 
-    >>> emissions = numpy.zeros((1, 2, 3))  # tags O, B-x, I-x: nine equal paths
-    >>> spans = numpy.asarray([(0, 0, 2, 1), (0, 0, 1, 1)])
-    >>> span_probabilities(emissions, numpy.asarray([2]), Chain.zeros(3), spans).round(3)
-    array([0.111, 0.222])
+    Example:
+        >>> emissions = numpy.zeros((1, 2, 3))  # tags O, B-x, I-x: nine equal paths
+        >>> spans = numpy.asarray([(0, 0, 2, 1), (0, 0, 1, 1)])
+        >>> lengths = numpy.asarray([2])
+        >>> span_probabilities(emissions, lengths, Chain.zeros(3), spans).round(3)
+        array([0.111, 0.222])
     """
     alphas, log_z = forward_scores(emissions, lengths, chain)  # (B, L, T), (B,)
     betas = backward_scores(emissions, lengths, chain)  # (B, L, T)

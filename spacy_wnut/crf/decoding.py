@@ -90,10 +90,11 @@ class ChainLayout(NamedTuple):
         lengths (Ints1d): Shape (docs,), the number of words of each doc.
         RETURNS (ChainLayout): The layout.
 
-        >>> emissions = numpy.asarray([[1.0, 2.0], [0.0, 0.0], [3.0, 4.0]])
-        >>> layout = ChainLayout.of(emissions, numpy.asarray([2, 1]))
-        >>> layout.rows.tolist(), layout.counts.tolist(), layout.words.tolist()
-        ([0, 2], [1, 1], [0, 1, 0])
+        Example:
+            >>> emissions = numpy.asarray([[1.0, 2.0], [0.0, 0.0], [3.0, 4.0]])
+            >>> layout = ChainLayout.of(emissions, numpy.asarray([2, 1]))
+            >>> layout.rows.tolist(), layout.counts.tolist(), layout.words.tolist()
+            ([0, 2], [1, 1], [0, 1, 0])
         """
         doc_of_row = numpy.repeat(numpy.arange(len(lengths)), lengths)  # (words,)
         first_row = numpy.cumsum(lengths) - lengths  # (docs,)
@@ -127,13 +128,14 @@ def legal_chain(scheme: LabelScheme) -> Chain:
     scheme (LabelScheme): The tags.
     RETURNS (Chain): Cached per scheme, so its arrays are read-only.
 
-    >>> chain = legal_chain(LabelScheme(("x",)))  # tags O, B-x, I-x
-    >>> chain.transitions
-    array([[  0.,   0., -inf],
-           [  0.,   0.,   0.],
-           [  0.,   0.,   0.]])
-    >>> chain.start
-    array([  0.,   0., -inf])
+    Example:
+        >>> chain = legal_chain(LabelScheme(("x",)))  # tags O, B-x, I-x
+        >>> chain.transitions
+        array([[  0.,   0., -inf],
+               [  0.,   0.,   0.],
+               [  0.,   0.,   0.]])
+        >>> chain.start
+        array([  0.,   0., -inf])
     """
     n_tags = len(scheme.tags)
     legal = [[scheme.is_legal(a, b) for b in range(n_tags)] for a in range(n_tags)]
@@ -159,13 +161,14 @@ def decode(emitted: Emitted, bias: float = 0.0, temperature: float = 1.0) -> Dec
         entities. Above 0.
     RETURNS (Decoded): The entities, sorted by doc and start.
 
-    >>> emissions = numpy.asarray([[0.0, 4.0, 0.0], [0.0, 0.0, 4.0], [4.0, 0.0, 0.0]])
-    >>> chain = legal_chain(LabelScheme(("x",)))  # tags O, B-x, I-x
-    >>> found = decode(Emitted(emissions, numpy.asarray([3]), chain))
-    >>> found.starts.tolist(), found.ends.tolist(), found.types.tolist()
-    ([0], [2], [0])
-    >>> found.confidences.round(2)
-    array([0.95])
+    Example:
+        >>> emissions = numpy.asarray([[0, 4.0, 0], [0, 0, 4.0], [4.0, 0, 0]])
+        >>> chain = legal_chain(LabelScheme(("x",)))  # tags O, B-x, I-x
+        >>> found = decode(Emitted(emissions, numpy.asarray([3]), chain))
+        >>> found.starts.tolist(), found.ends.tolist(), found.types.tolist()
+        ([0], [2], [0])
+        >>> found.confidences.round(2)
+        array([0.95])
     """
     _, lengths, chain, barred = emitted
     emissions = emitted.emissions.astype(numpy.float64)  # (words, T), a copy
@@ -224,11 +227,12 @@ def tag_probabilities(
     temperature (float): As for `decode`.
     RETURNS (Floats2d): Shape (sum of lengths, T). Zeros for words without word pieces.
 
-    >>> emissions = numpy.asarray([[0.0, 4.0, 0.0], [0.0, 0.0, 0.0]])
-    >>> chain = legal_chain(LabelScheme(("x",)))  # tags O, B-x, I-x
-    >>> tag_probabilities(Emitted(emissions, numpy.asarray([2]), chain)).round(3)
-    array([[0.018, 0.982, 0.   ],
-           [0.   , 0.   , 0.   ]])
+    Example:
+        >>> emissions = numpy.asarray([[0.0, 4.0, 0.0], [0.0, 0.0, 0.0]])
+        >>> chain = legal_chain(LabelScheme(("x",)))  # tags O, B-x, I-x
+        >>> tag_probabilities(Emitted(emissions, numpy.asarray([2]), chain)).round(3)
+        array([[0.018, 0.982, 0.   ],
+               [0.   , 0.   , 0.   ]])
     """
     emissions = emitted.emissions.astype(numpy.float64)  # (words, T), a copy
     layout = ChainLayout.of(emissions, emitted.lengths)

@@ -45,10 +45,13 @@ def absence_losses(
     Raises FloatingPointError if no path of a sequence has a finite score, or if all
     paths with a finite score contain a span.
 
-    >>> emissions = numpy.zeros((1, 2, 3))  # tags O, B-x, I-x: nine equal paths
-    >>> span = numpy.asarray([(0, 0, 2, 1)])  # probability 1 / 9
-    >>> absence_losses(emissions, numpy.asarray([2]), Chain.zeros(3), span)[0].round(3)
-    array([0.118])
+    Example:
+        >>> emissions = numpy.zeros((1, 2, 3))  # tags O, B-x, I-x: nine equal paths
+        >>> span = numpy.asarray([(0, 0, 2, 1)])  # probability 1 / 9
+        >>> lengths = numpy.asarray([2])
+        >>> losses, _, _ = absence_losses(emissions, lengths, Chain.zeros(3), span)
+        >>> losses.round(3)
+        array([0.118])
     """
     row, start, end, _ = spans.T  # (n,) each
     spans_in_row = numpy.bincount(row, minlength=len(lengths)).astype(numpy.float64)

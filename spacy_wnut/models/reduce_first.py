@@ -17,11 +17,12 @@ def reduce_first() -> Model[Ragged, Floats2d]:
     RETURNS (Model[Ragged, Floats2d]): The layer. Input: data of shape (pieces, width),
         lengths of shape (words,). Output: shape (words, width).
 
-    >>> import numpy
-    >>> pieces = numpy.asarray([[1.0], [2.0], [3.0]], dtype="f")
-    >>> lengths = numpy.asarray([2, 0, 1], dtype="i")
-    >>> reduce_first().predict(Ragged(pieces, lengths)).tolist()
-    [[1.0], [0.0], [3.0]]
+    Example:
+        >>> import numpy
+        >>> pieces = numpy.asarray([[1.0], [2.0], [3.0]], dtype="f")
+        >>> lengths = numpy.asarray([2, 0, 1], dtype="i")
+        >>> reduce_first().predict(Ragged(pieces, lengths)).tolist()
+        [[1.0], [0.0], [3.0]]
     """
     return Model("reduce_first", reduce_first_forward)
 

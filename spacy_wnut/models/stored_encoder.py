@@ -1,4 +1,4 @@
-"""Safe reader of the encoder that is stored in a pipeline: it never runs stored code."""
+"""Safe reader of the encoder that a pipeline stores. It never runs stored code."""
 
 import json
 import warnings

@@ -1,10 +1,10 @@
 """Encoder layer of spaCy's `transformer` component.
 
-It replaces `spacy-transformers.TransformerModel.v3` and differs in two ways. Windows are
-limited in word pieces, not words, so that nothing is truncated and a very long word does
-not affect the words after it. And windows of similar length are run together within a
-budget of padded pieces, in training as in prediction, so that little time is spent on
-padding.
+It replaces `spacy-transformers.TransformerModel.v3` and differs in two ways. Windows
+are limited in word pieces, not words, so that nothing is truncated and a very long word
+does not affect the words after it. And windows of similar length are run together
+within a budget of padded pieces, in training as in prediction, so that little time is
+spent on padding.
 """
 
 import copy

@@ -86,8 +86,9 @@ def word_shape(text: str) -> int:
     text (str): The word, at least one character.
     RETURNS (int): The index.
 
-    >>> [SHAPES[word_shape(text)] for text in ("York", "iPhone", "NYC", "#NYC", "3.5%")]
-    ['title', 'mixed', 'caps', '#', 'number']
+    Example:
+        >>> [SHAPES[word_shape(word)] for word in ("York", "iPhone", "NYC", "3.5%")]
+        ['title', 'mixed', 'caps', 'number']
     """
     if text.isspace():
         return INDEX["space"]

@@ -171,8 +171,9 @@ def window_settings(window: int, stride: int, batch_pieces: int) -> dict[str, Se
     Raises ValueError if stride is not between 1 and window, or batch_pieces is less
     than 1.
 
-    >>> window_settings(window=8, stride=6, batch_pieces=512)
-    {'window': 8, 'stride': 6, 'batch_pieces': 512}
+    Example:
+        >>> window_settings(window=8, stride=6, batch_pieces=512)
+        {'window': 8, 'stride': 6, 'batch_pieces': 512}
     """
     if not 0 < stride <= window:
         raise ValueError(
@@ -253,11 +254,12 @@ def cut_windows(n_pieces: Ints, window: int, stride: int) -> Windows:
         window.
     RETURNS (Windows): The windows, in order of docs and starts.
 
-    >>> windows = cut_windows(numpy.asarray([14]), window=8, stride=5)
-    >>> list(zip(windows.starts.tolist(), windows.ends.tolist()))
-    [(0, 8), (5, 13), (10, 14)]
-    >>> list(zip(windows.own_starts.tolist(), windows.own_ends.tolist()))
-    [(0, 6), (6, 11), (11, 14)]
+    Example:
+        >>> windows = cut_windows(numpy.asarray([14]), window=8, stride=5)
+        >>> list(zip(windows.starts.tolist(), windows.ends.tolist()))
+        [(0, 8), (5, 13), (10, 14)]
+        >>> list(zip(windows.own_starts.tolist(), windows.own_ends.tolist()))
+        [(0, 6), (6, 11), (11, 14)]
     """
     n_pieces = numpy.asarray(n_pieces, dtype=numpy.int64)  # (docs,)
     further = -(-numpy.maximum(n_pieces - window, 0) // stride)  # (docs,), rounded up
