@@ -1,4 +1,4 @@
-"""Every encoder family of the tutorial, tiny, under the tutorial's config."""
+"""Tiny encoders of all families of the tutorial, with the config of the tutorial."""
 
 import importlib.util
 import json
@@ -26,7 +26,7 @@ def load_benchmark():
 
 encoders = load_benchmark()
 
-# What says so by itself.
+# Error messages of unsupported families.
 REFUSALS = {
     "bros": "You have to specify bbox",
     "canine": "is not supported: its tokenizer (CanineTokenizer) has no fast",
@@ -40,7 +40,7 @@ REFUSALS = {
 @pytest.mark.parametrize("family", encoders.FAMILIES, ids=lambda f: f.model_type)
 def test_family_takes_two_steps_and_predicts(family):
     if not encoders.is_there(family):
-        pytest.skip("the installed transformers doesn't have it any more")
+        pytest.skip("the installed transformers no longer has it")
     failure = encoders.try_family(family)
     if family.why_not:
         assert REFUSALS[family.model_type] in failure
@@ -48,14 +48,14 @@ def test_family_takes_two_steps_and_predicts(family):
         assert failure == ""
 
 
-def test_page_lists_every_family(root):
+def test_docs_list_every_family(root):
     page = (root / "docs" / "encoders.md").read_text(encoding="utf8")
     titles = re.findall(r"^\| ([^|]+) \| `[^`]+` \| (?:yes|no) \|", page, re.MULTILINE)
     assert titles == [family.title for family in encoders.FAMILIES]
 
 
 def test_tokenizer_json_is_enough(tmp_path):
-    """Of families whose slow tokenizer needs a file of SentencePiece's."""
+    """Also where the slow tokenizer needs a file of SentencePiece."""
     [family] = [f for f in encoders.FAMILIES if f.model_type == "albert"]
     tokenizer = encoders.make_tokenizer(family)
     assert isinstance(tokenizer, AlbertTokenizerFast) and tokenizer.vocab_file is None
@@ -67,7 +67,7 @@ def test_tokenizer_json_is_enough(tmp_path):
     assert read_vocabulary(tokenizer) is None
 
 
-def test_inputs_that_an_encoder_takes():
+def test_inputs_that_an_encoder_accepts():
     config = AlbertConfig(vocab_size=9, hidden_size=8, intermediate_size=8)
     config.num_attention_heads = 2
     assert accepts(AlbertModel(config), "token_type_ids")
@@ -76,8 +76,8 @@ def test_inputs_that_an_encoder_takes():
 
 @pytest.fixture
 def make_short(tmp_path, monkeypatch):
-    """Makes the tiny encoder of a family with a table of 66 positions, whose tokenizer
-    names no limit.
+    """Function that creates a tiny encoder of a family with 66 positions. Its tokenizer
+    has no limit.
     """
 
     def make(model_type, **settings):
@@ -92,8 +92,8 @@ def make_short(tmp_path, monkeypatch):
     return make
 
 
-# How many of the 66 positions are left for pieces: two go to the special tokens. Of the
-# relatives of RoBERTa, those up to the number of the padding, which is 1, are left out.
+# Number of positions for pieces: 66 minus two special tokens. RoBERTa and its variants
+# do not use positions 0 and 1, up to the id of the padding token.
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(
     "model_type, room",
@@ -122,7 +122,7 @@ def test_window_fits_the_positions_of_the_encoder(make_short, model_type, room):
     model = create_transformer_model(folder, window=room, stride=room)
     model.initialize()
     assert numpy.isfinite(model.predict([doc]).doc_data[0].tensors[0]).all()
-    # One more piece is more than the encoder itself takes.
+    # The encoder itself fails with one more piece.
     encoder = model.transformer
     n_pieces = room + 2 + 1
     with pytest.raises((IndexError, RuntimeError)):
@@ -137,7 +137,7 @@ def test_window_of_an_encoder_without_a_table_of_positions(make_short):
     create_transformer_model(folder, window=1000, stride=500).initialize()
 
 
-def test_settings_are_stored_to_the_last_digit(tmp_path):
+def test_settings_of_the_encoder_are_stored_exactly(tmp_path):
     [family] = [f for f in encoders.FAMILIES if f.model_type == "bert"]
     encoders.make_tiny(family, tmp_path)
     model = create_transformer_model(str(tmp_path))
