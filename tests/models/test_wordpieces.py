@@ -90,7 +90,7 @@ texts = st.lists(
 
 @st.composite
 def docs(draw):
-    """Draw docs with arbitrary word boundaries. A space may belong to the word before."""
+    """Draw docs with arbitrary word boundaries. A space may follow its word."""
     text = draw(texts)
     inner = range(1, len(text))
     cuts = draw(st.sets(st.sampled_from(inner))) if inner else set()
