@@ -13,10 +13,11 @@ difference of two expectations, each a sum of positive terms. So for one span th
 gradient of a tag at a position stays between -1 and 1, however certain the model is,
 and needs no clipping.
 
-A path without the span deviates from it at exactly one position: at the first one with
-another tag than B-x, at a later one with another tag than I-x, or after the last one
-with I-x, by continuing the entity. These cases are disjoint, and each is the chain with
-a subset of the tags allowed at each position.
+Each path without the span has exactly one position at which it first deviates from the
+span: the first word of the span, with another tag than B-x; a later word, with another
+tag than I-x; or the word after the span, with I-x, which continues the entity. So the
+paths divide into disjoint cases, one per position. Each case is the chain with only
+some of the tags allowed at each position.
 """
 
 from collections.abc import Iterator

@@ -29,7 +29,7 @@ DOCS = [
     [],
     ["", "B-a", "O_"],
     ["O_", "O_"],
-    ["B-b", "I-b", "", "I-b"],
+    ["B-b", "I-b", "", "B-a"],
 ]
 # Incorrect spans of each doc, in words. Some overlap. One contains a word without
 # pieces.
