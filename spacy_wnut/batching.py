@@ -1,4 +1,4 @@
-"""Grouping sequences of unequal length so that little is spent on padding."""
+"""Batches of sequences of similar length, to minimize padding."""
 
 from collections.abc import Iterator, Sequence
 
@@ -9,18 +9,24 @@ from numpy.typing import NDArray
 def batch_by_length(
     lengths: Sequence[int] | NDArray[numpy.int64], budget: int, equal: bool = False
 ) -> Iterator[NDArray[numpy.int64]]:
-    """Group sequences of similar length under a budget of padded items.
+    """Group sequences of similar length within a budget of padded items.
 
-    Sequences are taken from the shortest to the longest. A batch is full when
-    one more would make its number of sequences times its greatest length exceed
-    the budget; a sequence longer than the budget gets a batch of its own.
-    The grouping depends on nothing but the lengths.
+    Sequences are sorted by length, shortest first; equal lengths keep their order. A
+    batch ends before the sequence with which its number of sequences times its maximum
+    length would exceed the budget. A sequence longer than the budget is a batch alone.
+    The batches depend on the lengths only.
 
     lengths (Sequence[int]): The length of each sequence.
-    budget (int): The greatest number of items in a padded batch.
-    equal (bool): Whether a batch is full as well when the next sequence is longer,
-        so that nothing is padded.
-    YIELDS (Ints1d): The indices of a batch's sequences; each index comes once.
+    budget (int): Maximum number of items in a padded batch.
+    equal (bool): Batch sequences of equal length only, so that there is no padding.
+    YIELDS (Ints1d): The indices of the sequences of a batch, shape (B,). Each index is
+        in exactly one batch.
+
+    Example:
+        >>> [batch.tolist() for batch in batch_by_length([9, 1, 8, 2, 20], budget=18)]
+        [[1, 3], [2, 0], [4]]
+        >>> [batch.tolist() for batch in batch_by_length([2, 3, 2], 9, equal=True)]
+        [[0, 2], [1]]
     """
     lengths = numpy.asarray(lengths, dtype=numpy.int64)
     order = numpy.argsort(lengths, kind="stable")

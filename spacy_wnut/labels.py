@@ -1,7 +1,7 @@
-"""The label scheme as data: entity types, BIO tags and the legal moves.
+"""Label scheme: entity types, BIO tags, legal transitions, tags to entities.
 
-Everything that reads, decodes or scores tags asks here what a tag means, so
-that there is one answer for any label set. WNUT 17's is only a constant.
+All readers, decoders and scorers use these functions, so that tags have one meaning for
+any label set. The label set of WNUT 17 is a constant.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,8 +13,11 @@ OUTSIDE = "O"
 
 
 class Entity(NamedTuple):
-    """An entity over a sequence: `start` and `end` (exclusive) are positions in
-    it, `label` is the entity type.
+    """Entity in a sequence of words.
+
+    start (int): Index of the first word.
+    end (int): Index of the last word plus 1.
+    label (str): The entity type.
     """
 
     start: int
@@ -23,30 +26,44 @@ class Entity(NamedTuple):
 
 
 def type_problem(name: str) -> str:
-    """Why a name can't be an entity type, or "".
+    """Check whether a name can be an entity type.
 
-    Blanks may stand inside a type ("geo place"), but not at its ends, where columns
+    Spaces are allowed inside a type ("geo place"), but not at its ends, where columns
     and lists of labels lose them. Tabs and line breaks separate columns and lines.
-    Commas separate the labels of a list, and in CoNLL files labels that annotators
-    didn't agree on.
+    Commas separate the labels in a list, and in CoNLL files the labels that annotators
+    disagree on.
+
+    name (str): The name.
+    RETURNS (str): The error message, or "" if the name is valid.
+
+    Example:
+        >>> type_problem("geo place")
+        ''
+        >>> type_problem("a,b").startswith("'a,b' can't be an entity type")
+        True
     """
-    is_whole = name and name == name.strip() and "," not in name
-    # Of all white space, blanks alone (U+00A0 is one) end no column and no line.
-    if is_whole and all(category(char) == "Zs" for char in name if char.isspace()):
+    is_plain = name and name == name.strip() and "," not in name
+    # Characters of category Zs, such as U+00A0, separate neither columns nor lines. All
+    # other white space does.
+    if is_plain and all(category(char) == "Zs" for char in name if char.isspace()):
         return ""
     return (
         f"{name!r} can't be an entity type: it has to be text without commas, tabs and "
-        "line breaks, and without blanks at its ends"
+        "line breaks, and without spaces at its ends"
     )
 
 
 @dataclass(frozen=True)
 class LabelScheme:
-    """The BIO tags of a set of entity types.
+    """BIO tags of a set of entity types.
 
     types (Tuple[str, ...]): The entity types, in a fixed order.
 
-    Raises ValueError if a type can't be one (see `type_problem`) or is there twice.
+    Raises ValueError if a type is invalid (see `type_problem`) or duplicate.
+
+    Example:
+        >>> LabelScheme(("person", "product")).tags
+        ('O', 'B-person', 'I-person', 'B-product', 'I-product')
     """
 
     types: tuple[str, ...]
@@ -57,29 +74,47 @@ class LabelScheme:
             if problem := type_problem(name):
                 raise ValueError(problem)
         if len(set(self.types)) != len(self.types):
-            raise ValueError(f"an entity type is there twice: {', '.join(self.types)}")
+            raise ValueError(f"duplicate entity type in {', '.join(self.types)}")
 
     @classmethod
     def from_tags(cls, tags: Iterable[str]) -> "LabelScheme":
-        """The scheme whose types occur in the tags, in order of appearance.
+        """Create the scheme of the types that occur in tags.
 
-        Raises ValueError for a tag that is neither O, B-x nor I-x.
+        tags (Iterable[str]): The BIO tags.
+        RETURNS (LabelScheme): The types in order of their first occurrence.
+
+        Raises ValueError if a tag is not O, B-x or I-x, or a type is invalid.
+
+        Example:
+            >>> LabelScheme.from_tags(["O", "B-product", "I-product", "B-person"]).types
+            ('product', 'person')
         """
         types = {split_tag(tag)[1]: None for tag in tags if tag != OUTSIDE}
         return cls(tuple(types))
 
     @property
     def tags(self) -> tuple[str, ...]:
-        """O, then B-x and I-x for every type x: 2 * len(types) + 1 tags."""
+        """RETURNS (Tuple[str, ...]): O, then B-x and I-x for each type x:
+        2 * len(types) + 1 tags.
+        """
         return (OUTSIDE, *(f"{p}-{x}" for x in self.types for p in "BI"))
 
     def is_legal(self, previous: int, tag: int) -> bool:
-        """Whether a tag may follow another: I-x only follows B-x or I-x."""
+        """Check whether a tag may follow another one. I-x follows only B-x and I-x.
+
+        previous (int): Index of the previous tag in `tags`.
+        tag (int): Index of the tag in `tags`.
+        RETURNS (bool): Whether the transition is legal.
+        """
         is_inside = tag > 0 and tag % 2 == 0
         return not is_inside or previous in (tag, tag - 1)
 
     def is_legal_start(self, tag: int) -> bool:
-        """Whether a sequence may start with a tag: all but I-x."""
+        """Check whether a sequence may start with a tag. All tags but I-x may.
+
+        tag (int): Index of the tag in `tags`.
+        RETURNS (bool): Whether the start is legal.
+        """
         return tag % 2 == 1 or tag == 0
 
 
@@ -89,9 +124,16 @@ WNUT_17 = LabelScheme(
 
 
 def split_tag(tag: str) -> tuple[str, str]:
-    """Split a BIO tag in prefix and type: ("B", "person"), ("O", "").
+    """Split a BIO tag into prefix and type.
 
-    Raises ValueError for anything else.
+    tag (str): The tag.
+    RETURNS (Tuple[str, str]): The prefix ("O", "B" or "I") and the type ("" for O).
+
+    Raises ValueError if the tag is not O, B-x or I-x.
+
+    Example:
+        >>> split_tag("B-creative-work"), split_tag("O")
+        (('B', 'creative-work'), ('O', ''))
     """
     if tag == OUTSIDE:
         return OUTSIDE, ""
@@ -102,12 +144,21 @@ def split_tag(tag: str) -> tuple[str, str]:
 
 
 def tags_to_entities(tags: Sequence[str]) -> list[Entity]:
-    """The entities of a sequence of BIO tags.
+    """Convert a sequence of BIO tags to entities.
 
-    An I-x after anything but B-x or I-x starts an entity, as in CoNLL's script
-    and seqeval's default mode.
+    An I-x after any other tag than B-x or I-x starts an entity, as in the script of
+    CoNLL and in the default mode of seqeval.
 
-    Raises ValueError for a tag that is neither O, B-x nor I-x.
+    tags (Sequence[str]): The tags, one per word.
+    RETURNS (List[Entity]): The entities, sorted by start.
+
+    Raises ValueError if a tag is not O, B-x or I-x.
+
+    Example:
+        >>> for entity in tags_to_entities(["B-person", "I-person", "O", "I-group"]):
+        ...     print(entity)
+        Entity(start=0, end=2, label='person')
+        Entity(start=3, end=4, label='group')
     """
     entities: list[Entity] = []
     start, open_label = 0, ""
@@ -124,9 +175,17 @@ def tags_to_entities(tags: Sequence[str]) -> list[Entity]:
 
 
 def entities_to_tags(entities: Iterable[Entity], length: int) -> list[str]:
-    """The BIO tags of entities over a sequence of `length` positions.
+    """Convert entities to a sequence of BIO tags.
 
-    Raises ValueError if entities overlap or reach beyond the sequence.
+    entities (Iterable[Entity]): The entities, in any order.
+    length (int): Number of words.
+    RETURNS (List[str]): The tags, one per word.
+
+    Raises ValueError if entities overlap, are empty or reach beyond the sequence.
+
+    Example:
+        >>> entities_to_tags([Entity(1, 3, "person")], length=4)
+        ['O', 'B-person', 'I-person', 'O']
     """
     tags = [OUTSIDE] * length
     for start, end, label in entities:

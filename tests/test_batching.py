@@ -15,14 +15,14 @@ def batches(lengths, budget):
 
 
 @given(sizes, budgets)
-def test_every_index_comes_once_from_short_to_long(lengths, budget):
+def test_every_index_is_in_one_batch_sorted_by_length(lengths, budget):
     order = [i for batch in batches(lengths, budget) for i in batch]
     assert sorted(order) == list(range(len(lengths)))
     assert [lengths[i] for i in order] == sorted(lengths)
 
 
 @given(sizes, budgets)
-def test_only_a_single_sequence_exceeds_the_budget(lengths, budget):
+def test_only_a_batch_of_one_sequence_exceeds_the_budget(lengths, budget):
     for batch in batches(lengths, budget):
         padded = len(batch) * max(lengths[i] for i in batch)
         assert batch and (padded <= budget or len(batch) == 1)
@@ -35,7 +35,7 @@ def test_a_batch_ends_only_where_one_more_would_exceed_the_budget(lengths, budge
         assert (len(batch) + 1) * lengths[following[0]] > budget
 
 
-def test_groups_similar_lengths():
+def test_sequences_of_similar_length_are_grouped():
     assert batches([9, 1, 8, 2, 20, 1], 18) == [[1, 5, 3], [2, 0], [4]]
 
 
@@ -46,7 +46,7 @@ def test_equal_lengths_keep_their_order():
 
 
 @given(sizes, budgets)
-def test_equal_lengths_need_no_padding(lengths, budget):
+def test_batches_of_equal_lengths_have_no_padding(lengths, budget):
     found = [b.tolist() for b in batch_by_length(lengths, budget, equal=True)]
     assert [i for batch in found for i in batch] == [
         i for batch in batches(lengths, budget) for i in batch
@@ -59,5 +59,5 @@ def test_equal_lengths_need_no_padding(lengths, budget):
         assert is_longer or (len(batch) + 1) * lengths[batch[0]] > budget
 
 
-def test_takes_arrays():
+def test_lengths_may_be_an_array():
     assert batches(numpy.asarray([2, 1]), 10) == [[1, 0]]

@@ -18,8 +18,8 @@ TYPES = ("a", "b", "creative-work")
 SCHEME = LabelScheme(TYPES)
 
 
-def is_legal_move(previous, tag):
-    """By the strings, where the package goes by indices."""
+def is_legal_transition(previous, tag):
+    """Check by the strings of the tags. The package uses their indices."""
     return not tag.startswith("I-") or previous[1:] == tag[1:]
 
 
@@ -41,10 +41,10 @@ def test_wnut_tags_are_in_the_published_order():
     )
 
 
-def test_legal_moves():
+def test_legal_transitions():
     for i, previous in enumerate(SCHEME.tags):
         for j, tag in enumerate(SCHEME.tags):
-            assert SCHEME.is_legal(i, j) == is_legal_move(previous, tag), (
+            assert SCHEME.is_legal(i, j) == is_legal_transition(previous, tag), (
                 previous,
                 tag,
             )
@@ -55,12 +55,12 @@ def test_legal_starts():
     assert legal == ["O", "B-a", "B-b", "B-creative-work"]
 
 
-def test_types_of_tags_keep_their_order_of_appearance():
+def test_types_have_the_order_of_their_first_occurrence():
     tags = ["O", "I-b", "B-a", "I-b", "B-creative-work"]
     assert LabelScheme.from_tags(tags) == LabelScheme(("b", "a", "creative-work"))
 
 
-def test_no_types_leave_the_outside_tag():
+def test_a_scheme_without_types_has_the_tag_o():
     assert LabelScheme.from_tags(["O", "O"]).tags == ("O",)
 
 
@@ -83,7 +83,7 @@ def test_no_types_leave_the_outside_tag():
         "a\x1cb",
     ],
 )
-def test_refuses_a_type_that_separates_or_is_cut(name):
+def test_types_with_separators_or_outer_spaces_are_refused(name):
     with pytest.raises(ValueError, match="can't be an entity type: it has to be text"):
         LabelScheme(("fine", name))
 
@@ -91,13 +91,13 @@ def test_refuses_a_type_that_separates_or_is_cut(name):
 @pytest.mark.parametrize(
     "name", ["geo place", "a  b", "a\u00a0b", "O", "B-x", "a\u200cb"]
 )
-def test_blanks_may_stand_inside_a_type(name):
+def test_types_may_contain_spaces(name):
     assert LabelScheme(("fine", name)).tags[3:] == (f"B-{name}", f"I-{name}")
     assert tags_to_entities(["O", f"B-{name}", f"I-{name}"]) == [Entity(1, 3, name)]
 
 
-def test_refuses_a_type_that_is_there_twice():
-    with pytest.raises(ValueError, match=r"an entity type is there twice: a, b, a$"):
+def test_duplicate_types_are_refused():
+    with pytest.raises(ValueError, match=r"^duplicate entity type in a, b, a$"):
         LabelScheme(("a", "b", "a"))
 
 
@@ -105,12 +105,12 @@ def test_refuses_a_type_that_is_there_twice():
     "tag, expected",
     [("O", ("O", "")), ("B-a", ("B", "a")), ("I-a-b", ("I", "a-b"))],
 )
-def test_splits_at_the_first_dash(tag, expected):
+def test_tags_are_split_at_the_first_dash(tag, expected):
     assert split_tag(tag) == expected
 
 
 @pytest.mark.parametrize("tag", ["", "B", "B-", "-a", "S-a", "b-a", "o", "O-a", "Ba"])
-def test_refuses_what_is_no_bio_tag(tag):
+def test_other_strings_than_bio_tags_are_refused(tag):
     message = f"^{tag!r} is not a BIO tag: expected O, B-type or I-type$"
     with pytest.raises(ValueError, match=message):
         split_tag(tag)
@@ -120,10 +120,10 @@ def test_refuses_what_is_no_bio_tag(tag):
         LabelScheme.from_tags(["B-x", tag])
 
 
-# Legal or not: orphans are half of what a random sequence holds.
+# Illegal sequences as well: about half of the random tags are I-x without B-x.
 @given(st.lists(st.sampled_from(SCHEME.tags), max_size=12))
 def test_entities_are_those_of_seqeval(tags):
-    # seqeval counts the end in.
+    # seqeval's ends are inclusive.
     expected = [(start, end + 1, label) for label, start, end in get_entities(tags)]
     assert tags_to_entities(tags) == expected
 
@@ -141,21 +141,21 @@ def entities(draw):
 
 
 @given(entities())
-def test_entities_come_back_from_their_tags(given_entities):
+def test_entities_survive_the_conversion_to_tags_and_back(given_entities):
     found, length = given_entities
     tags = entities_to_tags(found, length)
     assert len(tags) == length
     assert tags_to_entities(tags) == found
-    assert all(map(is_legal_move, ["O", *tags], tags))
+    assert all(map(is_legal_transition, ["O", *tags], tags))
 
 
-def test_order_of_entities_does_not_matter():
+def test_entities_may_have_any_order():
     first, second = Entity(0, 1, "a"), Entity(1, 3, "b")
     assert entities_to_tags([second, first], 4) == ["B-a", "B-b", "I-b", "O"]
 
 
 @pytest.mark.parametrize("start, end", [(-1, 1), (1, 1), (2, 1), (2, 4)])
-def test_refuses_an_entity_outside_of_the_sequence(start, end):
+def test_entities_outside_of_the_sequence_are_refused(start, end):
     with pytest.raises(
         ValueError, match=rf"\({start}, {end}, 'a'\) is outside of 0..3"
     ):
@@ -163,6 +163,6 @@ def test_refuses_an_entity_outside_of_the_sequence(start, end):
 
 
 @pytest.mark.parametrize("other", [(0, 2), (1, 2), (2, 4), (0, 5)])
-def test_refuses_entities_that_overlap(other):
+def test_overlapping_entities_are_refused(other):
     with pytest.raises(ValueError, match=r"^entity .* overlaps another one$"):
         entities_to_tags([Entity(1, 3, "a"), Entity(*other, "b")], 5)

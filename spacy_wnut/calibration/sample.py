@@ -10,7 +10,7 @@ from spacy.training import Example
 from spacy.util import minibatch
 from tqdm import tqdm  # type: ignore[import-untyped]
 
-from ..crf.chain import Bools, Floats, Ints
+from ..crf.chain import Bools, Floats64, Ints
 from ..crf.decoding import Emitted, decode
 from ..pipeline.entity_tagger import EntityTagger
 
@@ -46,7 +46,7 @@ class Found(NamedTuple):
     """
 
     posts: Ints
-    confidences: Floats
+    confidences: Floats64
     right: Bools
 
     def of_posts(self, posts: Bools) -> "Found":

@@ -1,22 +1,23 @@
-"""The loss of spans that are known to stand nowhere: how probable they still are.
+"""Loss of incorrect spans: spans annotated as not entities.
 
-A span s that is no entity has the loss -log(1 - P(s)), with the probability P(s) that
-`chain.span_probabilities` gives. With Z the sum over all paths and Z' that over the
-paths without the span, it is log Z - log Z', and its gradient
+A span s that is no entity has the loss -log(1 - P(s)), where P(s) is the probability
+that `chain.span_probabilities` computes. With Z the sum over all paths and Z' the sum
+over the paths without the span, the loss is log Z - log Z', and its gradient is
 
     E[f] - E[f | not s]  =  P(s) / (1 - P(s)) * (E[f | s] - E[f])
 
-for f, how often a path takes a tag or a move. The right side is the usual form. It
-can't be computed where P(s) is nearly 1, which is where the loss matters most: 1 - P(s)
-has no digits left there. The left side is a difference of two expectations, each
-computed from positive terms alone. So for a tag at a position the gradient stays
-between -1 and 1 for each span, however sure the model is of it, and nothing has to be
-cut off.
+where f counts how often a path uses a tag or a transition. The right-hand side is the
+usual form. It is numerically unstable where P(s) is nearly 1, which is where the loss
+matters most: 1 - P(s) loses all significant digits there. The left-hand side is a
+difference of two expectations, each a sum of positive terms. So for one span the
+gradient of a tag at a position stays between -1 and 1, however certain the model is,
+and needs no clipping.
 
-The paths without the span leave it at exactly one position: at its first with another
-tag than B-x, at a later one with another than I-x, or after its last with I-x, by going
-on too far. These cases have no path in common, and each is the chain with some of the
-tags at each position.
+Each path without the span has exactly one position at which it first deviates from the
+span: the first word of the span, with another tag than B-x; a later word, with another
+tag than I-x; or the word after the span, with I-x, which continues the entity. So the
+paths divide into disjoint cases, one per position. Each case is the chain with only
+some of the tags allowed at each position.
 """
 
 from collections.abc import Iterator
@@ -24,85 +25,99 @@ from collections.abc import Iterator
 import numpy
 
 from ..batching import batch_by_length
-from .chain import Bools, Chain, Floats, Ints, expectations, forward_scores
+from .chain import Bools, Chain, Floats64, Ints, expectations, forward_scores
 from .decoding import MAX_PADDED_WORDS
 
 
 def absence_losses(
-    emissions: Floats, lengths: Ints, chain: Chain, spans: Ints
-) -> tuple[Floats, Floats, Chain]:
-    """The loss of spans that don't stand there, and its gradient.
+    emissions: Floats64, lengths: Ints, chain: Chain, spans: Ints
+) -> tuple[Floats64, Floats64, Chain]:
+    """Compute the loss of incorrect spans and its gradient.
 
     emissions (Floats3d): Shape (B, L, T).
     lengths (Ints1d): Shape (B,), each at least 1.
-    chain (Chain): The chain's scores.
-    spans (Ints2d): Shape (n, 4): the sequence's index in the batch, start, end
-        (exclusive) and the index of the tag B-x; that of I-x is the one after.
+    chain (Chain): The scores of the chain.
+    spans (Ints2d): Shape (n, 4). Columns: index of the sequence in the batch, start,
+        end (exclusive), index of the tag B-x. The tag I-x has the next index.
     RETURNS (Tuple[Floats1d, Floats3d, Chain]): The loss of each span in nats,
-        shape (n,), and the gradient of its sum by the emissions, (B, L, T), and by
-        the chain's scores.
+        shape (n,), at least 0, and the gradient of the summed loss with respect to the
+        emissions, shape (B, L, T), and to the scores of the chain.
 
-    Raises FloatingPointError if no path of a sequence has a finite score, or a span
-    stands on all that have.
+    Raises FloatingPointError if no path of a sequence has a finite score, or if all
+    paths with a finite score contain a span.
+
+    Example:
+        >>> emissions = numpy.zeros((1, 2, 3))  # tags O, B-x, I-x: nine equal paths
+        >>> span = numpy.asarray([(0, 0, 2, 1)])  # probability 1 / 9
+        >>> lengths = numpy.asarray([2])
+        >>> losses, _, _ = absence_losses(emissions, lengths, Chain.zeros(3), span)
+        >>> losses.round(3)
+        array([0.118])
     """
-    row, start, end, _ = spans.T
+    row, start, end, _ = spans.T  # (n,) each
     spans_in_row = numpy.bincount(row, minlength=len(lengths)).astype(numpy.float64)
     free = expectations(emissions, lengths, chain, spans_in_row)
 
-    # A case is a span and the position at which its paths leave it.
-    n_cases = end - start + (end < lengths[row])
-    span = numpy.repeat(numpy.arange(len(spans)), n_cases)
-    first_case = numpy.cumsum(n_cases) - n_cases
-    at = start[span] + numpy.arange(len(span)) - first_case[span]
+    # One case per span and position at which a path can deviate from it: m cases.
+    n_cases = end - start + (end < lengths[row])  # (n,)
+    span = numpy.repeat(numpy.arange(len(spans)), n_cases)  # (m,)
+    first_case = numpy.cumsum(n_cases) - n_cases  # (n,)
+    at = start[span] + numpy.arange(len(span)) - first_case[span]  # (m,)
 
-    def batches(cases: Ints) -> Iterator[tuple[Ints, Floats, Ints]]:
-        # Each case is a sequence of its own, and long spans have many.
+    def batches(cases: Ints) -> Iterator[tuple[Ints, Floats64, Ints]]:
+        # Each case is one sequence, and long spans have many cases.
         for batch in batch_by_length(lengths[row[span[cases]]], MAX_PADDED_WORDS):
-            chosen = cases[batch]
-            rows = row[span[chosen]]
-            allowed = _leaving(emissions.shape, spans[span[chosen]], at[chosen])
+            chosen = cases[batch]  # (b,)
+            rows = row[span[chosen]]  # (b,)
+            allowed = _deviating_tags(emissions.shape, spans[span[chosen]], at[chosen])
             yield (
                 chosen,
-                numpy.where(allowed, emissions[rows], -numpy.inf),
-                lengths[rows],
+                numpy.where(allowed, emissions[rows], -numpy.inf),  # (b, L, T)
+                lengths[rows],  # (b,)
             )
 
-    log_z = numpy.empty(len(span))
+    log_z = numpy.empty(len(span))  # (m,)
     for cases, scores, case_lengths in batches(numpy.arange(len(span))):
         log_z[cases] = forward_scores(scores, case_lengths, chain)[1]
-    log_rest = numpy.full(len(spans), -numpy.inf)
+    log_rest = numpy.full(len(spans), -numpy.inf)  # (n,), log Z'
     numpy.logaddexp.at(log_rest, span, log_z)
     if not numpy.isfinite(log_rest).all():
-        raise FloatingPointError("a span stands on every path with a finite score")
+        raise FloatingPointError("all paths with a finite score contain a span")
 
-    # How probable each case is where the span doesn't stand.
-    weights = numpy.exp(log_z - log_rest[span])
-    d_emissions = spans_in_row[:, None, None] * free.marginals
+    # The probability of each case, given that a path does not contain the span.
+    weights = numpy.exp(log_z - log_rest[span])  # (m,)
+    d_emissions = spans_in_row[:, None, None] * free.marginals  # (B, L, T)
     d_chain = free.chain
-    # The others have no expectations, or none that count.
+    # Cases of weight 0 contribute nothing, and may have no path with a finite score.
     for cases, scores, case_lengths in batches(numpy.flatnonzero(weights)):
-        found = expectations(scores, case_lengths, chain, weights[cases])
-        weighted = weights[cases, None, None] * found.marginals
+        expected = expectations(scores, case_lengths, chain, weights[cases])
+        weighted = weights[cases, None, None] * expected.marginals  # (b, L, T)
         numpy.subtract.at(d_emissions, row[span[cases]], weighted)
-        d_chain = Chain(*(d - f for d, f in zip(d_chain, found.chain, strict=True)))
-    # Rounding may end a hair below 0.
-    losses: Floats = numpy.maximum(free.log_z[row] - log_rest, 0.0)
+        d_chain = Chain(*(d - e for d, e in zip(d_chain, expected.chain, strict=True)))
+    # Rounding may give slightly less than 0.
+    losses: Floats64 = numpy.maximum(free.log_z[row] - log_rest, 0.0)  # (n,)
     return losses, d_emissions, d_chain
 
 
-def _leaving(shape: tuple[int, ...], spans: Ints, at: Ints) -> Bools:
-    """The tags of the paths that follow a span and leave it at a position, `end` for
-    those that go on too far: shape (n, L, T).
+def _deviating_tags(shape: tuple[int, ...], spans: Ints, at: Ints) -> Bools:
+    """Select the tags of the paths that agree with a span up to a position, and deviate
+    from it there.
+
+    shape (Tuple[int, int, int]): Shape of the batch, (B, L, T).
+    spans (Ints2d): Shape (n, 4).
+    at (Ints1d): Shape (n,), the position of the deviation. `end` selects the paths that
+        continue the entity.
+    RETURNS (Bools3d): Shape (n, L, T).
     """
     _, length, n_tags = shape
-    _, start, end, begin = spans.T
-    positions = numpy.arange(length)
-    is_start = positions == start[:, None]
-    wanted = numpy.where(is_start, begin[:, None], begin[:, None] + 1)
-    is_wanted = wanted[:, :, None] == numpy.arange(n_tags)
-    followed = (positions >= start[:, None]) & (positions < at[:, None])
-    allowed: Bools = ~followed[:, :, None] | is_wanted
+    _, start, end, begin = spans.T  # (n,) each
+    positions = numpy.arange(length)  # (L,)
+    is_start = positions == start[:, None]  # (n, L)
+    span_tag = numpy.where(is_start, begin[:, None], begin[:, None] + 1)  # (n, L)
+    is_span_tag = span_tag[:, :, None] == numpy.arange(n_tags)  # (n, L, T)
+    agrees = (positions >= start[:, None]) & (positions < at[:, None])  # (n, L)
+    allowed: Bools = ~agrees[:, :, None] | is_span_tag  # (n, L, T)
     cases = numpy.arange(len(spans))
-    goes_on = is_wanted[cases, at]
-    allowed[cases, at] = numpy.where((at == end)[:, None], goes_on, ~goes_on)
+    continued = is_span_tag[cases, at]  # (n, T)
+    allowed[cases, at] = numpy.where((at == end)[:, None], continued, ~continued)
     return allowed

@@ -1,4 +1,4 @@
-"""The loss of a batch of examples, whatever is known of them."""
+"""Losses of a batch of examples: annotated, softly labelled, and incorrect spans."""
 
 from collections.abc import Sequence
 
@@ -9,89 +9,98 @@ from ..labels import LabelScheme
 from .chain import (
     Bools,
     Chain,
-    Floats,
+    Floats64,
     Ints,
     negative_log_likelihood,
     soft_negative_log_likelihood,
 )
-from .decoding import Layout
+from .decoding import ChainLayout
 from .incorrect_spans import absence_losses
-from .targets import allowed_tags, incorrect_spans, soft_targets
+from .targets import aligned_incorrect_spans, allowed_tags, soft_targets
 
 
 def batch_loss(
     examples: Sequence[Example],
     scheme: LabelScheme,
-    emissions: Floats,
+    emissions: Floats64,
     lengths: Ints,
     chain: Chain,
-) -> tuple[float, Floats, Chain]:
-    """The loss in nats a word with pieces, and its gradient.
+) -> tuple[float, Floats64, Chain]:
+    """Compute the loss of a batch and its gradient.
 
-    examples (Sequence[Example]): The examples. Those with soft labels give it by
-        what their teachers expect, and leave the chain's scores to the others.
+    Annotated examples contribute the negative log-likelihood of their annotation.
+    Examples with soft labels contribute the distillation loss, which has no gradient
+    with respect to the scores of the chain.
+
+    examples (Sequence[Example]): The examples.
     scheme (LabelScheme): The tags.
-    emissions (Floats2d): A row a word of the predicted docs, shape (sum of lengths,
-        T), zeros where a word has no piece.
-    lengths (Ints1d): The number of words of each doc.
-    chain (Chain): The chain's scores.
-    RETURNS (Tuple[float, Floats2d, Chain]): The loss, and its gradient by the
-        emissions and by the chain's scores.
+    emissions (Floats2d): Shape (sum of lengths, T), one row per word of the predicted
+        docs; zeros where a word has no word pieces.
+    lengths (Ints1d): Shape (docs,), the number of words of each predicted doc.
+    chain (Chain): The scores of the chain.
+    RETURNS (Tuple[float, Floats2d, Chain]): The loss in nats per word with word pieces,
+        and its gradient with respect to the emissions, shape (sum of lengths, T), and
+        to the scores of the chain.
+
+    Raises ValueError if soft labels are of other entity types, and KeyError if an
+    annotated tag is not in the scheme.
     """
-    layout = Layout.of(emissions, lengths)
-    allowed, targets, is_soft = _targets(examples, scheme, emissions, lengths)
-    total, gradient = 0.0, numpy.zeros_like(emissions)
+    layout = ChainLayout.of(emissions, lengths)
+    allowed, targets, is_soft = _batch_targets(examples, scheme, emissions, lengths)
+    total, gradient = 0.0, numpy.zeros_like(emissions)  # gradient: (words, T)
     d_chain = Chain.zeros(emissions.shape[1])
-    for docs, doc_lengths, rows in layout.batches():
-        soft = is_soft[docs]
+    for docs, doc_lengths, rows in layout.batches():  # (B,), (B,), (B, L)
+        soft = is_soft[docs]  # (B,)
         if not soft.all():
-            hard_rows = rows[~soft]
-            losses, d_scores, d_moves = negative_log_likelihood(
+            hard_rows = rows[~soft]  # (b, L)
+            losses, d_scores, d_scores_chain = negative_log_likelihood(
                 emissions[hard_rows], doc_lengths[~soft], chain, allowed[hard_rows]
             )
             total += float(losses.sum())
+            # The padding repeats rows, so `gradient[rows] += …` would lose some.
             numpy.add.at(gradient, hard_rows, d_scores)
-            d_chain = d_chain + d_moves
+            d_chain = d_chain + d_scores_chain
         if soft.any():
-            soft_rows = rows[soft]
+            soft_rows = rows[soft]  # (b, L)
             losses, d_scores = soft_negative_log_likelihood(
                 emissions[soft_rows], doc_lengths[soft], chain, targets[soft_rows]
             )
             total += float(losses.sum())
             numpy.add.at(gradient, soft_rows, d_scores)
-    return _a_word(layout, total, gradient, d_chain)
+    return _mean_per_word(layout, total, gradient, d_chain)
 
 
 def incorrect_spans_loss(
     examples: Sequence[Example],
     scheme: LabelScheme,
-    emissions: Floats,
+    emissions: Floats64,
     lengths: Ints,
     chain: Chain,
     key: str,
-) -> tuple[float, Floats, Chain]:
-    """The loss of spans that are known to be no entities, in nats a word with pieces,
-    and its gradient. It is summed over the spans; words and examples without any have
-    none.
+) -> tuple[float, Floats64, Chain]:
+    """Compute the loss of incorrect spans in a batch and its gradient.
+
+    The loss is summed over the spans of all docs. Docs without spans contribute nothing
+    but their number of words.
 
     examples (Sequence[Example]): The examples.
-    scheme (LabelScheme): The tags. It has the labels of all the spans.
+    scheme (LabelScheme): The tags. It contains the labels of all spans.
     emissions (Floats2d): As for `batch_loss`.
-    lengths (Ints1d): The number of words of each doc.
-    chain (Chain): The chain's scores in decoding, so that it is the confidence of a
-        span that the loss brings down.
-    key (str): Where the references' `doc.spans` has the spans.
-    RETURNS (Tuple[float, Floats2d, Chain]): As of `batch_loss`.
+    lengths (Ints1d): Shape (docs,), the number of words of each predicted doc.
+    chain (Chain): The scores of the chain used in decoding, so that the loss lowers the
+        confidence of a span.
+    key (str): The key of the spans in `doc.spans` of the references.
+    RETURNS (Tuple[float, Floats2d, Chain]): As for `batch_loss`.
 
-    Raises ValueError if a span is an entity of its reference, too.
+    Raises ValueError if a span is also an entity of its reference.
     """
-    layout = Layout.of(emissions, lengths)
-    spans = _spans_in_chains(examples, scheme, layout, lengths, key)
-    total, gradient = 0.0, numpy.zeros_like(emissions)
+    layout = ChainLayout.of(emissions, lengths)
+    spans = _spans_of_docs(examples, scheme, layout, lengths, key)  # (n, 4)
+    total, gradient = 0.0, numpy.zeros_like(emissions)  # gradient: (words, T)
     d_chain = Chain.zeros(emissions.shape[1])
-    row_of_doc = numpy.zeros(len(lengths), dtype=numpy.int64)
-    for docs, doc_lengths, rows in layout.batches():
-        has_spans = numpy.isin(docs, spans[:, 0])
+    row_of_doc = numpy.zeros(len(lengths), dtype=numpy.int64)  # (docs,)
+    for docs, doc_lengths, rows in layout.batches():  # (B,), (B,), (B, L)
+        has_spans = numpy.isin(docs, spans[:, 0])  # (B,)
         if not has_spans.any():
             continue
         docs, doc_lengths, rows = (
@@ -100,66 +109,71 @@ def incorrect_spans_loss(
             rows[has_spans],
         )
         row_of_doc[docs] = numpy.arange(len(docs))
-        found = spans[numpy.isin(spans[:, 0], docs)]
-        found[:, 0] = row_of_doc[found[:, 0]]
-        losses, d_scores, d_moves = absence_losses(
-            emissions[rows], doc_lengths, chain, found
+        in_batch = spans[numpy.isin(spans[:, 0], docs)]  # (b, 4), a copy
+        in_batch[:, 0] = row_of_doc[in_batch[:, 0]]
+        losses, d_scores, d_scores_chain = absence_losses(
+            emissions[rows], doc_lengths, chain, in_batch
         )
         total += float(losses.sum())
         numpy.add.at(gradient, rows, d_scores)
-        d_chain = d_chain + d_moves
-    return _a_word(layout, total, gradient, d_chain)
+        d_chain = d_chain + d_scores_chain
+    return _mean_per_word(layout, total, gradient, d_chain)
 
 
-def _a_word(
-    layout: Layout, total: float, gradient: Floats, d_chain: Chain
-) -> tuple[float, Floats, Chain]:
-    """A summed loss and its gradient over the number of words with pieces."""
+def _mean_per_word(
+    layout: ChainLayout, total: float, gradient: Floats64, d_chain: Chain
+) -> tuple[float, Floats64, Chain]:
+    """Divide a summed loss and its gradient by the number of words with pieces."""
     n_words = max(len(layout.rows), 1)
     return total / n_words, gradient / n_words, Chain(*(d / n_words for d in d_chain))
 
 
-def _spans_in_chains(
+def _spans_of_docs(
     examples: Sequence[Example],
     scheme: LabelScheme,
-    layout: Layout,
+    layout: ChainLayout,
     lengths: Ints,
     key: str,
 ) -> Ints:
-    """Incorrect spans as `absence_losses` takes them, by the index of their doc:
-    shape (n, 4).
+    """Collect the incorrect spans of all docs, in positions of their chains.
+
+    RETURNS (Ints2d): Shape (n, 4), with the columns of `absence_losses`; the first is
+        the index of the doc.
     """
-    first_rows = numpy.cumsum(lengths) - lengths
-    positions = numpy.full(int(lengths.sum()), -1)
-    of_doc = numpy.repeat(layout.offsets, layout.counts)
-    positions[layout.rows] = numpy.arange(len(layout.rows)) - of_doc
+    first_rows = numpy.cumsum(lengths) - lengths  # (docs,)
+    positions = numpy.full(int(lengths.sum()), -1)  # (words,), -1: no position
+    offsets = numpy.repeat(layout.offsets, layout.counts)  # (positions,)
+    positions[layout.rows] = numpy.arange(len(layout.rows)) - offsets
     spans = []
     for doc, (example, first_row) in enumerate(zip(examples, first_rows, strict=True)):
-        for start, end, label in incorrect_spans(example, key):
+        for start, end, label in aligned_incorrect_spans(example, key):
             first, last = positions[[first_row + start, first_row + end - 1]]
-            # Where a word without a piece is at the border no entity is ever found.
+            # No entity ever starts or ends with a word without pieces.
             if first >= 0 and last >= 0:
                 begin = 1 + 2 * scheme.types.index(label)
                 spans.append((doc, first, last + 1, begin))
     return numpy.asarray(spans, dtype=numpy.int64).reshape(-1, 4)
 
 
-def _targets(
-    examples: Sequence[Example], scheme: LabelScheme, emissions: Floats, lengths: Ints
-) -> tuple[Bools, Floats, Bools]:
-    """What the annotation admits and what teachers expect, a row a word each, and
-    which examples have soft labels.
+def _batch_targets(
+    examples: Sequence[Example], scheme: LabelScheme, emissions: Floats64, lengths: Ints
+) -> tuple[Bools, Floats64, Bools]:
+    """Collect the targets of all words.
+
+    RETURNS (Tuple[Bools2d, Floats2d, Bools1d]): The allowed tags, shape (words, T); the
+        soft labels, shape (words, T); whether an example has soft labels,
+        shape (docs,).
     """
-    allowed = numpy.ones(emissions.shape, dtype=bool)
-    targets = numpy.zeros_like(emissions)
-    is_soft = numpy.zeros(len(examples), dtype=bool)
-    has_pieces: Bools = numpy.asarray(emissions.any(axis=1))
+    allowed = numpy.ones(emissions.shape, dtype=bool)  # (words, T)
+    targets = numpy.zeros_like(emissions)  # (words, T)
+    is_soft = numpy.zeros(len(examples), dtype=bool)  # (docs,)
+    has_pieces: Bools = numpy.asarray(emissions.any(axis=1))  # (words,)
     ends = numpy.cumsum(lengths)
     for i, (example, end) in enumerate(zip(examples, ends, strict=True)):
         rows = numpy.arange(end - lengths[i], end)
-        found = soft_targets(example, scheme)
-        if found is not None:
-            targets[rows] = found
+        soft_labels = soft_targets(example, scheme)
+        if soft_labels is not None:
+            targets[rows] = soft_labels
             is_soft[i] = True
         else:
             seen = has_pieces[rows]

@@ -1,6 +1,4 @@
-"""From annotated examples to the tags that training admits at each word and the spans
-that it rules out, and from softly labelled ones to how probable each tag is.
-"""
+"""Training targets of examples: allowed tags, soft labels, incorrect spans."""
 
 from typing import Any
 
@@ -10,19 +8,20 @@ from spacy.tokens import Doc
 from spacy.training import Example
 
 from ..labels import OUTSIDE, Entity, LabelScheme, split_tag
-from .chain import Bools, Floats
+from .chain import Bools, Floats64
 
-MISSING = None
-
-# Where a doc holds the soft labels that other models gave it, in `doc.user_data`.
+# Key in `doc.user_data` of the soft labels that other models predicted.
 SOFT_LABELS = "spacy_wnut_soft_labels"
 
 
-def set_soft_labels(doc: Doc, scheme: LabelScheme, probabilities: Floats) -> None:
-    """Store how probable each tag is at each word of a doc. A `DocBin` keeps it with
-    `store_user_data=True`, in half precision.
+def set_soft_labels(doc: Doc, scheme: LabelScheme, probabilities: Floats64) -> None:
+    """Store the probability of each tag at each word in `doc.user_data`, in half
+    precision. A `DocBin` keeps it with `store_user_data=True`.
 
-    probabilities (Floats2d): Shape (words, tags). A row of zeros tells nothing.
+    doc (Doc): The doc. Earlier soft labels are replaced.
+    scheme (LabelScheme): The tags.
+    probabilities (Floats2d): Shape (words, tags). A row of zeros is a word without a
+        soft label.
     """
     doc.user_data[SOFT_LABELS] = {
         "types": list(scheme.types),
@@ -30,14 +29,16 @@ def set_soft_labels(doc: Doc, scheme: LabelScheme, probabilities: Floats) -> Non
     }
 
 
-def soft_targets(example: Example, scheme: LabelScheme) -> Floats | None:
-    """The soft labels of an example's reference, for each word of the predicted doc.
+def soft_targets(example: Example, scheme: LabelScheme) -> Floats64 | None:
+    """Align the soft labels of an example's reference with the predicted words.
 
-    RETURNS (Optional[Floats2d]): Shape (words, tags), each row a distribution, or
-        zeros where a word stands for none or several of the reference. None if the
-        reference has no soft labels.
+    example (Example): The example.
+    scheme (LabelScheme): The tags.
+    RETURNS (Optional[Floats2d]): Shape (words of the predicted doc, tags). Each row
+        sums to 1, or is zeros where a word is not aligned one-to-one with a word of the
+        reference or has no soft label. None if the reference has no soft labels.
 
-    Raises ValueError if they are of other entity types.
+    Raises ValueError if the soft labels are of other entity types.
     """
     stored: dict[str, Any] | None = example.reference.user_data.get(SOFT_LABELS)
     if stored is None:
@@ -48,37 +49,42 @@ def soft_targets(example: Example, scheme: LabelScheme) -> Floats | None:
             f"component has {', '.join(scheme.types)}. Label the posts with teachers "
             "of the same types in the same order"
         )
-    given = stored["probabilities"].astype(numpy.float64)
+    # Half precision does not sum to 1 exactly.
+    given = stored["probabilities"].astype(numpy.float64)  # (reference words, tags)
     sums = given.sum(axis=1, keepdims=True)
     given = numpy.divide(given, sums, out=numpy.zeros_like(given), where=sums > 0)
     targets = numpy.zeros((len(example.predicted), len(scheme.tags)))
     words = example.alignment.y2x
-    is_own = numpy.asarray(example.alignment.x2y.lengths) == 1
+    is_single = numpy.asarray(example.alignment.x2y.lengths) == 1  # (predicted words,)
     for row, (first, count) in enumerate(
         zip(numpy.cumsum(words.lengths) - words.lengths, words.lengths, strict=True)
     ):
-        if count == 1 and is_own[words.data[first]]:
+        if count == 1 and is_single[words.data[first]]:
             targets[words.data[first]] = given[row]
     return targets
 
 
 def allowed_tags(example: Example, scheme: LabelScheme, has_pieces: Bools) -> Bools:
-    """The tags that an example's annotation admits at each word with a piece.
+    """Compute the tags that an example's annotation allows at each word with pieces.
 
-    One tag where the reference says what stands there, all tags where its
-    annotation is missing or can't be laid over the predicted words. The words
-    without a piece are no positions in the chain and have no row: an entity
-    that begins with one begins at the next.
+    An annotated word allows one tag. A word allows all tags where its annotation is
+    missing or cannot be aligned with the predicted words. Words without pieces are no
+    positions of the chain and have no row: an entity that begins with such a word
+    begins at the next one.
 
-    has_pieces (Bools1d): For each word of the predicted doc, whether it has
-        an emission of its own.
-    RETURNS (Bools2d): Shape (words with a piece, tags).
+    example (Example): The example.
+    scheme (LabelScheme): The tags.
+    has_pieces (Bools1d): Shape (words of the predicted doc,), whether a word has word
+        pieces.
+    RETURNS (Bools2d): Shape (words with pieces, tags).
+
+    Raises KeyError if an annotated tag is not in the scheme.
     """
     tags = _aligned_bio(example)
     kept: list[str | None] = []
-    pending = ""
+    pending = ""  # type of an entity that begins with a word without pieces
     for tag, has_piece in zip(tags, has_pieces, strict=True):
-        prefix, label = split_tag(tag) if tag is not MISSING else ("", "")
+        prefix, label = split_tag(tag) if tag is not None else ("", "")
         if not has_piece:
             pending = label if prefix == "B" else pending
         else:
@@ -88,20 +94,21 @@ def allowed_tags(example: Example, scheme: LabelScheme, has_pieces: Bools) -> Bo
     allowed = numpy.zeros((len(kept), len(scheme.tags)), dtype=bool)
     index = {tag: i for i, tag in enumerate(scheme.tags)}
     for row, tag in enumerate(kept):
-        allowed[row, slice(None) if tag is MISSING else index[tag]] = True
+        allowed[row, slice(None) if tag is None else index[tag]] = True
     return allowed
 
 
-def incorrect_spans(example: Example, key: str) -> list[Entity]:
-    """The spans that an example's annotation says are no entities of their label.
+def aligned_incorrect_spans(example: Example, key: str) -> list[Entity]:
+    """Align the spans annotated as not entities with the predicted words.
 
-    As with spaCy's `ner` they may overlap, count once each, and say nothing where
-    they have no label or can't be laid over the predicted words.
+    As with spaCy's `ner`, spans may overlap and duplicates count once. Spans without a
+    label and spans that cannot be aligned are ignored.
 
-    key (str): Where the reference's `doc.spans` has them.
-    RETURNS (List[Entity]): The spans over the words of the predicted doc.
+    example (Example): The example.
+    key (str): The key of the spans in `doc.spans` of the reference.
+    RETURNS (List[Entity]): The spans, in words of the predicted doc.
 
-    Raises ValueError if one of them is an entity of the reference, too.
+    Raises ValueError if a span is also an entity of the reference.
     """
     given = example.reference.spans.get(key, [])
     spans = dict.fromkeys(
@@ -109,7 +116,8 @@ def incorrect_spans(example: Example, key: str) -> list[Entity]:
         for span in example.get_aligned_spans_y2x(given, allow_overlap=True)
         if span.label_
     )
-    # Entities beside soft labels are only what those make most probable.
+    # Entities of a reference with soft labels are predictions of the teachers, not
+    # annotation.
     if spans and SOFT_LABELS not in example.reference.user_data:
         entities, _ = example.get_aligned_ents_and_ner()
         for ent in entities:
@@ -120,15 +128,18 @@ def incorrect_spans(example: Example, key: str) -> list[Entity]:
 
 
 def _aligned_bio(example: Example) -> list[str | None]:
+    """Align the BIO tags of the reference with the predicted words; None where the
+    annotation is missing.
+    """
     to_bio = {"U": "B", "L": "I"}
     iobs, types = example.get_aligned("ENT_IOB"), example.get_aligned("ENT_TYPE")
     tags: list[str | None] = []
     for biluo, iob, kind in zip(example.get_aligned_ner(), iobs, types, strict=True):
-        # A beginning without a type marks a blocked word: it is no entity.
+        # B without a type marks a blocked word, which is outside of entities.
         if biluo == OUTSIDE or (iob == 3 and kind == 0):
             tags.append(OUTSIDE)
         elif biluo is None or biluo == "-":
-            tags.append(MISSING)
+            tags.append(None)
         else:
             prefix, _, label = biluo.partition("-")
             tags.append(f"{to_bio.get(prefix, prefix)}-{label}")

@@ -44,7 +44,7 @@ def from_hf(
         source,
         AutoModelForTokenClassification,
         revision,
-        what="checkpoint",
+        kind="checkpoint",
         output_loading_info=True,
     )
     if info["missing_keys"]:

@@ -1,4 +1,4 @@
-"""Encoders as folders: fetched from the hub or a folder, or made small at random."""
+"""Encoders as folders: loading from the hub or a folder, and tiny random encoders."""
 
 import inspect
 from collections import Counter
@@ -11,30 +11,29 @@ from typing import Any, cast
 from ..errors import WnutError
 from ..files import check_out, replacing
 
-# What an encoder consists of. Repositories often hold the same weights for
-# other frameworks beside.
+# Files of an encoder. Repositories often contain the same weights for other frameworks.
 HUB_FILES = ("*.json", "*.txt", "*.model", "*.safetensors", "pytorch_model*.bin")
-# More pieces than any encoder takes at once.
+# Longer than the input of any encoder, in word pieces.
 NO_LIMIT = 10**9
-# Converts the file of a slow tokenizer, where there is no tokenizer.json.
+# Packages that convert the file of a slow tokenizer, where there is no tokenizer.json.
 SENTENCEPIECE = ("sentencepiece", "google.protobuf")
 SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 
 def fetch_encoder(source: str, out: Path, revision: str | None = None) -> Any:
-    """Bring an encoder into a folder, ready to be trained.
+    """Store an encoder and its tokenizer in a folder, ready for training.
 
-    The weights are stored in full precision, as safetensors, whatever they came
-    as: a checkpoint in half precision must not be trained in half precision.
+    The weights are stored in full precision as safetensors, whatever format they are
+    loaded from: a checkpoint in half precision must not be trained in half precision.
 
-    source (str): A folder, or a model on the hub. What is in the hub's cache is
-        not downloaded again; HF_HUB_OFFLINE=1 uses nothing but the cache.
-    out (Path): The folder to write.
+    source (str): A folder, or a model on the hub. Files in the cache of the hub are not
+        downloaded again. With HF_HUB_OFFLINE=1 only the cache is used.
+    out (Path): The folder to write. Replaced as a whole, after the encoder is loaded.
     revision (Optional[str]): A branch, tag or commit on the hub.
-    RETURNS (PretrainedConfig): The encoder's configuration.
+    RETURNS (PretrainedConfig): The configuration of the encoder.
 
-    Raises WnutError if the encoder can't be had, has no fast tokenizer, or isn't
-    one that `AutoModel` loads.
+    Raises WnutError if the encoder is not found, `AutoModel` cannot load it, it needs
+    custom code, or it has no fast tokenizer.
     """
     from transformers import AutoModel
 
@@ -50,37 +49,38 @@ def load_checkpoint(
     source: str,
     auto_class: Any,
     revision: str | None = None,
-    what: str = "encoder",
+    kind: str = "encoder",
     tokenizer_config: Mapping[str, Any] | None = None,
     model_config: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> tuple[Any, Any]:
-    """Load a checkpoint in full precision, with its fast tokenizer. Custom code
-    of a checkpoint is never run, and nothing is asked on the terminal.
+    """Load a checkpoint in full precision, with its fast tokenizer. Custom code of a
+    checkpoint is never run, and there is no prompt on the terminal.
 
     source (str): A folder, or a model on the hub.
-    auto_class (Any): What of transformers loads it: `AutoModel`, say.
+    auto_class (Any): The class of transformers to load it with, `AutoModel` for
+        example.
     revision (Optional[str]): A branch, tag or commit on the hub.
-    what (str): What messages call it.
+    kind (str): The noun for the checkpoint in error messages.
     tokenizer_config (Optional[Mapping[str, Any]]): Settings for `AutoTokenizer`.
     model_config (Optional[Mapping[str, Any]]): Settings for `AutoConfig`.
-    options (Any): More for `auto_class.from_pretrained`.
-    RETURNS (Tuple[Any, PreTrainedTokenizerFast]): What `auto_class` returns, and
+    options (Any): Further arguments of `auto_class.from_pretrained`.
+    RETURNS (Tuple[Any, PreTrainedTokenizerFast]): The return value of `auto_class`, and
         the tokenizer.
 
-    Raises WnutError if it can't be had, has no fast tokenizer, needs custom code, or
-    isn't one that `auto_class` loads.
+    Raises WnutError if the checkpoint is not found, `auto_class` cannot load it, it
+    needs custom code, or it has no fast tokenizer.
     """
     import torch
     from safetensors import SafetensorError
     from transformers import AutoConfig, AutoTokenizer
 
-    # Explicitly: if it is left open, transformers asks on the terminal.
+    # Without an explicit value, transformers asks on the terminal.
     no_code = {"trust_remote_code": False}
     tokenizer_settings = {"use_fast": True, **(tokenizer_config or {}), **no_code}
     folder = Path(source)
     if not folder.is_dir():
-        folder = _download(source, revision, what)
+        folder = _download(source, revision, kind)
     try:
         config = AutoConfig.from_pretrained(
             folder, **{**(model_config or {}), **no_code}
@@ -91,8 +91,8 @@ def load_checkpoint(
             folder, config=config, torch_dtype=torch.float32, **no_code, **options
         )
     except (
-        # What transformers raises for a file that isn't there or is damaged, for
-        # weights of another shape, and for an architecture it doesn't know.
+        # Raised by transformers for missing or damaged files, weights of another shape,
+        # and unknown architectures.
         OSError,
         ValueError,
         TypeError,
@@ -102,34 +102,35 @@ def load_checkpoint(
         SafetensorError,
     ) as err:
         reason = _needs_code(err) or _needs_sentencepiece(folder) or _other_reason(err)
-        raise WnutError(f"The {what} {source!r} can't be loaded: {reason}") from err
+        raise WnutError(f"The {kind} {source!r} can't be loaded: {reason}") from err
     if not tokenizer_settings["use_fast"]:
         raise WnutError(
-            "the tokenizer_config of the transformer has use_fast = false, but word "
-            "pieces are aligned with words by a fast tokenizer: take the setting out"
+            "the tokenizer_config of the transformer has use_fast = false, but a fast "
+            "tokenizer is needed to align word pieces with words: remove the setting"
         )
     if not tokenizer.is_fast:
         raise WnutError(
-            f"The {what} {source!r} is not supported: its tokenizer "
+            f"The {kind} {source!r} is not supported: its tokenizer "
             f"({type(tokenizer).__name__}) has no fast tokenizer (tokenizer.json), "
-            f"which is needed to align word pieces with words. Use another {what}"
+            f"which is needed to align word pieces with words. Use another {kind}"
         )
     return model, tokenizer
 
 
 def max_window(model: Any, tokenizer: Any, n_specials: int) -> int | None:
-    """The greatest number of word pieces that an encoder takes at once.
+    """Compute the maximum number of word pieces in the input of an encoder.
 
     model (PreTrainedModel): The encoder.
-    tokenizer (PreTrainedTokenizerFast): Its tokenizer. Many say nothing of a limit.
-    n_specials (int): The number of special tokens around the pieces.
-    RETURNS (Optional[int]): Special tokens not counted. None if there is no limit.
+    tokenizer (PreTrainedTokenizerFast): Its tokenizer. Many tokenizers state no limit.
+    n_specials (int): Number of special tokens around the pieces.
+    RETURNS (Optional[int]): The maximum without special tokens, or None if there is no
+        limit.
     """
     limits = [tokenizer.model_max_length]
     positions = getattr(model.config, "max_position_embeddings", None) or 0
     if positions > 0:
-        # RoBERTa and its relatives count positions from the number after that of the
-        # padding, so the first rows of the table are never used.
+        # RoBERTa and its variants count positions from padding_idx + 1, so the first
+        # rows of the table are never used.
         skipped = [
             module.padding_idx + 1
             for name, module in model.named_modules()
@@ -138,13 +139,17 @@ def max_window(model: Any, tokenizer: Any, n_specials: int) -> int | None:
         ]
         limits.append(positions - max(skipped, default=0))
     limit = min(limits) - n_specials
-    # transformers' own sign of no limit is 1e30.
+    # transformers uses 1e30 for tokenizers without a limit.
     return int(limit) if 0 < limit < NO_LIMIT else None
 
 
 def accepts(model: Any, argument: str) -> bool:
-    """Whether a model of transformers takes an input of this name. Tokenizers say
-    what they make, and models don't always want it.
+    """Check whether a model of transformers accepts an input. Tokenizers may produce
+    inputs that the model does not accept.
+
+    model (PreTrainedModel): The model.
+    argument (str): The name of the input, "token_type_ids" for example.
+    RETURNS (bool): Whether the forward method has an argument of this name.
     """
     return argument in _arguments(cast(Any, type(model)))
 
@@ -155,29 +160,32 @@ def _arguments(model_class: Any) -> frozenset[str]:
 
 
 def refuse_code(settings: Mapping[str, Any]) -> None:
-    """See that an encoder's settings name no code on the hub. transformers before 5.3
-    runs what the setting for attention names, whatever else it is told
+    """Refuse settings that refer to code on the hub. transformers before 5.3 runs the
+    code that the attention setting names, even with trust_remote_code=False
     (CVE-2026-4372).
 
-    settings (Mapping[str, Any]): What is in config.json, or a config's attributes.
+    settings (Mapping[str, Any]): The content of config.json, or the attributes of a
+        config.
 
-    Raises WnutError if they do.
+    Raises WnutError if a setting names code on the hub.
     """
     for name, value in settings.items():
         if "attn_implementation" in name and "/" in str(value):
             raise WnutError(
                 f"the setting {name} of the encoder's config names code on the hub "
-                f"({value}), which isn't run: take it out"
+                f"({value}), which is never run: remove the setting"
             )
         inner = value if isinstance(value, Mapping) else getattr(value, "__dict__", {})
         refuse_code({str(key): part for key, part in inner.items()})
 
 
 def read_vocabulary(tokenizer: Any) -> bytes | None:
-    """The file that a tokenizer's slow version is made from, for storing.
+    """Read the vocabulary file of the slow version of a tokenizer, for storage.
 
-    Where a checkpoint has tokenizer.json alone, it is empty: fast tokenizers don't
-    read it, but spacy-transformers wants it for all that have a name for it.
+    tokenizer (PreTrainedTokenizerFast): The tokenizer.
+    RETURNS (Optional[bytes]): The content. Empty if the checkpoint has tokenizer.json
+        only: fast tokenizers do not read the file, but spacy-transformers requires it
+        for every tokenizer with an attribute `vocab_file`. None without the attribute.
     """
     if not hasattr(tokenizer, "vocab_file"):
         return None
@@ -186,12 +194,12 @@ def read_vocabulary(tokenizer: Any) -> bytes | None:
 
 
 def make_tiny_encoder(texts: Iterable[str], out: Path, seed: int = 0) -> Any:
-    """Make a DistilBERT of random weights that trains in seconds and knows nothing.
+    """Create a tiny DistilBERT with random weights, which trains in seconds.
 
-    texts (Iterable[str]): What the WordPiece vocabulary is made from.
+    texts (Iterable[str]): Texts for the WordPiece vocabulary.
     out (Path): The folder to write.
     seed (int): Seed of the weights.
-    RETURNS (PretrainedConfig): The encoder's configuration.
+    RETURNS (PretrainedConfig): The configuration of the encoder.
     """
     import torch
     from tokenizers import BertWordPieceTokenizer  # type: ignore[import-untyped]
@@ -217,9 +225,9 @@ def make_tiny_encoder(texts: Iterable[str], out: Path, seed: int = 0) -> Any:
 
 
 def _make_vocabulary(texts: Iterable[str]) -> dict[str, int]:
-    """All characters, and the words that are there more than once.
+    """Build a vocabulary of all characters and all words with at least two occurrences.
 
-    The trainer of the tokenizers library gives another vocabulary each time.
+    The trainer of the tokenizers library is not deterministic.
     """
     from tokenizers.normalizers import (  # type: ignore[import-untyped]
         BertNormalizer,
@@ -238,7 +246,7 @@ def _make_vocabulary(texts: Iterable[str]) -> dict[str, int]:
     return {piece: i for i, piece in enumerate(dict.fromkeys(pieces))}
 
 
-def _download(source: str, revision: str | None, what: str) -> Path:
+def _download(source: str, revision: str | None, kind: str) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import (
         GatedRepoError,
@@ -259,28 +267,30 @@ def _download(source: str, revision: str | None, what: str) -> Path:
         reason = f"the hub has no revision {revision!r} of it"
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as err:
         reason = f"there is no such folder and the hub can't be reached ({_name(err)})"
-    # Encoders are mostly named by the project.
-    name_it = "Set --vars.encoder or SPACY_WNUT_ENCODER to"
+    # The encoder is mostly set by project.yml.
+    advice = "Set --vars.encoder or SPACY_WNUT_ENCODER to"
     raise WnutError(
-        f"The {what} {source!r} can't be had: {reason}. "
-        f"{name_it if what == 'encoder' else 'Give'} a folder with config.json, "
+        f"The {kind} {source!r} can't be found: {reason}. "
+        f"{advice if kind == 'encoder' else 'Give'} a folder with config.json, "
         "model.safetensors and tokenizer.json, or a model on the hub that can be "
         "reached"
     )
 
 
 def _needs_code(err: Exception) -> str:
-    """What to say of a checkpoint with custom code, or "" if that isn't what failed."""
+    """Return the reason of an error if it is custom code, otherwise ""."""
     if "trust_remote_code" not in str(err):
         return ""
     return (
         "it needs custom code, which is not run. Use a checkpoint of an "
-        "architecture that transformers has"
+        "architecture that transformers contains"
     )
 
 
 def _needs_sentencepiece(folder: Path) -> str:
-    """What to install for a tokenizer that has to be converted, or ""."""
+    """Return the reason of an error if the packages that convert a SentencePiece
+    tokenizer are missing, otherwise "".
+    """
     is_converted = not (folder / "tokenizer.json").exists()
     if not is_converted or not any(folder.glob("*.model")):
         return ""
@@ -296,14 +306,14 @@ def _needs_sentencepiece(folder: Path) -> str:
 def _has(package: str) -> bool:
     try:
         return find_spec(package) is not None
-    # The package around it isn't there.
+    # Raised if the parent package is missing.
     except ModuleNotFoundError:
         return False
 
 
 def _other_reason(err: Exception) -> str:
     return (
-        f"{_first_line(err)} It takes a folder with config.json, model.safetensors and "
+        f"{_first_line(err)} Use a folder with config.json, model.safetensors and "
         "tokenizer.json, as save_pretrained writes it"
     )
 

@@ -1,3 +1,5 @@
+"""thinc shim of an encoder of transformers: fine-tuning, loading, forked processes."""
+
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -12,7 +14,7 @@ from thinc.types import ArgsKwargs, FloatsXd
 from transformers import AutoModel
 
 from .checkpoints import accepts, load_checkpoint, read_vocabulary
-from .stored_encoder import read_encoder
+from .stored_encoder import read_stored_encoder
 from .wordpieces import Specials, unbounded_tokenizer
 
 if TYPE_CHECKING:
@@ -22,28 +24,31 @@ _IMPORTED_IN = os.getpid()
 
 
 class EncoderShim(HFShim):
-    """The bridge between thinc and the encoder, with what fine-tuning needs and
-    thinc's optimizers and its bridge don't know.
+    """Shim between thinc and an encoder, with four features for fine-tuning that thinc
+    and spacy-transformers lack:
 
-    They clip the gradient of each parameter by itself. What counts in
-    fine-tuning is the norm of all of them together (Pascanu et al. 2013; 1.0 is
-    the default of transformers' `Trainer`): without it the large gradients of
-    the first steps stay in Adam's second moment, and the steps after them are
-    too short. And they know one learning rate, where a head that starts at
-    random needs a higher one than a pre-trained encoder. Averages of the weights
-    (`use_averages`) are looked for under names that they aren't stored under. And
-    mixed precision means CUDA alone, where many CPUs multiply bfloat16 faster too.
+    - Gradient clipping by the norm of all parameters together (Pascanu et al. 2013; 1.0
+      is the default of transformers' `Trainer`). thinc clips each parameter separately.
+      Without clipping, the large gradients of the first steps stay in Adam's second
+      moment, and the following steps are too short.
+    - A learning rate of the encoder that differs from that of the randomly initialized
+      head.
+    - Averages of the weights (`use_averages`). thinc looks them up under other keys
+      than it stores them under.
+    - Mixed precision on CPUs that multiply bfloat16 faster. thinc supports CUDA only.
 
-    Threads may call `predict` at the same time. The encoder is in evaluation mode but
-    for `begin_update`, and its tokenizer is configured when it is set or loaded.
+    Threads may call `predict` concurrently. The encoder is in evaluation mode except
+    during `begin_update`, and its tokenizer is configured when it is set or loaded.
 
-    max_grad_norm (float): The norm that the encoder's gradient is clipped to.
-        0 switches it off.
-    learn_rate_factor (float): Factor on the optimizer's learning rate.
-    freeze_embeddings (bool): Leave the vectors of the vocabulary's pieces as they are.
-    mixed_precision (bool): As `half_precision_dtype` says for the device.
-    grad_scaler_config (Dict[str, Any]): Settings for `PyTorchGradScaler`. It is only
-        on where float16 is used: bfloat16 has the range of single precision.
+    hf_model (HFObjects): The encoder and its tokenizer, or only the settings to load
+        them with.
+    max_grad_norm (float): Maximum norm of the gradient of the encoder. 0 disables
+        clipping.
+    learn_rate_factor (float): Factor on the learning rate of the optimizer.
+    freeze_embeddings (bool): Do not train the vectors of word pieces.
+    mixed_precision (bool): Use the type that `half_precision_dtype` returns.
+    grad_scaler_config (Dict[str, Any]): Settings for `PyTorchGradScaler`. It is enabled
+        for float16 only: bfloat16 has the range of single precision.
     """
 
     def __init__(
@@ -59,11 +64,11 @@ class EncoderShim(HFShim):
         self.half = half_precision_dtype() if mixed_precision else None
         scaling = {"enabled": self.half == torch.float16, **grad_scaler_config}
         if "init_scale" in scaling:
-            # thinc makes a tensor of it: of an integer it would hold integers.
+            # thinc would convert an integer to a tensor of integers.
             scaling["init_scale"] = float(scaling["init_scale"])
         super().__init__(
             hf_model,
-            # thinc knows CUDA's alone, and warns where there is none.
+            # thinc supports mixed precision on CUDA only, and warns elsewhere.
             mixed_precision=self.half is not None and _device_type() != "cpu",
             grad_scaler_config=scaling,
         )
@@ -74,7 +79,7 @@ class EncoderShim(HFShim):
         self.specials = Specials([], [])
 
     def set_encoder(self, objects: HFObjects) -> None:
-        """Take an encoder and its tokenizer.
+        """Set the encoder and its tokenizer.
 
         objects (HFObjects): The encoder and a fast tokenizer.
         """
@@ -85,11 +90,15 @@ class EncoderShim(HFShim):
         self.specials = Specials.of(self.tokenizer)
 
     def predict(self, inputs: ArgsKwargs) -> Any:
-        """Run the encoder without dropout and without a record for gradients."""
+        """Run the encoder without dropout and without recording gradients.
+
+        inputs (ArgsKwargs): Arguments of the encoder.
+        RETURNS (ModelOutput): The output of the encoder.
+        """
         protect_forked_process()
         if self._model.training:
-            # Only after an update. The encoder's own flag comes last, so that other
-            # threads never see it without those of its layers.
+            # True only after an update. The flag of the encoder is set last: a thread
+            # that sees it can rely on the flags of all layers.
             for layer in self._model.children():
                 layer.eval()
             self._model.eval()
@@ -99,22 +108,28 @@ class EncoderShim(HFShim):
     def begin_update(
         self, inputs: ArgsKwargs
     ) -> tuple[Any, Callable[[ArgsKwargs], ArgsKwargs]]:
-        """Run the encoder for training. RETURNS: Its output, and the callback that
-        collects the gradients.
+        """Run the encoder for training.
+
+        inputs (ArgsKwargs): Arguments of the encoder.
+        RETURNS (Tuple[ModelOutput, Callable]): The output of the encoder, and the
+            callback that accumulates the gradients.
         """
         protect_forked_process()
         embeddings = self._model.get_input_embeddings()
         embeddings.requires_grad_(not self.freeze_embeddings)
-        # On CUDA thinc switches autocast on once more, without saying to what: what
-        # is set here holds.
+        # On CUDA thinc enables autocast once more, without a dtype. The dtype set here
+        # stays in effect.
         with self._autocast():
             output, backprop = super().begin_update(inputs)
         return output, backprop
 
     @contextmanager
     def use_params(self, params: dict[Any, Any]) -> Iterator[None]:
-        """Put other weights in the place of the encoder's for a while: the averages
-        that the optimizer keeps, under the keys that `finish_update` gives it.
+        """Replace the weights of the encoder within the context, by the averages of the
+        optimizer for example.
+
+        params (Dict[Any, FloatsXd]): Weights by (shim id, name), the keys that
+            `finish_update` passes to the optimizer. Other weights stay.
         """
         weights = dict(self._model.named_parameters())
         backup = {}
@@ -130,12 +145,15 @@ class EncoderShim(HFShim):
                 weights[name].data = data
 
     def from_bytes(self, bytes_data: bytes) -> "EncoderShim":
-        """Load what `to_bytes` gave. Nothing in it is run.
+        """Load the output of `to_bytes`. No stored code is run.
 
-        Raises WnutError if it can't be read.
+        bytes_data (bytes): The stored encoder.
+        RETURNS (EncoderShim): The shim.
+
+        Raises WnutError if the data are damaged, incomplete or unsafe.
         """
         protect_forked_process()
-        objects = read_encoder(bytes_data)
+        objects = read_stored_encoder(bytes_data)
         if objects.transformer is None:
             # Stored before it was initialized.
             self._hfmodel, self._model = objects, None
@@ -144,7 +162,10 @@ class EncoderShim(HFShim):
         return self
 
     def finish_update(self, optimizer: Optimizer) -> None:
-        """Update the encoder with the gradients collected since the last time."""
+        """Update the encoder with the accumulated gradients, and set these to zero.
+
+        optimizer (Optimizer): The optimizer. It is called once per parameter.
+        """
         named = [
             (name, parameter)
             for name, parameter in self._model.named_parameters()
@@ -168,27 +189,28 @@ class EncoderShim(HFShim):
         self._grad_scaler.update()
 
     def _autocast(self) -> Any:
-        # Not thinc's default device: that is a setting of the main thread alone.
+        # Not thinc's default device, which is set in the main thread only.
         return torch.autocast(
             self.device.type, dtype=self.half, enabled=self.half is not None
         )
 
 
 def protect_forked_process() -> None:
-    """Keep torch from waiting for threads that a forked process doesn't have.
+    """Set the number of threads of torch to one in a forked process.
 
-    Threads that torch started before a fork don't exist in the child, and torch waits
-    for them forever as soon as it divides work among more than one. So our encoders
-    run with one thread in a forked process. The setting belongs to each thread.
+    Threads that torch started before a fork do not exist in the child. With more than
+    one thread, torch would wait for them forever. The setting is per thread, so this is
+    called before each run.
     """
     if os.getpid() != _IMPORTED_IN and torch.get_num_threads() > 1:
         torch.set_num_threads(1)
 
 
 def half_precision_dtype() -> Any:
-    """What mixed precision computes in, on the device that runs: bfloat16 where it
-    has instructions for it, float16 on other GPUs, and None on other CPUs, where
-    either is slower than full precision.
+    """Select the half precision type of thinc's device.
+
+    RETURNS (Optional[torch.dtype]): bfloat16 where the device has instructions for it,
+        float16 on other GPUs, None on other CPUs, where full precision is fastest.
     """
     if _device_type() != "cpu":
         is_bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
@@ -205,14 +227,15 @@ def load_encoder(
     tokenizer_config: Mapping[str, Any],
     transformer_config: Mapping[str, Any],
 ) -> HFObjects:
-    """Load an encoder and its tokenizer, in full precision and on thinc's device.
+    """Load an encoder and its tokenizer, in full precision, to thinc's device.
 
     name (str): A model on the hub or a folder.
     tokenizer_config (Mapping[str, Any]): Settings for `AutoTokenizer`.
     transformer_config (Mapping[str, Any]): Settings for `AutoConfig`.
+    RETURNS (HFObjects): The encoder and its tokenizer.
 
-    Raises WnutError if it can't be had, has no fast tokenizer, needs custom code, or
-    isn't one that `AutoModel` loads.
+    Raises WnutError if the encoder is not found, `AutoModel` cannot load it, it needs
+    custom code, or it has no fast tokenizer.
     """
     transformer, tokenizer = load_checkpoint(
         name,
@@ -227,7 +250,14 @@ def load_encoder(
 def convert_inputs(
     model: Model[Any, Any], wordpieces: WordpieceBatch, is_train: bool
 ) -> tuple[ArgsKwargs, Callable[[Any], Any]]:
-    """A batch of pieces as the encoder's arguments, without those it doesn't take."""
+    """Convert a batch of word pieces to arguments of the encoder.
+
+    model (Model): The layer with an `EncoderShim`.
+    wordpieces (WordpieceBatch): The ids of shape (B, L), and their mask.
+    is_train (bool): Whether the gradient is needed.
+    RETURNS (Tuple[ArgsKwargs, Callable]): The arguments that the encoder accepts, and
+        the callback for the gradient.
+    """
     inputs, backprop = _convert_transformer_inputs(model, wordpieces, is_train)
     encoder = cast(EncoderShim, model.shims[0])._hfmodel.transformer
     kwargs = {k: v for k, v in inputs.kwargs.items() if accepts(encoder, k)}

@@ -1,4 +1,4 @@
-"""A model that ONNX Runtime runs, with its tokenizer, as a layer holds them."""
+"""thinc shim of an ONNX model and its tokenizer, with a lazy ONNX Runtime session."""
 
 import hashlib
 import json
@@ -20,36 +20,38 @@ if TYPE_CHECKING:
     from onnxruntime import InferenceSession  # type: ignore[import-untyped]
     from tokenizers import Tokenizer  # type: ignore[import-untyped]
 
-# The form of the models that this version writes and reads.
+# Version of the stored format that this package writes and reads.
 FORMAT = 1
-# Where a model says in its metadata what it is.
+# Key of our description in the metadata of an ONNX model.
 METADATA_KEY = "spacy_wnut"
-NEEDED = {"input_ids", "rows"}
-MEAN = {"words", "counts", "carried"}
+REQUIRED_INPUTS = {"input_ids", "rows"}
+# Additional inputs of a model that represents a word by the mean of its pieces.
+MEAN_INPUTS = {"words", "counts", "carried"}
 INSTALL = 'pip install "spacy-wnut[onnx]"'
 
 
-class Started(NamedTuple):
-    """What runs a model in one process. Threads may share it.
+class Runtime(NamedTuple):
+    """Everything that runs a model in one process. Threads may share it.
 
-    session (InferenceSession): Runs the model.
+    session (InferenceSession): The session of ONNX Runtime.
     tokenizer (Tokenizer): The tokenizer, without truncation and padding.
     specials (Specials): The special tokens around each text.
-    about (Dict[str, Any]): What the model says of itself.
+    metadata (Dict[str, Any]): Description of the model: "tags", "is_mean",
+        "has_shapes" and "width".
     """
 
     session: "InferenceSession"
     tokenizer: "Tokenizer"
     specials: Specials
-    about: dict[str, Any]
+    metadata: dict[str, Any]
 
 
 class OnnxShim(Shim):
-    """A model and its tokenizer. The session starts lazily, once per process, and
+    """An ONNX model and its tokenizer. The session starts lazily, once per process, and
     threads may share it.
 
-    threads (int): How many threads run the model. 0 stands for as many as there are
-        processors to run on, or one where the process is a worker of another.
+    threads (int): Number of threads that run the model. 0 means one per available
+        processor, or one thread if the process is a worker of another one.
     """
 
     def __init__(self, threads: int = 0) -> None:
@@ -57,78 +59,92 @@ class OnnxShim(Shim):
         self.threads = threads
         self.graph = b""
         self.tokenizer_json = ""
-        self._started: Started | None = None
+        self._runtime: Runtime | None = None
         self._starting = Lock()
         _SHIMS.add(self)
 
     def set_model(self, graph: bytes, tokenizer_json: str) -> None:
-        """Take a model and see that it is one that can be run.
+        """Set the model and start its session, to check that it can be run.
 
-        graph (bytes): An ONNX file, as `spacy-wnut export` writes it.
-        tokenizer_json (str): A tokenizer.json.
+        graph (bytes): An ONNX file written by `spacy-wnut export`.
+        tokenizer_json (str): The content of a tokenizer.json.
 
-        Raises WnutError if it can't be run, or is a model of another kind.
+        Raises WnutError if the model cannot be run or was not written by
+        `spacy-wnut export`, or the tokenizer cannot be read.
         """
-        self._take(graph, tokenizer_json)
-        _ = self.started
+        self._set_data(graph, tokenizer_json)
+        _ = self.runtime
 
     @property
-    def started(self) -> Started:
-        """RETURNS (Started): What runs the model in this process.
+    def runtime(self) -> Runtime:
+        """RETURNS (Runtime): The session and tokenizer of this process. They start on
+            first access.
 
-        Raises WnutError, when asked for the first time, if the model can't be run or is
-        of another kind, or its tokenizer can't be read.
+        Raises WnutError if there is no model, it cannot be run or was not written by
+        `spacy-wnut export`, or its tokenizer cannot be read.
         """
-        started = self._started
-        if started is None:
+        runtime = self._runtime
+        if runtime is None:
             with self._starting:
-                # Another thread may have been faster.
-                started = self._started or self._start_here()
-                self._started = started
-        return started
+                # Another thread may have started it in the meantime.
+                runtime = self._runtime or self._start()
+                self._runtime = runtime
+        return runtime
 
     @property
     def tags(self) -> tuple[str, ...]:
-        """RETURNS (Tuple[str, ...]): The tags of its emissions, in their order."""
-        return tuple(self.started.about["tags"])
+        """RETURNS (Tuple[str, ...]): The tags of the columns of the emissions."""
+        return tuple(self.runtime.metadata["tags"])
 
     @property
     def is_mean(self) -> bool:
-        """RETURNS (bool): Whether a word is the mean of its pieces."""
-        return bool(self.started.about["is_mean"])
+        """RETURNS (bool): Whether a word is the mean of its pieces, not the first."""
+        return bool(self.runtime.metadata["is_mean"])
 
     @property
     def has_shapes(self) -> bool:
-        """RETURNS (bool): Whether it takes the shapes of words."""
-        return bool(self.started.about["has_shapes"])
+        """RETURNS (bool): Whether the model has word shapes as input."""
+        return bool(self.runtime.metadata["has_shapes"])
 
     @property
     def width(self) -> int:
-        """RETURNS (int): The width of the sums, where a word is the mean."""
-        return int(self.started.about["width"])
+        """RETURNS (int): The width of the sums of pieces; 0 if `is_mean` is False."""
+        return int(self.runtime.metadata["width"])
 
     @property
     def session(self) -> "InferenceSession":
-        """RETURNS (InferenceSession): Runs the model in this process."""
-        return self.started.session
+        """RETURNS (InferenceSession): The session of this process."""
+        return self.runtime.session
 
     @property
     def tokenizer(self) -> "Tokenizer":
         """RETURNS (Tokenizer): The tokenizer, without truncation and padding."""
-        return self.started.tokenizer
+        return self.runtime.tokenizer
 
     @property
     def specials(self) -> Specials:
         """RETURNS (Specials): The special tokens around each text."""
-        return self.started.specials
+        return self.runtime.specials
 
     def run(self, inputs: dict[str, NDArray[Any]]) -> list[NDArray[numpy.float32]]:
-        """Run the model. RETURNS: The emissions, and the sums if a word is the mean."""
+        """Run the model.
+
+        inputs (Dict[str, NDArray]): The inputs, for a batch of B windows of L tokens
+            each, p pooled pieces and w words: "input_ids", shape (B, L); "rows",
+            shape (p,); with `has_shapes` "shapes", shape (w, N_FEATURES); with
+            `is_mean` "words", shape (p, 1), "counts", shape (w, 1), and "carried",
+            shape (w, width).
+        RETURNS (List[Floats2d]): The emissions, shape (w, tags), and with `is_mean` the
+            sums of pieces, shape (w, width).
+        """
         outputs: list[NDArray[numpy.float32]] = self.session.run(None, inputs)
         return outputs
 
     def to_bytes(self) -> bytes:
-        """RETURNS (bytes): The model and the tokenizer, with a checksum."""
+        """Serialize the model.
+
+        RETURNS (bytes): The model and the tokenizer, with a checksum.
+        """
         stored = {
             "format": FORMAT,
             "graph": self.graph,
@@ -138,46 +154,48 @@ class OnnxShim(Shim):
         return bytes(srsly.msgpack_dumps(stored))
 
     def from_bytes(self, data: bytes) -> "OnnxShim":
-        """Load what `to_bytes` gave. Nothing in it is unpickled.
+        """Load the output of `to_bytes`. Nothing is unpickled.
 
-        It is started, and seen to be one that can be run, when something is asked of
-        it: those who call this still hold copies of all the bytes, and starting takes
-        as much memory again.
+        The session starts later, on first access of `runtime`: the callers of this
+        method still hold copies of the data, and a session needs as much memory again.
 
-        Raises WnutError if it is damaged.
+        data (bytes): The serialized model.
+        RETURNS (OnnxShim): The shim.
+
+        Raises WnutError if the data are damaged or of another format.
         """
         try:
             stored = srsly.msgpack_loads(data)
             found = stored["format"]
             graph, tokenizer = stored["graph"], stored["tokenizer"]
             expected = stored["sha256"]
-        # What msgpack raises is of many types.
+        # msgpack raises exceptions of many types.
         except Exception as err:
             raise WnutError(f"{DAMAGED} ({err!r})") from err
         _check_format(found)
         if not isinstance(graph, bytes) or not isinstance(tokenizer, str):
             raise WnutError(DAMAGED)
         if graph and _checksum(graph, tokenizer) != expected:
-            raise WnutError(f"{DAMAGED} (its checksum is another)")
+            raise WnutError(f"{DAMAGED} (its checksum does not match)")
         if graph:
-            self._take(graph, tokenizer)
+            self._set_data(graph, tokenizer)
         return self
 
-    def _take(self, graph: bytes, tokenizer_json: str) -> None:
+    def _set_data(self, graph: bytes, tokenizer_json: str) -> None:
         self.graph, self.tokenizer_json = graph, tokenizer_json
-        self._started = None
+        self._runtime = None
 
-    def _start_here(self) -> Started:
+    def _start(self) -> Runtime:
         if not self.graph:
             raise _no_model()
-        session = _start(self.graph, self.threads or _n_threads())
-        about = _read_about(session)
+        session = start_session(self.graph, self.threads or _n_threads())
+        metadata = _read_metadata(session)
         tokenizer = _read_tokenizer(self.tokenizer_json)
-        return Started(session, tokenizer, Specials.of(tokenizer), about)
+        return Runtime(session, tokenizer, Specials.of(tokenizer), metadata)
 
     def __getstate__(self) -> dict[str, Any]:
-        # Sessions and locks belong to a process.
-        state = {**self.__dict__, "_started": None}
+        # Sessions and locks belong to one process.
+        state = {**self.__dict__, "_runtime": None}
         del state["_starting"]
         return state
 
@@ -193,22 +211,24 @@ class OnnxShim(Shim):
 
 
 _SHIMS: "WeakSet[OnnxShim]" = WeakSet()
-_LEFT_BEHIND: list[Any] = []
+_ABANDONED: list[Any] = []
 
 
-def _leave_behind() -> None:
-    """In a forked process: its sessions have lost their threads. They can't be used,
-    and not be freed either, for that would wait for the threads forever. A thread that
-    held the lock is gone, too.
+def _abandon_sessions() -> None:
+    """Replace all sessions in a forked process.
+
+    The threads of inherited sessions do not exist in the child. Such a session can
+    neither run nor be freed, because freeing waits for the threads forever. So it is
+    kept in `_ABANDONED`. The thread that held a lock is gone as well.
     """
     for shim in _SHIMS:
-        _LEFT_BEHIND.append(shim._started)
-        shim._started = None
+        _ABANDONED.append(shim._runtime)
+        shim._runtime = None
         shim._starting = Lock()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_leave_behind)
+    os.register_at_fork(after_in_child=_abandon_sessions)
 
 DAMAGED = (
     "the model's file is damaged: install the pipeline again, or write it again with "
@@ -216,7 +236,15 @@ DAMAGED = (
 )
 
 
-def _start(graph: bytes, threads: int) -> "InferenceSession":
+def start_session(graph: bytes, threads: int) -> "InferenceSession":
+    """Start a session of ONNX Runtime on the CPU.
+
+    graph (bytes): An ONNX model.
+    threads (int): Number of threads.
+    RETURNS (InferenceSession): The session.
+
+    Raises WnutError if onnxruntime is not installed or cannot run the model.
+    """
     try:
         import onnxruntime
     except ImportError as err:
@@ -224,19 +252,19 @@ def _start(graph: bytes, threads: int) -> "InferenceSession":
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    # Batches are of every shape, so there is no pattern in what they need.
+    # Memory patterns only help where the shapes of the inputs repeat.
     options.enable_mem_pattern = False
-    # The graph is as it should be: what would be fused further is slower.
+    # The graph is already optimized. Extended fusions make it slower.
     levels = onnxruntime.GraphOptimizationLevel
     options.graph_optimization_level = levels.ORT_ENABLE_BASIC
-    # It would round attention's output to eight bits twice.
+    # The fusion would round the output of attention to 8 bits twice.
     options.add_session_config_entry("session.disable_quant_qdq", "1")
     options.log_severity_level = 3
     try:
         return onnxruntime.InferenceSession(
             graph, options, providers=["CPUExecutionProvider"]
         )
-    # Of the exceptions that ONNX Runtime has for this not one is public.
+    # None of the exceptions that ONNX Runtime raises here is public.
     except Exception as err:
         raise WnutError(
             f"the model can't be run by ONNX Runtime {onnxruntime.__version__}: "
@@ -252,7 +280,7 @@ def _read_tokenizer(tokenizer_json: str) -> "Tokenizer":
         raise _missing("tokenizers") from err
     try:
         tokenizer = Tokenizer.from_str(tokenizer_json)
-    # What the library raises has no type of its own.
+    # tokenizers raises plain Exception.
     except Exception as err:
         raise WnutError(
             f"the model's tokenizer can't be read ({err}): export it again"
@@ -262,39 +290,42 @@ def _read_tokenizer(tokenizer_json: str) -> "Tokenizer":
     return tokenizer
 
 
-def _read_about(session: "InferenceSession") -> dict[str, Any]:
-    """What a model says of itself, if it is one of ours and is true."""
-    metadata = session.get_modelmeta().custom_metadata_map
-    if METADATA_KEY not in metadata:
+def _read_metadata(session: "InferenceSession") -> dict[str, Any]:
+    """Read the description of a model and check it against its inputs and outputs."""
+    stored = session.get_modelmeta().custom_metadata_map
+    if METADATA_KEY not in stored:
         raise WnutError(
-            "the ONNX model wasn't written by `spacy-wnut export`, and others can't "
-            "be run: they don't say what their outputs are"
+            "the ONNX model wasn't written by `spacy-wnut export`, and other models "
+            "can't be run, because they don't describe their outputs: export the "
+            "pipeline with `spacy-wnut export`"
         )
-    about: dict[str, Any] = json.loads(metadata[METADATA_KEY])
-    _check_format(about.get("format"))
+    described: dict[str, Any] = json.loads(stored[METADATA_KEY])
+    _check_format(described.get("format"))
     inputs = {value.name for value in session.get_inputs()}
     outputs = {value.name: value.shape for value in session.get_outputs()}
-    n_tags = len(about.get("tags", ()))
-    is_known = NEEDED <= inputs <= NEEDED | MEAN | {"shapes"}
-    is_whole = not MEAN & inputs or (inputs >= MEAN and "sums" in outputs)
-    if not is_known or not is_whole or outputs.get("emissions", [0])[-1] != n_tags:
+    n_tags = len(described.get("tags", ()))
+    optional = MEAN_INPUTS | {"shapes"}
+    is_known = REQUIRED_INPUTS <= inputs <= REQUIRED_INPUTS | optional
+    is_mean = inputs >= MEAN_INPUTS
+    is_complete = not MEAN_INPUTS & inputs or (is_mean and "sums" in outputs)
+    if not is_known or not is_complete or outputs.get("emissions", [0])[-1] != n_tags:
         raise WnutError(
-            f"the ONNX model isn't what it says: it has inputs {sorted(inputs)} and "
-            f"outputs {outputs}, for {n_tags} tags. Write it again with "
-            "`spacy-wnut export`"
+            f"the ONNX model does not match its description: it has inputs "
+            f"{sorted(inputs)} and outputs {outputs}, for {n_tags} tags. Write it "
+            "again with `spacy-wnut export`"
         )
     return {
-        "tags": about["tags"],
-        "is_mean": inputs >= MEAN,
+        "tags": described["tags"],
+        "is_mean": is_mean,
         "has_shapes": "shapes" in inputs,
-        "width": outputs["sums"][-1] if inputs >= MEAN else 0,
+        "width": outputs["sums"][-1] if is_mean else 0,
     }
 
 
 def _check_format(found: Any) -> None:
     if found != FORMAT:
         raise WnutError(
-            f"the model has the format {found}, and this version of spacy-wnut reads "
+            f"the model has the format {found}, but this version of spacy-wnut reads "
             f"{FORMAT}: install the version that the pipeline's meta.json asks for"
         )
 
@@ -320,7 +351,7 @@ def _missing(package: str) -> WnutError:
 
 def _n_threads() -> int:
     if multiprocessing.parent_process() is not None:
-        # Its fellow workers have the other processors.
+        # The other workers use the other processors.
         return 1
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))

@@ -1,6 +1,6 @@
-"""Emissions by ONNX Runtime: no torch, no transformers."""
+"""Emissions computed by ONNX Runtime, without torch and transformers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 import numpy
@@ -13,7 +13,6 @@ from ..batching import batch_by_length
 from .onnx_session import OnnxShim
 from .word_shapes import shape_features
 from .wordpieces import (
-    Specials,
     Tokenized,
     Windows,
     cut_windows,
@@ -23,6 +22,7 @@ from .wordpieces import (
 )
 
 Ints = NDArray[numpy.int64]
+Floats32 = NDArray[numpy.float32]
 
 
 def create_onnx_tagger(
@@ -32,31 +32,33 @@ def create_onnx_tagger(
     threads: int = 0,
     nO: int | None = None,
 ) -> Model[list[Doc], list[Floats2d]]:
-    """Emissions of a trained pipeline's encoder and head in one ONNX graph. It is what
-    `spacy-wnut export` makes of `spacy-wnut.TransformerTagger.v1`, and can't be
-    trained.
+    """Create a layer that computes emissions with an ONNX graph of a trained encoder
+    and head. `spacy-wnut export` replaces `spacy-wnut.TransformerTagger.v1` with it. It
+    cannot be trained.
 
-    Texts of the same number of pieces are run together, so that none is padded and
-    each gets the same emissions in any company.
+    Only windows of equal length are run together, without padding. The emissions of a
+    doc therefore do not depend on the other docs in a batch.
 
-    window (int): The greatest number of word pieces in a window, special tokens
-        not counted.
-    stride (int): How many pieces a window starts behind the one before it.
-    batch_pieces (int): The greatest number of pieces that are run at once. Changes
-        speed and memory, not the results.
-    threads (int): How many threads run the model. 0 stands for as many as there are
-        processors, and one in the workers of `nlp.pipe(n_process=...)`.
-    nO (Optional[int]): The number of tags. Known when the model is loaded.
+    window (int): Maximum number of word pieces in a window, without special tokens.
+    stride (int): Number of pieces between the starts of two windows.
+    batch_pieces (int): Maximum number of pieces in a batch. Changes speed and memory,
+        not the results.
+    threads (int): Number of threads that run the model. 0 means one per available
+        processor, or one thread in the workers of `nlp.pipe(n_process=...)`.
+    nO (Optional[int]): Number of tags. Set when the model is loaded.
+    RETURNS (Model[List[Doc], List[Floats2d]]): The layer. Its output has shape
+        (words, nO) per doc, with zeros for words without pieces.
 
-    Raises ValueError if the numbers don't fit together.
+    Raises ValueError if stride is not between 1 and window, batch_pieces is less than
+    1, or threads is negative.
     """
     settings = window_settings(window, stride, batch_pieces)
     if threads < 0:
         raise ValueError(f"threads has to be at least 0, got {threads}")
     return Model(
         "onnx_tagger",
-        forward,
-        init=init,
+        onnx_tagger_forward,
+        init=onnx_tagger_init,
         shims=[OnnxShim(threads)],
         dims={"nO": nO},
         attrs={**settings, "get_tags": get_tags},
@@ -64,20 +66,26 @@ def create_onnx_tagger(
 
 
 def get_tags(model: Model[list[Doc], list[Floats2d]]) -> tuple[str, ...]:
-    """The tags that a model has emissions for, in their order."""
+    """Return the tags of the columns of the emissions.
+
+    model (Model): A layer from `create_onnx_tagger`.
+    RETURNS (Tuple[str, ...]): The tags.
+
+    Raises WnutError if the layer has no model, or one that cannot be run.
+    """
     return _shim(model).tags
 
 
-def init(
+def onnx_tagger_init(
     model: Model[list[Doc], list[Floats2d]],
     X: list[Doc] | None = None,
     Y: list[Floats2d] | None = None,
 ) -> None:
-    # Says what to do if there is no model.
+    # Without a model, `tags` raises an error that explains how to get one.
     model.set_dim("nO", len(_shim(model).tags))
 
 
-def forward(
+def onnx_tagger_forward(
     model: Model[list[Doc], list[Floats2d]], docs: list[Doc], is_train: bool
 ) -> tuple[list[Floats2d], Callable[[list[Floats2d]], list[Doc]]]:
     if is_train:
@@ -86,128 +94,96 @@ def forward(
             "from and export that again"
         )
     shim = _shim(model)
-    specials = shim.specials
     pieces = tokenize(shim.tokenizer, docs)
     windows = cut_windows(pieces.n_pieces, model.attrs["window"], model.attrs["stride"])
-    emissions = numpy.zeros((int(pieces.n_words.sum()), len(shim.tags)), dtype="f")
+    n_words = int(pieces.n_words.sum())
+    emissions = numpy.zeros((n_words, len(shim.tags)), dtype="f")  # (words, T)
     shapes = None
     if shim.has_shapes and docs:
+        # (words, N_FEATURES)
         shapes = numpy.concatenate([shape_features(doc) for doc in docs])
-    run = _run_means if shim.is_mean else _run_firsts
-    run(model, pieces, windows, specials, shapes, emissions)
+    sums: dict[int, Floats32] = {}
+    for batch, piece_words, rows in _batches(model, pieces, windows):
+        ids, _ = pad_windows(pieces, windows, batch, shim.specials, pad=0)  # (B, L)
+        inputs: dict[str, NDArray[Any]] = {"input_ids": ids, "rows": rows}
+        words, index = numpy.unique(piece_words, return_inverse=True)  # (w,), (p,)
+        if shim.is_mean:
+            inputs["words"] = index.reshape(-1, 1)  # (p, 1)
+            inputs["counts"] = pieces.counts[words].astype("f").reshape(-1, 1)  # (w, 1)
+            inputs["carried"] = _carried_sums(words, sums, shim.width)  # (w, width)
+        if shapes is not None:
+            inputs["shapes"] = shapes[words]  # (w, N_FEATURES)
+        emissions[words], *summed = shim.run(inputs)  # (w, T), (w, width)
+        if shim.is_mean:
+            # A word of several windows may lie in several batches. Its sum is carried
+            # from one to the next, and its emissions in the last are complete.
+            is_partial = numpy.bincount(index) < pieces.counts[words]  # (w,)
+            for i in numpy.flatnonzero(is_partial):
+                sums[int(words[i])] = summed[0][i]
     ends = numpy.cumsum(pieces.n_words)[:-1]
-    # An array of whichever library, as thinc's ops make it.
     on_device: Any = cast(Any, model.ops).asarray(emissions)
-    found = model.ops.xp.split(on_device, ends.tolist()) if docs else []
+    split = model.ops.xp.split(on_device, ends.tolist()) if docs else []
 
     def backprop(d_emissions: list[Floats2d]) -> list[Doc]:
         return docs
 
-    return cast(list[Floats2d], found), backprop
-
-
-def _run_firsts(
-    model: Model[Any, Any],
-    pieces: Tokenized,
-    windows: Windows,
-    specials: Specials,
-    shapes: Ints | None,
-    emissions: NDArray[numpy.float32],
-) -> None:
-    """Fill in the emissions of words by their first pieces."""
-    words = numpy.flatnonzero(pieces.counts)
-    for batch, chosen, rows in _batches(
-        model, windows, specials, pieces, words, pieces.firsts[words]
-    ):
-        inputs = _inputs(pieces, windows, specials, batch, rows)
-        if shapes is not None:
-            inputs["shapes"] = shapes[chosen]
-        emissions[chosen] = _shim(model).run(inputs)[0]
-
-
-def _run_means(
-    model: Model[Any, Any],
-    pieces: Tokenized,
-    windows: Windows,
-    specials: Specials,
-    shapes: Ints | None,
-    emissions: NDArray[numpy.float32],
-) -> None:
-    """Fill in the emissions of words by the mean of their pieces.
-
-    A long doc's word may lie in several windows. Its sum is carried from one to the
-    next, and the last one has it whole.
-    """
-    shim = _shim(model)
-    width = shim.width
-    sums: dict[int, NDArray[numpy.float32]] = {}
-    words = numpy.repeat(numpy.arange(len(pieces.counts)), pieces.counts)
-    within = numpy.arange(len(words)) - numpy.repeat(
-        numpy.cumsum(pieces.counts) - pieces.counts, pieces.counts
-    )
-    for batch, of_piece, rows in _batches(
-        model, windows, specials, pieces, words, pieces.firsts[words] + within
-    ):
-        chosen, index, here = numpy.unique(
-            of_piece, return_inverse=True, return_counts=True
-        )
-        carried = numpy.zeros((len(chosen), width), dtype="f")
-        is_split = here < pieces.counts[chosen]
-        for i in numpy.flatnonzero(is_split):
-            carried[i] = sums.get(int(chosen[i]), 0.0)
-        inputs = _inputs(pieces, windows, specials, batch, rows)
-        inputs["words"] = index.reshape(-1, 1)
-        inputs["counts"] = pieces.counts[chosen].astype("f").reshape(-1, 1)
-        inputs["carried"] = carried
-        if shapes is not None:
-            inputs["shapes"] = shapes[chosen]
-        emissions[chosen], summed = shim.run(inputs)
-        for i in numpy.flatnonzero(is_split):
-            sums[int(chosen[i])] = summed[i]
+    return cast(list[Floats2d], split), backprop
 
 
 def _batches(
-    model: Model[Any, Any],
-    windows: Windows,
-    specials: Specials,
-    pieces: Tokenized,
-    words: Ints,
-    wanted: Ints,
-) -> Any:
-    """Windows of the same length, and the pieces whose vectors are wanted of them.
+    model: Model[Any, Any], pieces: Tokenized, windows: Windows
+) -> Iterator[tuple[Ints, Ints, Ints]]:
+    """Group windows of equal length, with the pieces whose vectors are taken from them.
 
-    words (Ints1d): The word that each wanted piece belongs to.
-    wanted (Ints1d): The index of each wanted piece.
-    YIELDS (Tuple[Ints1d, Ints1d, Ints1d]): The indices of a batch's windows, the words
-        of the pieces in it, and which rows of the encoder's output are theirs.
+    YIELDS (Tuple[Ints1d, Ints1d, Ints1d]): The indices of the windows, shape (B,); the
+        words of the p pooled pieces, ascending, shape (p,); the rows of these pieces in
+        the flat output of the encoder, of shape (B * L, width). Shape (p,).
     """
-    lengths = windows.ends - windows.starts + sum(map(len, specials))
+    specials = _shim(model).specials
+    words, pooled = _pooled_pieces(pieces, _shim(model).is_mean)  # (pooled,) each
+    lengths = windows.lengths + specials.total  # (windows,)
     batches = list(batch_by_length(lengths, model.attrs["batch_pieces"], equal=True))
     if not batches:
         return
-    offsets = pieces.offsets[windows.docs]
-    # The windows' own pieces are side by side in the order of all pieces.
-    window = numpy.searchsorted(offsets + windows.own_ends, wanted, side="right")
-    place = wanted - offsets[window] - windows.starts[window] + len(specials.before)
-    batch_of = numpy.empty(len(lengths), dtype=numpy.int64)
-    row_of = numpy.empty(len(lengths), dtype=numpy.int64)
+    offsets = pieces.offsets[windows.docs]  # (windows,)
+    # Own pieces of consecutive windows are contiguous in the order of all pieces.
+    window = numpy.searchsorted(offsets + windows.own_ends, pooled, side="right")
+    place = pooled - offsets[window] - windows.starts[window] + len(specials.before)
+    batch_of = numpy.empty(len(lengths), dtype=numpy.int64)  # (windows,)
+    row_of = numpy.empty(len(lengths), dtype=numpy.int64)  # (windows,)
     for i, batch in enumerate(batches):
         batch_of[batch] = i
         row_of[batch] = numpy.arange(len(batch))
-    rows = row_of[window] * lengths[window] + place
-    order = numpy.argsort(batch_of[window], kind="stable")
+    rows = row_of[window] * lengths[window] + place  # (pooled,)
+    order = numpy.argsort(batch_of[window], kind="stable")  # (pooled,)
     ends = numpy.searchsorted(batch_of[window][order], numpy.arange(len(batches) + 1))
     for batch, start, end in zip(batches, ends[:-1], ends[1:], strict=True):
-        chosen = order[start:end]
+        chosen = order[start:end]  # (p,)
         if len(chosen):
             yield batch, words[chosen], rows[chosen]
 
 
-def _inputs(
-    pieces: Tokenized, windows: Windows, specials: Specials, batch: Ints, rows: Ints
-) -> dict[str, NDArray[Any]]:
-    ids, _ = pad_windows(pieces, windows, batch, specials, pad=0)
-    return {"input_ids": ids, "rows": rows}
+def _pooled_pieces(pieces: Tokenized, is_mean: bool) -> tuple[Ints, Ints]:
+    """Select the pieces that represent words: the first piece of each, or all pieces if
+    a word is the mean of its pieces.
+
+    RETURNS (Tuple[Ints1d, Ints1d]): The words of the pieces, ascending, and the indices
+        of the pieces. Both of shape (pooled,).
+    """
+    counts = pieces.counts if is_mean else numpy.minimum(pieces.counts, 1)  # (words,)
+    words = numpy.repeat(numpy.arange(len(counts)), counts)  # (pooled,)
+    first_of_word = numpy.repeat(numpy.cumsum(counts) - counts, counts)  # (pooled,)
+    return words, pieces.firsts[words] + numpy.arange(len(words)) - first_of_word
+
+
+def _carried_sums(words: Ints, sums: dict[int, Floats32], width: int) -> Floats32:
+    """Collect the sums of pieces from earlier batches, shape (w, width)."""
+    carried = numpy.zeros((len(words), width), dtype="f")
+    if sums:
+        for i, word in enumerate(words.tolist()):
+            if word in sums:
+                carried[i] = sums[word]
+    return carried
 
 
 def _shim(model: Model[Any, Any]) -> OnnxShim:

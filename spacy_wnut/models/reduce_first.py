@@ -1,3 +1,5 @@
+"""Pooling of word pieces: the vector of a word is that of its first piece."""
+
 from collections.abc import Callable
 from typing import cast
 
@@ -6,21 +8,33 @@ from thinc.types import Floats2d, Ragged
 
 
 def reduce_first() -> Model[Ragged, Floats2d]:
-    """Represent a word by its first piece, as the token-classification tutorial
-    does. Unlike thinc's `reduce_first.v1` it takes words without a piece: they
-    get zeros, as they do from `reduce_mean.v1`.
+    """Create a layer that represents a word by its first piece, as the
+    token-classification tutorial of transformers does.
+
+    Unlike thinc's `reduce_first.v1` it accepts words without pieces. They get zeros, as
+    in thinc's `reduce_mean.v1`.
+
+    RETURNS (Model[Ragged, Floats2d]): The layer. Input: data of shape (pieces, width),
+        lengths of shape (words,). Output: shape (words, width).
+
+    Example:
+        >>> import numpy
+        >>> pieces = numpy.asarray([[1.0], [2.0], [3.0]], dtype="f")
+        >>> lengths = numpy.asarray([2, 0, 1], dtype="i")
+        >>> reduce_first().predict(Ragged(pieces, lengths)).tolist()
+        [[1.0], [0.0], [3.0]]
     """
-    return Model("reduce_first", forward)
+    return Model("reduce_first", reduce_first_forward)
 
 
-def forward(
+def reduce_first_forward(
     model: Model[Ragged, Floats2d], ragged: Ragged, is_train: bool
 ) -> tuple[Floats2d, Callable[[Floats2d], Ragged]]:
-    lengths = ragged.lengths
-    pieces = cast(Floats2d, ragged.dataXd)
-    has_piece = lengths > 0
-    firsts = (lengths.cumsum() - lengths)[has_piece]
-    words = model.ops.alloc2f(len(lengths), pieces.shape[1])
+    lengths = ragged.lengths  # (words,)
+    pieces = cast(Floats2d, ragged.dataXd)  # (pieces, width)
+    has_piece = lengths > 0  # (words,)
+    firsts = (lengths.cumsum() - lengths)[has_piece]  # (words with pieces,)
+    words = model.ops.alloc2f(len(lengths), pieces.shape[1])  # (words, width)
     words[has_piece] = pieces[firsts]
 
     def backprop(d_words: Floats2d) -> Ragged:

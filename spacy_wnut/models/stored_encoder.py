@@ -1,4 +1,4 @@
-"""The encoder as a pipeline stores it, read without running anything that is in it."""
+"""Safe reader of the encoder that a pipeline stores. It never runs stored code."""
 
 import json
 import warnings
@@ -20,22 +20,24 @@ from transformers import AutoConfig, AutoModel, AutoTokenizer
 from ..errors import WnutError
 from .checkpoints import refuse_code
 
-DAMAGED = "is damaged or another file"
+STORED_IN = "transformer/model, where the pipeline stores its encoder,"
 
 
-def read_encoder(data: bytes) -> HFObjects:
-    """Read what `HFShim.to_bytes` writes.
+def read_stored_encoder(data: bytes) -> HFObjects:
+    """Read the output of `HFShim.to_bytes`.
 
-    spacy-transformers' own reader trusts the data. There the names of the tokenizer's
-    files may lead out of the folder that they are unpacked to, and its settings may
-    allow the tokenizer to bring code. It also goes on with weights at random where
-    some are missing, and writes the encoder's settings as JSON by srsly, which makes
-    0.0 of 1e-12: BERT's layer norm would divide by zero where a vector is constant.
+    The reader of spacy-transformers trusts the data: file names of the tokenizer can
+    lead out of the folder that they are unpacked to, and settings can enable custom
+    code of the tokenizer. It also keeps random weights silently where stored weights
+    are missing. And it writes the settings of the encoder as JSON with srsly, which
+    rounds 1e-12 to 0.0, so that BERT's layer norm divides by zero for a constant
+    vector.
 
     data (bytes): The stored encoder.
-    RETURNS (HFObjects): The encoder and its tokenizer.
+    RETURNS (HFObjects): The encoder and its tokenizer. Both are None if the encoder was
+        stored before it was initialized.
 
-    Raises WnutError if it is damaged, asks for code of its own, or is another thing.
+    Raises WnutError if the data are damaged, incomplete, unsafe or of another kind.
     """
     with naming_file():
         return _read(srsly.msgpack_loads(data))
@@ -43,15 +45,17 @@ def read_encoder(data: bytes) -> HFObjects:
 
 @contextmanager
 def naming_file() -> Iterator[None]:
-    """Say where the encoder is stored, whatever is raised in reading it."""
+    """Convert exceptions within the context to a WnutError that names the file of the
+    stored encoder. A WnutError is passed on unchanged.
+    """
     try:
         yield
     except WnutError:
         raise
-    # A type of its own for each of msgpack, torch, tokenizers and transformers.
+    # msgpack, torch, tokenizers and transformers raise exceptions of different types.
     except Exception as err:
         raise WnutError(
-            f"transformer/model, where the pipeline stores its encoder, {DAMAGED}: "
+            f"{STORED_IN} is damaged or another file: "
             f"{str(err).strip() or type(err).__name__}"
         ) from err
 
@@ -71,7 +75,7 @@ def _read(stored: Mapping[str, Any]) -> HFObjects:
         folder = Path(scratch)
         config_file = folder / "config.json"
         config_file.write_text(json.dumps(settings), encoding="utf8")
-        # Explicitly no code: if it is left open, transformers asks on the terminal.
+        # Without an explicit value, transformers asks on the terminal.
         config = AutoConfig.from_pretrained(config_file, trust_remote_code=False)
         files = dict(stored["tokenizer"])
         use_fast = bool(files.pop("kwargs", {}).get("use_fast", True))
@@ -87,16 +91,17 @@ def _read(stored: Mapping[str, Any]) -> HFObjects:
             vocabulary = path.read_bytes() if path.is_file() else b""
     transformer = AutoModel.from_config(config, trust_remote_code=False)
     device = get_torch_default_device()
-    # Of what a pickle may call, this allows tensors alone.
+    # weights_only: unpickles tensors and nothing else.
     try:
         weights = torch.load(
             BytesIO(stored["state"]), map_location=device, weights_only=True
         )
-    # torch's message says how to run it all the same.
+    # The message of torch explains how to run the code, so it is not shown.
     except UnpicklingError:
         raise WnutError(
-            f"transformer/model, where the pipeline stores its encoder, {DAMAGED}: its "
-            "weights aren't tensors alone. Nothing of it was run"
+            f"{STORED_IN} is damaged or another file: its weights contain more than "
+            "tensors. No stored code was run. Don't use this pipeline unless you trust "
+            "its source"
         ) from None
     _fill(transformer, weights)
     transformer.to(device)
@@ -106,7 +111,7 @@ def _read(stored: Mapping[str, Any]) -> HFObjects:
 
 
 def _check_name(name: str) -> None:
-    # What is a path on the other system isn't a name here either.
+    # Refuses paths of POSIX and of Windows on both systems.
     plain = {PurePosixPath(name).name, PureWindowsPath(name).name}
     if plain != {name} or name in ("", ".", ".."):
         raise WnutError(
@@ -116,18 +121,18 @@ def _check_name(name: str) -> None:
 
 
 def _fill(transformer: Any, weights: Mapping[str, Any]) -> None:
-    """Give an encoder its weights: all of them."""
-    found = transformer.load_state_dict(weights, strict=False)
-    if found.missing_keys:
+    """Load the weights of an encoder, and check that none is missing."""
+    keys = transformer.load_state_dict(weights, strict=False)
+    if keys.missing_keys:
         raise WnutError(
-            f"transformer/model lacks the weights {', '.join(found.missing_keys[:3])} "
+            f"transformer/model lacks the weights {', '.join(keys.missing_keys[:3])} "
             "of its encoder: use the version of transformers that wrote it, or install "
             "the pipeline or train it again"
         )
-    if found.unexpected_keys:
-        # Older versions stored numbers that are computed now.
+    if keys.unexpected_keys:
+        # Older versions of transformers stored values that are now computed.
         warnings.warn(
             "transformer/model has weights that this version of transformers doesn't "
-            f"know. They are left out: {', '.join(found.unexpected_keys[:3])}",
+            f"know. They are ignored: {', '.join(keys.unexpected_keys[:3])}",
             stacklevel=2,
         )

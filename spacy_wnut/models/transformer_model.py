@@ -1,10 +1,10 @@
-"""The encoder as a layer of spaCy's `transformer` component, batched by pieces.
+"""Encoder layer of spaCy's `transformer` component.
 
-It stands in the place of `spacy-transformers.TransformerModel.v3` and differs in
-two ways. Docs are cut into windows that are bounded in word pieces, not words,
-so that nothing is truncated and a very long word harms none after it. And
-windows of similar length are run together under a budget of padded pieces, so
-that little time goes into padding, in training as in use.
+It replaces `spacy-transformers.TransformerModel.v3` and differs in two ways. Windows
+are limited in word pieces, not words, so that nothing is truncated and a very long word
+does not affect the words after it. And windows of similar length are run together
+within a budget of padded pieces, in training as in prediction, so that little time is
+spent on padding.
 """
 
 import copy
@@ -58,34 +58,34 @@ def create_transformer_model(
     mixed_precision: bool = False,
     grad_scaler_config: dict[str, Any] = {},  # noqa: B006
 ) -> Model[list[Doc], FullTransformerBatch]:
-    """Any encoder that `AutoModel` loads and that has a fast tokenizer.
+    """Create an encoder layer. Supports encoders that `AutoModel` loads and that have a
+    fast tokenizer.
 
-    The output has for each doc the vectors of its special tokens and pieces in
-    one row, stitched together from the doc's windows, without padding.
-
-    name (str): A model on the hub or a folder. Weights in half precision are
-        loaded in full precision.
-    window (int): The greatest number of word pieces in a window, special tokens
-        not counted.
-    stride (int): How many pieces a window starts behind the one before it. The
-        overlap of window - stride pieces gives both sides context.
-    batch_pieces (int): The greatest number of pieces in a batch that is run at
-        once, special tokens and padding counted. Changes speed and memory, not
-        the results.
-    max_grad_norm (float): The norm that the encoder's gradient, all parameters
-        together, is clipped to in an update. 0 switches it off.
-    learn_rate_factor (float): Factor on the optimizer's learning rate for the
-        encoder, so that the pipes that listen can have a higher one.
-    freeze_embeddings (bool): Leave the vectors of the vocabulary's pieces as they
-        are. They are half of a small encoder: a step is faster without them, and
-        those of words that training doesn't see stay in line with the others.
+    name (str): A model on the hub or a folder. Weights in half precision are loaded in
+        full precision.
+    window (int): Maximum number of word pieces in a window, without special tokens.
+    stride (int): Number of pieces between the starts of two windows. The overlap of
+        window - stride pieces is context for both.
+    batch_pieces (int): Maximum number of pieces in a batch, with special tokens and
+        padding. Changes speed and memory, not the results.
+    max_grad_norm (float): Maximum norm of the gradient of all parameters of the encoder
+        together. 0 disables clipping.
+    learn_rate_factor (float): Factor on the learning rate of the optimizer for the
+        encoder, so that the components that listen to it can have a higher one.
+    freeze_embeddings (bool): Do not train the vectors of word pieces. They are half of
+        the parameters of a small encoder, so a step is faster. And the vectors of words
+        that are not in the training data stay consistent with the others.
     tokenizer_config (Dict[str, Any]): Settings for `AutoTokenizer`.
     transformer_config (Dict[str, Any]): Settings for `AutoConfig`.
     mixed_precision (bool): Multiply matrices in half precision where the device has
         instructions for it: bfloat16 on newer GPUs and CPUs, float16 on older GPUs.
     grad_scaler_config (Dict[str, Any]): Settings for gradient scaling.
+    RETURNS (Model[List[Doc], FullTransformerBatch]): The layer. Its output has shape
+        (1, special tokens + pieces, width) per doc, stitched together from the windows
+        of the doc, without padding.
 
-    Raises ValueError if window, stride and batch_pieces don't fit together.
+    Raises ValueError if stride is not between 1 and window, or batch_pieces is less
+    than 1.
     """
     settings = window_settings(window, stride, batch_pieces)
     shim = EncoderShim(
@@ -104,12 +104,15 @@ def create_tok2vec_transformer(
     pooling: Model[Ragged, Floats2d],
     grad_factor: float = 1.0,
 ) -> Model[list[Doc], list[Floats2d]]:
-    """The encoder inside of a component, in place of a listener. It is what
-    `nlp.replace_listeners` makes of `spacy-wnut.TransformerModel.v1`.
+    """Create a layer with an encoder of its own, in place of a listener.
+    `nlp.replace_listeners` converts `spacy-wnut.TransformerModel.v1` to it.
 
-    transformer (Model[List[Doc], FullTransformerBatch]): The encoder.
-    pooling (Model[Ragged, Floats2d]): From a word's pieces to the word.
-    grad_factor (float): Factor on the gradient that goes into the encoder.
+    transformer (Model[List[Doc], FullTransformerBatch]): The encoder layer.
+    pooling (Model[Ragged, Floats2d]): Reduces the vectors of the pieces of a word to
+        the vector of the word.
+    grad_factor (float): Factor on the gradient of the encoder.
+    RETURNS (Model[List[Doc], List[Floats2d]]): The layer. Its output has shape
+        (words, width) per doc.
     """
     encoder = cast(WordPieceTransformer, transformer)
     return chain(_replace_listener(encoder), trfs2arrays(pooling, grad_factor))
@@ -125,7 +128,7 @@ class WordPieceTransformer(TransformerModel):
         settings: dict[str, Setting],
     ) -> None:
         super().__init__(name, get_doc_spans)
-        self.replace_callbacks(forward, init=init)
+        self.replace_callbacks(transformer_model_forward, init=transformer_model_init)
         self.layers[0].shims[0] = shim
         self.layers[0].attrs["convert_inputs"] = convert_inputs
         self.attrs.update(
@@ -141,7 +144,10 @@ class WordPieceTransformer(TransformerModel):
         return cast(EncoderShim, self.layers[0].shims[0])
 
     def copy(self) -> "WordPieceTransformer":
-        """A copy with a model id of its own; layers are copied deeply."""
+        """Copy the layer.
+
+        RETURNS (WordPieceTransformer): A deep copy with a new model id.
+        """
         settings = window_settings(
             *(self.attrs[key] for key in ("window", "stride", "batch_pieces"))
         )
@@ -153,10 +159,13 @@ class WordPieceTransformer(TransformerModel):
         return copied
 
     def from_bytes(self, bytes_data: bytes) -> "WordPieceTransformer":
-        """Load what `to_bytes` gave.
+        """Load the output of `to_bytes`.
 
-        Raises WnutError if it can't be read, or if the encoder can't take windows of
-        the length that the config states.
+        bytes_data (bytes): The stored layer.
+        RETURNS (WordPieceTransformer): The layer.
+
+        Raises WnutError if the data are damaged, or the window of the config is longer
+        than the encoder supports.
         """
         with naming_file():
             super().from_bytes(bytes_data)
@@ -165,7 +174,7 @@ class WordPieceTransformer(TransformerModel):
         return self
 
 
-def init(
+def transformer_model_init(
     model: WordPieceTransformer,
     X: list[Doc] | None = None,
     Y: Any = None,
@@ -180,47 +189,47 @@ def init(
             ),
         )
     config = model.transformer.config
-    # A checkpoint in half precision is a matter of storage. Training in it
-    # would lose small updates, and the config would have it loaded back so.
+    # Training in half precision would lose small updates. With another dtype in the
+    # config, transformers would load the weights in half precision again.
     model.transformer.float()
     config.torch_dtype = torch.float32
     _check_window(model)
 
 
 def _check_window(model: WordPieceTransformer) -> None:
-    n_specials = sum(map(len, model.shim.specials))
-    most = max_window(model.transformer, model.tokenizer, n_specials)
-    if most is not None and most < model.attrs["window"]:
+    """Raise WnutError if the window is longer than the encoder supports."""
+    limit = max_window(model.transformer, model.tokenizer, model.shim.specials.total)
+    if limit is not None and limit < model.attrs["window"]:
         raise WnutError(
             f"window is {model.attrs['window']} pieces, but {model.attrs['name']!r} "
-            f"takes at most {most} besides special tokens. Set "
-            f"components.transformer.model.window to {most} or less"
+            f"takes at most {limit} besides special tokens. Set "
+            f"components.transformer.model.window to {limit} or less"
         )
 
 
-def forward(
+def transformer_model_forward(
     model: WordPieceTransformer, docs: list[Doc], is_train: bool
 ) -> tuple[FullTransformerBatch, Callable[[FullTransformerBatch], list[Doc]]]:
     specials = model.shim.specials
     pieces = tokenize(model.shim.tokenizer, docs)
-    n_pieces = pieces.n_pieces
+    n_pieces = pieces.n_pieces  # (docs,)
     windows = cut_windows(n_pieces, model.attrs["window"], model.attrs["stride"])
-    # Every doc with words has at least one row, even if it has no pieces.
-    n_rows = numpy.maximum(n_pieces + sum(map(len, specials)), 1)
-    offsets = numpy.cumsum(n_rows) - n_rows
-    stitched = model.ops.alloc2f(int(n_rows.sum()), model.get_dim("nO"))
+    # Docs without pieces have at least one row as well, of zeros.
+    n_rows = numpy.maximum(n_pieces + specials.total, 1)  # (docs,)
+    offsets = numpy.cumsum(n_rows) - n_rows  # (docs,)
+    stitched = model.ops.alloc2f(int(n_rows.sum()), model.get_dim("nO"))  # (rows, nO)
     runs = []
-    lengths = windows.ends - windows.starts + sum(map(len, specials))
+    lengths = windows.lengths + specials.total  # (windows,)
     for batch in batch_by_length(lengths, model.attrs["batch_pieces"]):
         output, backprop_run = model.layers[0](
             _as_wordpieces(model, pieces, windows, batch, specials), is_train
         )
-        hidden = output.last_hidden_state
-        sources, targets = _stitches(windows, batch, specials, n_pieces, offsets)
+        hidden = output.last_hidden_state  # (B, L, nO)
+        sources, targets = _stitched_rows(windows, batch, specials, n_pieces, offsets)
         flat = torch2xp(hidden.detach().reshape(-1, hidden.shape[-1]).float())
-        stitched[targets] = flat[sources]
+        stitched[targets] = flat[sources]  # from (B * L, nO) to (rows, nO)
         runs.append((hidden.shape, sources, targets, backprop_run))
-    data = _split(model, pieces.by_doc(), specials, stitched, offsets, n_rows)
+    data = _split_by_doc(model, pieces.by_doc(), specials, stitched, offsets, n_rows)
     no_numbers: Any = numpy.zeros(0, dtype="i")
     output = StitchedBatch(
         spans=[[doc[:]] if len(doc) else [] for doc in docs],
@@ -234,15 +243,16 @@ def forward(
     )
 
     def backprop(d_output: FullTransformerBatch) -> list[Doc]:
-        d_stitched = model.ops.alloc2f(*stitched.shape)
+        d_stitched = model.ops.alloc2f(*stitched.shape)  # (rows, nO)
         filled = [offset for offset, doc in zip(offsets, docs, strict=True) if len(doc)]
         d_parts = d_output.model_output["last_hidden_state"]
         for offset, d_part in zip(filled, d_parts, strict=True):
+            # d_part: (1, rows of the doc, nO)
             d_stitched[offset : offset + d_part.shape[1]] = d_part[0]
         for shape, sources, targets, backprop_run in runs:
             d_flat: Any = model.ops.alloc2f(shape[0] * shape[1], shape[2])
-            d_flat[sources] = d_stitched[targets]
-            d_hidden: Any = xp2torch(d_flat.reshape(shape))
+            d_flat[sources] = d_stitched[targets]  # (B * L, nO)
+            d_hidden: Any = xp2torch(d_flat.reshape(shape))  # (B, L, nO)
             backprop_run(BaseModelOutput(last_hidden_state=d_hidden))
         return docs
 
@@ -250,10 +260,15 @@ def forward(
 
 
 class StitchedBatch(FullTransformerBatch):
-    """A `FullTransformerBatch` whose docs have rows of different lengths."""
+    """A `FullTransformerBatch` with a different number of rows per doc."""
 
     def unsplit_by_doc(self, arrays: list[list[Any]]) -> FullTransformerBatch:
-        """Collect the gradients by the docs' vectors, one (1, n, width) a doc."""
+        """Collect the gradients with respect to the vectors of docs.
+
+        arrays (List[List[Floats3d]]): Per doc a list of one array of shape
+            (1, rows, width).
+        RETURNS (FullTransformerBatch): The input of backprop.
+        """
         gradients: Any = {"last_hidden_state": [tensors[0] for tensors in arrays]}
         return FullTransformerBatch(
             spans=self.spans,
@@ -272,8 +287,8 @@ def _as_wordpieces(
 ) -> WordpieceBatch:
     pad = model.tokenizer.pad_token_id or 0
     ids: Any
-    ids, lengths = pad_windows(pieces, windows, batch, specials, pad)
-    mask: Any = numpy.arange(ids.shape[1]) < lengths[:, None]
+    ids, lengths = pad_windows(pieces, windows, batch, specials, pad)  # (B, L), (B,)
+    mask: Any = numpy.arange(ids.shape[1]) < lengths[:, None]  # (B, L)
     has_types = "token_type_ids" in model.tokenizer.model_input_names
     return WordpieceBatch(
         strings=[],
@@ -284,29 +299,32 @@ def _as_wordpieces(
     )
 
 
-def _stitches(
+def _stitched_rows(
     windows: Windows, batch: Any, specials: Specials, n_pieces: Any, offsets: Any
 ) -> tuple[Any, Any]:
-    """Which rows of a batch's flat output go to which rows of the stitched one.
+    """Map rows of the output of a batch to rows of the stitched output.
 
-    The special tokens before come from a doc's first window, those after from
-    its last.
+    The special tokens before the pieces are taken from the first window of a doc, those
+    after the pieces from its last window.
+
+    RETURNS (Tuple[Ints1d, Ints1d]): Rows of the flat output, of shape (B * L, nO), and
+        rows of the stitched output. Both of shape (k,).
     """
     n_before, n_after = len(specials.before), len(specials.after)
-    width = (windows.ends - windows.starts)[batch].max() + n_before + n_after
-    starts, docs = windows.starts[batch], windows.docs[batch]
-    firsts, lasts = windows.own_starts[batch], windows.own_ends[batch]
-    # In positions of the doc's row, where its first piece stands at n_before.
-    firsts = numpy.where(firsts == 0, 0, firsts + n_before)
-    lasts = lasts + n_before + numpy.where(lasts == n_pieces[docs], n_after, 0)
-    counts = lasts - firsts
-    row = numpy.repeat(numpy.arange(len(batch)), counts)
+    length = windows.lengths[batch].max() + specials.total  # L
+    starts, docs = windows.starts[batch], windows.docs[batch]  # (B,) each
+    firsts, lasts = windows.own_starts[batch], windows.own_ends[batch]  # (B,) each
+    # From indices of pieces to rows of the doc, whose first piece is in row n_before.
+    firsts = numpy.where(firsts == 0, 0, firsts + n_before)  # (B,)
+    lasts = lasts + n_before + numpy.where(lasts == n_pieces[docs], n_after, 0)  # (B,)
+    counts = lasts - firsts  # (B,)
+    row = numpy.repeat(numpy.arange(len(batch)), counts)  # (k,)
     within = numpy.arange(counts.sum()) - numpy.repeat(counts.cumsum() - counts, counts)
-    position = firsts[row] + within
-    return row * width + position - starts[row], offsets[docs][row] + position
+    position = firsts[row] + within  # (k,)
+    return row * length + position - starts[row], offsets[docs][row] + position
 
 
-def _split(
+def _split_by_doc(
     model: WordPieceTransformer,
     pieces: list[Pieces],
     specials: Specials,
@@ -314,6 +332,7 @@ def _split(
     offsets: Any,
     n_rows: Any,
 ) -> list[TransformerData]:
+    """Split the stitched output of shape (rows, nO), and align it with the words."""
     to_strings = model.tokenizer.convert_ids_to_tokens
     before, after = to_strings(specials.before), to_strings(specials.after)
     data = []
@@ -323,8 +342,8 @@ def _split(
             part.counts.cumsum() - part.counts, part.counts
         )
         firsts: Any = numpy.repeat(part.firsts, part.counts)
-        align = firsts + within + len(specials.before)
-        counts: Any = part.counts.astype("i")
+        align = firsts + within + len(specials.before)  # (total,), rows of the doc
+        counts: Any = part.counts.astype("i")  # (words,)
         ids: Any = numpy.concatenate([specials.before, part.ids, specials.after])
         data.append(
             TransformerData(

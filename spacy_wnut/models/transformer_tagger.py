@@ -1,3 +1,5 @@
+"""Head of a tagger: emissions from the vectors of words."""
+
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -15,20 +17,20 @@ def create_transformer_tagger(
     hidden_width: int = 0,
     nO: int | None = None,
 ) -> Model[list[Doc], list[Floats2d]]:
-    """Build emissions on the vectors of words: dropout, then a linear layer, or
-    a small network over the vectors and the words' shapes.
+    """Create a layer that computes emissions from the vectors of words: dropout and a
+    linear layer, optionally with word shapes as additional input and a hidden layer.
 
-    A word without a piece of its own has a vector of zeros, and so are its
-    emissions: the decoder's sign that there is nothing to see.
+    A word without pieces has a vector of zeros. Its emissions are zeros, too, so that
+    the decoder recognizes it.
 
-    tok2vec (Model[List[Doc], List[Floats2d]]): For each doc a row a word.
-        Usually `spacy-transformers.TransformerListener.v1`.
-    shape_width (int): The width of the vectors of the words' shapes, which are
-        joined to those of tok2vec. An uncased encoder doesn't see capitals, so
-        it needs them. 0 leaves them out.
-    hidden_width (int): The width of a hidden layer. 0 leaves it out.
-    nO (Optional[int]): The number of tags, 2 * types + 1. Inferred from the
-        data if it is None.
+    tok2vec (Model[List[Doc], List[Floats2d]]): The layer of vectors, of shape
+        (words, width) per doc. Usually `spacy-transformers.TransformerListener.v1`.
+    shape_width (int): Width of the vectors of word shapes, which are concatenated with
+        those of tok2vec. Useful for uncased encoders. 0 omits them.
+    hidden_width (int): Width of a hidden layer. 0 omits it.
+    nO (Optional[int]): Number of tags, 2 * types + 1. Inferred from the data if None.
+    RETURNS (Model[List[Doc], List[Floats2d]]): The layer. Its output has shape
+        (words, nO) per doc.
     """
     output_layer = Linear(nO=nO, init_W=_init_normal)
     head: Model[Floats2d, Floats2d] = chain(_dropout(), output_layer)
@@ -39,45 +41,48 @@ def create_transformer_tagger(
         layers.append(word_shapes(shape_width))
     return Model(
         "transformer_tagger",
-        forward,
-        init=init,
+        transformer_tagger_forward,
+        init=transformer_tagger_init,
         layers=layers,
         refs={"tok2vec": tok2vec, "output_layer": output_layer},
         dims={"nO": nO},
     )
 
 
-def forward(
+def transformer_tagger_forward(
     model: Model[list[Doc], list[Floats2d]], docs: list[Doc], is_train: bool
 ) -> tuple[list[Floats2d], Callable[[list[Floats2d]], list[Doc]]]:
     tok2vec, head, *shapes = model.layers
     xp = model.ops.xp
     vectors, backprop_vectors = tok2vec(docs, is_train)
     lengths = [len(doc) for doc in docs]
-    # The rows of empty docs have no width.
+    # A listener returns shape (0, 0) for empty docs, which cannot be concatenated.
     filled = [v for v in vectors if len(v)]
     if not filled:
         return [model.ops.alloc2f(n, model.get_dim("nO")) for n in lengths], (
             lambda _: backprop_vectors(vectors)
         )
-    flat = cast(Floats2d, xp.concatenate(filled))
+    flat = cast(Floats2d, xp.concatenate(filled))  # (words, width)
     width = flat.shape[1]
-    has_pieces: Any = flat.any(axis=1, keepdims=True)
+    has_pieces: Any = flat.any(axis=1, keepdims=True)  # (words, 1)
     if shapes:
         of_shapes, backprop_shapes = shapes[0](docs, is_train)
+        # (words, width + shape_width)
         flat = xp.concatenate([flat, xp.concatenate(of_shapes)], axis=1)
     expected = _width(head)
     if expected not in (None, flat.shape[1]):
         raise ValueError(
-            f"the words have vectors of {flat.shape[1]} numbers, and the layer on them "
-            f"was trained with {expected}: ner/model and transformer/model are of "
-            "different pipelines"
+            f"the vectors of words have width {flat.shape[1]}, but the layer above "
+            f"them was trained with width {expected}: ner/model and transformer/model "
+            "are of different pipelines. Install the pipeline again"
         )
-    emissions, backprop_head = head(flat, is_train)
+    emissions, backprop_head = head(flat, is_train)  # (words, nO)
+    # Also removes the bias of words without pieces.
     emissions = emissions * has_pieces
     ends = numpy.cumsum(lengths)[:-1].tolist()
 
     def backprop(d_emissions: list[Floats2d]) -> list[Doc]:
+        # (words, width + shape_width)
         d_flat = backprop_head(xp.concatenate(d_emissions) * has_pieces)
         if shapes:
             backprop_shapes(xp.split(d_flat[:, width:], ends))
@@ -86,7 +91,7 @@ def forward(
     return xp.split(emissions, ends), backprop
 
 
-def init(
+def transformer_tagger_init(
     model: Model[list[Doc], list[Floats2d]],
     X: list[Doc] | None = None,
     Y: list[Floats2d] | None = None,
@@ -104,7 +109,7 @@ def init(
 
 
 def _width(head: Model[Floats2d, Floats2d]) -> int | None:
-    """The width of the vectors that a head takes, where it is known."""
+    """Return the width of the input of a head, or None if it is not set yet."""
     widths = (node.get_dim("nI") for node in head.walk() if node.has_dim("nI"))
     return next(widths, None)
 
@@ -114,6 +119,6 @@ def _dropout() -> Model[Floats2d, Floats2d]:
 
 
 def _init_normal(ops: Ops, shape: tuple[int, ...]) -> Floats2d:
-    # The initialisation of transformers' classification heads.
+    # As transformers initializes classification heads: initializer_range = 0.02.
     drawn = cast(Floats2d, numpy.random.normal(0, 0.02, shape))
     return cast(Floats2d, ops.asarray(drawn, dtype="f"))

@@ -1,4 +1,4 @@
-"""What an uncased encoder doesn't see: capitals, digits, @, # and links."""
+"""Word shapes: features that uncased encoders lack (capitals, digits, @, #, links)."""
 
 from collections.abc import Callable
 from functools import lru_cache
@@ -26,9 +26,9 @@ SHAPES = (
 )
 INDEX = {name: i for i, name in enumerate(SHAPES)}
 
-# The word itself, and its neighbours on both sides.
+# Offsets of the word itself and of its neighbours on both sides.
 OFFSETS = (0, -2, -1, 1, 2)
-# How many of a post's words with letters begin with a capital: in how many steps.
+# Number of bins of the fraction of a post's words that are capitalized.
 CAPITAL_STEPS = 6
 
 N_FEATURES = len(OFFSETS) + 1
@@ -36,30 +36,37 @@ N_ROWS = len(OFFSETS) * len(SHAPES) + CAPITAL_STEPS
 
 
 def word_shapes(width: int) -> Model[list[Doc], list[Floats2d]]:
-    """Represent words by their shape, their neighbours' shapes and how much of
-    the post is capitalised: the sum of a learned vector for each of these.
+    """Create a layer that represents words by their shapes.
 
-    width (int): The length of the vectors.
+    The vector of a word is the sum of learned vectors: of its shape, of the shapes of
+    two neighbours on each side, and of the fraction of capitalized words in the post.
+
+    width (int): The width of the vectors.
+    RETURNS (Model[List[Doc], List[Floats2d]]): The layer. Its output has shape
+        (words, width) per doc.
     """
     return Model(
         "word_shapes",
-        forward,
-        init=init,
+        word_shapes_forward,
+        init=word_shapes_init,
         dims={"nO": width},
         params={"E": None},
     )
 
 
 def shape_features(doc: Doc) -> Ints2d:
-    """The rows of the table of vectors that a doc's words take theirs from.
+    """Compute the features of the words of a doc.
 
-    RETURNS (Ints2d): Shape (words, N_FEATURES), numbers below N_ROWS.
+    doc (Doc): The doc.
+    RETURNS (Ints2d): Shape (words, N_FEATURES), row indices into the table of vectors,
+        each between 0 and N_ROWS - 1.
     """
     shapes = [word_shape(token.text) for token in doc]
     beyond = INDEX["beyond the post"]
     reach = max(OFFSETS)
     padded = numpy.full(len(doc) + 2 * reach, beyond, dtype=numpy.int64)
     padded[reach : reach + len(doc)] = shapes
+    # Each feature has its own rows of the table.
     columns = [
         padded[reach + offset : reach + offset + len(doc)] + i * len(SHAPES)
         for i, offset in enumerate(OFFSETS)
@@ -70,10 +77,19 @@ def shape_features(doc: Doc) -> Ints2d:
     return cast(Ints2d, numpy.stack(columns, axis=1))
 
 
-# Most of what people write are a few thousand words; more would only be held.
+# A few thousand word types make up most of the words in posts. A larger cache would
+# cost memory and save little time.
 @lru_cache(maxsize=2**13)
 def word_shape(text: str) -> int:
-    """The index in SHAPES of a word's shape."""
+    """Return the index in `SHAPES` of the shape of a word.
+
+    text (str): The word, at least one character.
+    RETURNS (int): The index.
+
+    Example:
+        >>> [SHAPES[word_shape(word)] for word in ("York", "iPhone", "NYC", "3.5%")]
+        ['title', 'mixed', 'caps', 'number']
+    """
     if text.isspace():
         return INDEX["space"]
     if text[0] in "@#" and len(text) > 1:
@@ -95,19 +111,19 @@ def word_shape(text: str) -> int:
     return INDEX["title" if n_upper == 1 and letters[0].isupper() else "mixed"]
 
 
-def forward(
+def word_shapes_forward(
     model: Model[list[Doc], list[Floats2d]], docs: list[Doc], is_train: bool
 ) -> tuple[list[Floats2d], Callable[[list[Floats2d]], list[Doc]]]:
     lengths = [len(doc) for doc in docs]
-    together = numpy.concatenate([shape_features(doc) for doc in docs])
-    features = cast(Ints2d, model.ops.asarray(cast(Ints2d, together)))
-    table = cast(Floats2d, model.get_param("E"))
-    vectors = table[features].sum(axis=1)
+    flat = numpy.concatenate([shape_features(doc) for doc in docs])
+    features = cast(Ints2d, model.ops.asarray(cast(Ints2d, flat)))  # (words, features)
+    table = cast(Floats2d, model.get_param("E"))  # (N_ROWS, width)
+    vectors = table[features].sum(axis=1)  # (words, features, width) -> (words, width)
     ends = numpy.cumsum(lengths)[:-1].tolist()
 
     def backprop(d_vectors: list[Floats2d]) -> list[Doc]:
-        d_flat = model.ops.xp.concatenate(d_vectors)
-        d_table = model.ops.alloc2f(*table.shape)
+        d_flat = model.ops.xp.concatenate(d_vectors)  # (words, width)
+        d_table = model.ops.alloc2f(*table.shape)  # (N_ROWS, width)
         for column in range(N_FEATURES):
             model.ops.scatter_add(d_table, features[:, column], d_flat)
         model.inc_grad("E", d_table)
@@ -116,7 +132,7 @@ def forward(
     return model.ops.xp.split(vectors, ends), backprop
 
 
-def init(
+def word_shapes_init(
     model: Model[list[Doc], list[Floats2d]], X: object = None, Y: object = None
 ) -> None:
     shape = (N_ROWS, model.get_dim("nO"))
@@ -124,6 +140,9 @@ def init(
 
 
 def _capital_step(shapes: list[int]) -> int:
+    """Bin the fraction of capitalized words: 0 without words of letters, otherwise
+    between 1 and CAPITAL_STEPS - 1.
+    """
     with_letters = [
         shape
         for shape in shapes

@@ -1,7 +1,7 @@
-"""Word pieces of docs: tokenise, align with words, cut long docs into windows.
+"""Word pieces of docs: tokenization, alignment with words, windows of long docs.
 
-Shared by everything that runs an encoder. There are arrays of numbers in here
-and a `tokenizers.Tokenizer`, but no framework.
+Shared by all layers that run an encoder. Depends on NumPy and `tokenizers`, not on a
+deep learning framework.
 """
 
 from collections.abc import Iterable, Iterator
@@ -25,13 +25,13 @@ Ints = NDArray[numpy.int64]
 
 
 class Pieces(NamedTuple):
-    """The word pieces of one doc, without special tokens.
+    """Word pieces of one doc, without special tokens.
 
-    ids (Ints1d): Their numbers in the vocabulary, shape (n_pieces,).
+    ids (Ints1d): Shape (pieces,), their ids in the vocabulary.
     strings (List[str]): Their texts.
-    firsts (Ints1d): For each word the index of its first piece, (n_words,).
-    counts (Ints1d): For each word how many pieces it has, (n_words,). White
-        space has none; a piece that two words share is counted for both.
+    firsts (Ints1d): Shape (words,), the index of the first piece of each word.
+    counts (Ints1d): Shape (words,), the number of pieces of each word. White space has
+        none. A piece that overlaps two words counts for both.
     """
 
     ids: Ints
@@ -41,13 +41,14 @@ class Pieces(NamedTuple):
 
 
 class Tokenized(NamedTuple):
-    """The word pieces of a batch of docs, one after the other in flat arrays.
+    """Word pieces of a batch of docs, concatenated, without special tokens.
 
-    ids (Ints1d): The pieces' numbers in the vocabulary.
-    n_pieces, n_words (Ints1d): How many pieces and words each doc has.
-    firsts (Ints1d): For each word the index of its first piece in `ids`.
-    counts (Ints1d): For each word how many pieces it has, as in `Pieces`.
-    encodings (List[Encoding]): What the tokenizer gave for each doc.
+    ids (Ints1d): Shape (pieces,), their ids in the vocabulary.
+    n_pieces (Ints1d): Shape (docs,), the number of pieces of each doc.
+    n_words (Ints1d): Shape (docs,), the number of words of each doc.
+    firsts (Ints1d): Shape (words,), the index in `ids` of the first piece of each word.
+    counts (Ints1d): Shape (words,), the number of pieces of each word, as in `Pieces`.
+    encodings (List[Encoding]): The output of the tokenizer for each doc.
     """
 
     ids: Ints
@@ -59,15 +60,20 @@ class Tokenized(NamedTuple):
 
     @property
     def offsets(self) -> Ints:
-        """RETURNS (Ints1d): For each doc the index of its first piece in `ids`."""
+        """RETURNS (Ints1d): Shape (docs,), the index in `ids` of the first piece of
+        each doc.
+        """
         return numpy.cumsum(self.n_pieces) - self.n_pieces
 
     def by_doc(self) -> list[Pieces]:
-        """The same, doc by doc."""
+        """Split the batch into docs.
+
+        RETURNS (List[Pieces]): The pieces of each doc.
+        """
         if not self.encodings:
             return []
-        ends = numpy.cumsum(self.n_words)[:-1]
-        firsts = self.firsts - numpy.repeat(self.offsets, self.n_words)
+        ends = numpy.cumsum(self.n_words)[:-1]  # (docs - 1,)
+        firsts = self.firsts - numpy.repeat(self.offsets, self.n_words)  # (words,)
         return [
             Pieces(*parts)
             for parts in zip(
@@ -81,17 +87,27 @@ class Tokenized(NamedTuple):
 
 
 class Specials(NamedTuple):
-    """The special tokens that a tokenizer puts around a sequence."""
+    """Ids of the special tokens that a tokenizer adds to a sequence.
+
+    before (List[int]): Before the pieces, [CLS] for example.
+    after (List[int]): After the pieces, [SEP] for example.
+    """
 
     before: list[int]
     after: list[int]
 
+    @property
+    def total(self) -> int:
+        """RETURNS (int): The number of special tokens."""
+        return len(self.before) + len(self.after)
+
     @classmethod
     def of(cls, tokenizer: "Tokenizer") -> "Specials":
-        """Find them by encoding a text.
+        """Find the special tokens of a tokenizer by encoding a text.
 
-        tokenizer (Tokenizer): A tokenizer from `unbounded_tokenizer`: padding would
-            count as special tokens.
+        tokenizer (Tokenizer): A tokenizer from `unbounded_tokenizer`. With padding
+            enabled, padding would count as special tokens.
+        RETURNS (Specials): The special tokens.
 
         Raises ValueError if the tokenizer has no piece for any text.
         """
@@ -105,12 +121,17 @@ class Specials(NamedTuple):
 
 
 class Windows(NamedTuple):
-    """Windows of pieces, each one row of an encoder's input.
+    """Windows of word pieces, without special tokens. Each is one sequence in the input
+    of an encoder. See `cut_windows` for a drawing.
 
-    docs (Ints1d): The index of each window's doc.
-    starts, ends (Ints1d): The pieces it covers.
-    own_starts, own_ends (Ints1d): The pieces whose vectors are taken from it.
-        Over the windows of a doc these cover every piece exactly once.
+    All fields have shape (windows,). Indices of pieces count from the start of the doc.
+
+    docs (Ints1d): The index of the doc.
+    starts (Ints1d): The first piece.
+    ends (Ints1d): The piece after the last one.
+    own_starts (Ints1d): The first piece whose vector is taken from this window.
+    own_ends (Ints1d): The piece after the last one whose vector is taken from it. The
+        own pieces of the windows of a doc cover each piece exactly once.
     """
 
     docs: Ints
@@ -119,12 +140,18 @@ class Windows(NamedTuple):
     own_starts: Ints
     own_ends: Ints
 
+    @property
+    def lengths(self) -> Ints:
+        """RETURNS (Ints1d): Shape (windows,), the number of pieces of each window."""
+        return self.ends - self.starts
+
 
 class Setting(int):
-    """A setting of a layer that comes from the config.
+    """Integer attribute of a layer that is set by the config only.
 
-    thinc stores the attributes of a layer with its weights, and loading those would
-    undo `spacy.load(..., config=...)`. A setting stays as the config has it.
+    thinc stores the attributes of a layer with its weights and restores them on
+    loading. That would undo `spacy.load(..., config=...)`. A `Setting` keeps the value
+    of the config.
     """
 
 
@@ -134,13 +161,19 @@ def _keep_setting(default: Setting, value: bytes, name: str, node: Any) -> Setti
 
 
 def window_settings(window: int, stride: int, batch_pieces: int) -> dict[str, Setting]:
-    """The attributes of a layer that cuts docs into windows and runs these in batches.
+    """Check the settings of a layer that runs windows in batches.
 
-    window (int): The greatest number of word pieces in a window.
-    stride (int): How many pieces a window starts behind the one before it.
-    batch_pieces (int): The greatest number of pieces in a batch.
+    window (int): Maximum number of word pieces in a window.
+    stride (int): Number of pieces between the starts of two windows.
+    batch_pieces (int): Maximum number of pieces in a batch.
+    RETURNS (Dict[str, Setting]): The attributes of the layer.
 
-    Raises ValueError if they don't fit together.
+    Raises ValueError if stride is not between 1 and window, or batch_pieces is less
+    than 1.
+
+    Example:
+        >>> window_settings(window=8, stride=6, batch_pieces=512)
+        {'window': 8, 'stride': 6, 'batch_pieces': 512}
     """
     if not 0 < stride <= window:
         raise ValueError(
@@ -153,14 +186,13 @@ def window_settings(window: int, stride: int, batch_pieces: int) -> dict[str, Se
 
 
 def unbounded_tokenizer(tokenizer: "Tokenizer") -> "Tokenizer":
-    """A copy of a fast tokenizer without truncation and padding.
+    """Copy a fast tokenizer and disable truncation and padding in the copy.
 
-    Threads may encode with the copy at the same time, since nobody changes its
-    settings. Those of the original do change: transformers sets truncation and
-    padding in every call, and doing so while another thread encodes is an error
-    ("Already borrowed").
+    Threads may encode with the copy concurrently, because its settings never change.
+    Those of the original do: transformers sets truncation and padding in every call,
+    and doing so while another thread encodes raises "Already borrowed".
 
-    tokenizer (Tokenizer): A fast tokenizer. It is left as it is.
+    tokenizer (Tokenizer): A fast tokenizer. It is not changed.
     RETURNS (Tokenizer): The copy, for `tokenize` and `Specials.of`.
     """
     copied = type(tokenizer).from_str(tokenizer.to_str())
@@ -170,60 +202,77 @@ def unbounded_tokenizer(tokenizer: "Tokenizer") -> "Tokenizer":
 
 
 def tokenize(tokenizer: "Tokenizer", docs: list[Doc]) -> Tokenized:
-    """Cut docs into word pieces. No piece is dropped, however long the doc or
-    one of its words.
+    """Split docs into word pieces and align these with the words by characters.
+
+    Nothing is truncated, however long a doc or one of its words is.
 
     tokenizer (Tokenizer): A fast tokenizer from `unbounded_tokenizer`.
-    docs (List[Doc]): The docs. Their text is tokenised as it stands, and pieces
-        are assigned to words by their characters.
+    docs (List[Doc]): The docs. The tokenizer gets the unchanged text.
+    RETURNS (Tokenized): The pieces of all docs.
     """
     texts = [doc.text for doc in docs]
-    # One by one: encode_batch starts threads, which a forked process doesn't have.
+    # Not encode_batch: it starts threads, which a forked process does not have.
     encodings = [tokenizer.encode(text, add_special_tokens=False) for text in texts]
-    n_pieces = numpy.asarray([len(e) for e in encodings], dtype=numpy.int64)
-    n_words = numpy.asarray([len(doc) for doc in docs], dtype=numpy.int64)
-    ids = _flat(encoding.ids for encoding in encodings)
-    # All docs stand behind one another, a character apart, so that one search
-    # serves them all.
+    n_pieces = numpy.asarray([len(e) for e in encodings], dtype=numpy.int64)  # (docs,)
+    n_words = numpy.asarray([len(doc) for doc in docs], dtype=numpy.int64)  # (docs,)
+    ids = _flat(encoding.ids for encoding in encodings)  # (pieces,)
+    # Character offsets in the concatenation of all texts, one character apart, so that
+    # one binary search aligns the whole batch.
     sizes = numpy.asarray([len(text) + 1 for text in texts], dtype=numpy.int64)
-    bases = numpy.cumsum(sizes) - sizes
+    bases = numpy.cumsum(sizes) - sizes  # (docs,)
     offsets = _flat(chain.from_iterable(e.offsets) for e in encodings).reshape(-1, 2)
-    offsets += numpy.repeat(bases, n_pieces)[:, None]
+    offsets += numpy.repeat(bases, n_pieces)[:, None]  # (pieces, 2): start, end
     attrs = [doc.to_array([IDX, LENGTH, IS_SPACE]).reshape(-1, 3) for doc in docs]
-    words = numpy.concatenate(attrs) if attrs else numpy.zeros((0, 3))
-    starts, lengths, is_space = words.astype(numpy.int64).T
+    words = numpy.concatenate(attrs) if attrs else numpy.zeros((0, 3))  # (words, 3)
+    starts, lengths, is_space = words.astype(numpy.int64).T  # (words,) each
     starts = starts + numpy.repeat(bases, n_words)
-    # A piece belongs to every word it shares a character with. Offsets never
-    # go back, so those of a word stand together.
-    firsts = numpy.searchsorted(offsets[:, 1], starts, side="right")
-    lasts = numpy.searchsorted(offsets[:, 0], starts + lengths, side="left")
+    # A piece belongs to every word with which it shares a character. Offsets never
+    # decrease, so the pieces of a word are contiguous.
+    firsts = numpy.searchsorted(offsets[:, 1], starts, side="right")  # (words,)
+    lasts = numpy.searchsorted(offsets[:, 0], starts + lengths, side="left")  # (words,)
     # Byte-level tokenizers have pieces for line breaks.
-    counts = numpy.where(is_space, 0, numpy.maximum(lasts - firsts, 0))
+    counts = numpy.where(is_space, 0, numpy.maximum(lasts - firsts, 0))  # (words,)
     return Tokenized(ids, n_pieces, n_words, firsts, counts, encodings)
 
 
 def cut_windows(n_pieces: Ints, window: int, stride: int) -> Windows:
     """Cut docs into overlapping windows.
 
-    Where windows overlap, a piece belongs to the one in which it has the more
-    context: the overlap is shared out half and half.
+    The vector of a piece is taken from the window in which the piece has most context:
+    each overlap is divided in half between its two windows. A doc of 14 pieces with
+    window 8 and stride 5 (`=` own pieces, `-` other pieces):
 
-    n_pieces (Ints1d): The number of pieces of each doc. Docs of none get no
+        pieces     0 1 2 3 4 5 6 7 8 9 . . . 13
+        window 0   = = = = = = - -
+        window 1             - = = = = = - -
+        window 2                       - = = =
+
+    n_pieces (Ints1d): Shape (docs,), the number of pieces of each doc. Docs without
+        pieces get no window.
+    window (int): Maximum number of pieces in a window.
+    stride (int): Number of pieces between the starts of two windows, between 1 and
         window.
-    window (int): The greatest number of pieces in a window.
-    stride (int): How far a window starts behind the one before it.
+    RETURNS (Windows): The windows, in order of docs and starts.
+
+    Example:
+        >>> windows = cut_windows(numpy.asarray([14]), window=8, stride=5)
+        >>> list(zip(windows.starts.tolist(), windows.ends.tolist()))
+        [(0, 8), (5, 13), (10, 14)]
+        >>> list(zip(windows.own_starts.tolist(), windows.own_ends.tolist()))
+        [(0, 6), (6, 11), (11, 14)]
     """
-    n_pieces = numpy.asarray(n_pieces, dtype=numpy.int64)
-    further = -(-numpy.maximum(n_pieces - window, 0) // stride)
-    n_windows = numpy.where(n_pieces > 0, 1 + further, 0)
-    docs = numpy.repeat(numpy.arange(len(n_pieces)), n_windows)
+    n_pieces = numpy.asarray(n_pieces, dtype=numpy.int64)  # (docs,)
+    further = -(-numpy.maximum(n_pieces - window, 0) // stride)  # (docs,), rounded up
+    n_windows = numpy.where(n_pieces > 0, 1 + further, 0)  # (docs,)
+    docs = numpy.repeat(numpy.arange(len(n_pieces)), n_windows)  # (windows,)
     index = numpy.arange(len(docs)) - numpy.repeat(
         numpy.cumsum(n_windows) - n_windows, n_windows
-    )
-    starts, totals = index * stride, n_pieces[docs]
-    ends = numpy.minimum(starts + window, totals)
+    )  # (windows,), index of the window in its doc
+    starts, totals = index * stride, n_pieces[docs]  # (windows,) each
+    ends = numpy.minimum(starts + window, totals)  # (windows,)
+    # The next window starts at starts + stride: the middle of the overlap.
     own_ends = numpy.where(ends == totals, totals, (starts + stride + ends) // 2)
-    own_starts = numpy.zeros_like(own_ends)
+    own_starts = numpy.zeros_like(own_ends)  # (windows,)
     own_starts[1:] = numpy.where(index[1:] > 0, own_ends[:-1], 0)
     return Windows(docs, starts, ends, own_starts, own_ends)
 
@@ -231,21 +280,25 @@ def cut_windows(n_pieces: Ints, window: int, stride: int) -> Windows:
 def pad_windows(
     pieces: Tokenized, windows: Windows, batch: Ints, specials: Specials, pad: int
 ) -> tuple[Ints, Ints]:
-    """The encoder's input for some of the windows.
+    """Build the input of an encoder from some of the windows.
 
-    batch (Ints1d): The indices of the windows, shape (B,).
-    pad (int): The number of the padding piece.
-    RETURNS (Tuple[Ints2d, Ints1d]): Piece numbers with special tokens around
-        and padding after, shape (B, L), and the unpadded lengths, shape (B,).
+    pieces (Tokenized): The pieces of all docs.
+    windows (Windows): The windows of all docs.
+    batch (Ints1d): Shape (B,), the indices of the windows in the batch.
+    specials (Specials): The special tokens of the tokenizer.
+    pad (int): The id of the padding token.
+    RETURNS (Tuple[Ints2d, Ints1d]): The ids of special tokens and pieces, padded on the
+        right, shape (B, L), and the lengths without padding, shape (B,).
     """
-    n_before, n_after = len(specials.before), len(specials.after)
-    inner = windows.ends[batch] - windows.starts[batch]
-    lengths = inner + n_before + n_after
-    ids = numpy.full((len(batch), lengths.max()), pad, dtype=numpy.int64)
+    n_before = len(specials.before)
+    inner = windows.lengths[batch]  # (B,)
+    lengths = inner + specials.total  # (B,)
+    ids = numpy.full((len(batch), lengths.max()), pad, dtype=numpy.int64)  # (B, L)
     ids[:, :n_before] = specials.before
-    positions = numpy.arange(inner.max())
+    positions = numpy.arange(inner.max())  # (L - specials,)
+    # Index in pieces.ids of the first piece of each window.
     sources = (pieces.offsets[windows.docs[batch]] + windows.starts[batch])[:, None]
-    is_inner = positions < inner[:, None]
+    is_inner = positions < inner[:, None]  # (B, L - specials)
     ids[:, n_before : n_before + inner.max()][is_inner] = pieces.ids[
         (sources + positions)[is_inner]
     ]
@@ -255,7 +308,7 @@ def pad_windows(
 
 
 def _likely_texts(tokenizer: "Tokenizer") -> Iterator[str]:
-    # Not every vocabulary knows an "a", and to list a vocabulary takes time.
+    # Some vocabularies have no "a". Listing a vocabulary takes time.
     yield "a"
     yield from tokenizer.get_vocab()
 

@@ -11,7 +11,7 @@ from spacy.tokens import Doc, DocBin, Span
 from spacy.util import get_package_path, minibatch
 from tqdm import tqdm  # type: ignore[import-untyped]
 
-from ..crf.chain import Floats, Ints
+from ..crf.chain import Floats64, Ints
 from ..crf.decoding import Emitted, decode, legal_chain, tag_probabilities
 from ..crf.targets import set_soft_labels
 from ..digests import digest_path, digest_values, read_digests, write_digests
@@ -141,7 +141,7 @@ def _check_words(
             )
 
 
-def _probabilities(nlp: Language, tagger: EntityTagger, docs: list[Doc]) -> Floats:
+def _probabilities(nlp: Language, tagger: EntityTagger, docs: list[Doc]) -> Floats64:
     with nlp.select_pipes(disable=[tagger.name]):
         docs = list(nlp.pipe(docs))
     emitted = tagger.emit(docs)
@@ -149,7 +149,7 @@ def _probabilities(nlp: Language, tagger: EntityTagger, docs: list[Doc]) -> Floa
 
 
 def _set_entities(
-    docs: list[Doc], lengths: Ints, mean: Floats, scheme: LabelScheme
+    docs: list[Doc], lengths: Ints, mean: Floats64, scheme: LabelScheme
 ) -> None:
     """Set the entities that are best by the mean of the probabilities."""
     scores = numpy.where(

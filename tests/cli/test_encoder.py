@@ -71,7 +71,7 @@ def test_message_and_status_without_a_traceback(tmp_path):
     )
     assert done.returncode == 1
     said = " ".join(done.stderr.split())
-    assert "'somebody/encoder' can't be had: there is no such folder" in said
+    assert "'somebody/encoder' can't be found: there is no such folder" in said
     assert "SPACY_WNUT_ENCODER" in said
     assert "Traceback" not in done.stderr and done.stdout == ""
     assert not Path(tmp_path / "out").exists()

@@ -40,7 +40,7 @@ def make_batch(seed, legal_only, lengths=LENGTHS):
 
 
 def score_paths(emissions, chain):
-    """Every path over (L, T) emissions, and its score: the definition."""
+    """List all paths over emissions of shape (L, T), and their scores by definition."""
     length = len(emissions)
     paths = numpy.asarray(list(product(range(N_TAGS), repeat=length)))
     scores = chain.start[paths[:, 0]] + chain.end[paths[:, -1]]
@@ -56,18 +56,20 @@ def weigh_paths(emissions, chain):
 
 
 def make_allowed(seed, emissions, lengths, legal_only):
-    """Allowed tags at random, such that at least one path is left."""
+    """Draw allowed tags at random, with at least one allowed path per sequence."""
     rng = numpy.random.default_rng(seed)
     allowed = rng.random(emissions.shape) < 0.4
-    # O everywhere is always legal; one sequence has one gold path, B-a I-a ...
+    # O everywhere is always legal. The second sequence has one gold path, the third no
+    # annotation.
     allowed[..., 0] = True
     allowed[1] = numpy.eye(N_TAGS, dtype=bool)[[1, 2, 0, 3]]
-    # Of one nothing is known.
     allowed[2] = True
     return allowed
 
 
-@pytest.fixture(params=[(0, False), (1, True)], ids=["all moves", "legal moves"])
+@pytest.fixture(
+    params=[(0, False), (1, True)], ids=["all transitions", "legal transitions"]
+)
 def batch(request):
     seed, legal_only = request.param
     emissions, chain = make_batch(seed, legal_only)
@@ -95,7 +97,7 @@ def test_expectations_are_those_over_all_paths(batch):
         assert_allclose(mine, theirs, atol=1e-12)
 
 
-def test_viterbi_finds_the_best_of_all_paths(batch):
+def test_viterbi_finds_the_path_with_the_highest_score(batch):
     emissions, chain, _ = batch
     tags = viterbi(emissions, LENGTHS, chain)
     for row, length in enumerate(LENGTHS):
@@ -104,38 +106,56 @@ def test_viterbi_finds_the_best_of_all_paths(batch):
         assert (tags[row, length:] == -1).all()
 
 
-def test_span_probabilities_of_every_span_and_type(batch):
+def test_span_probabilities_are_sums_over_all_paths_with_the_span(batch):
     emissions, chain, _ = batch
     spans, expected = [], []
     for row, length in enumerate(LENGTHS):
         paths, weights = weigh_paths(emissions[row, :length], chain)
         for start, begin in product(range(length), (1, 3)):
             for end in range(start + 1, length + 1):
-                stands = (paths[:, start] == begin) & (
+                has_span = (paths[:, start] == begin) & (
                     paths[:, start + 1 : end] == begin + 1
                 ).all(axis=1)
                 if end < length:
-                    stands &= paths[:, end] != begin + 1
+                    has_span &= paths[:, end] != begin + 1
                 spans.append((row, start, end, begin))
-                expected.append(weights[stands].sum())
+                expected.append(weights[has_span].sum())
     found = span_probabilities(emissions, LENGTHS, chain, numpy.asarray(spans))
     assert_allclose(found, expected, rtol=1e-9, atol=1e-15)
     assert min(expected) > 0
 
 
-def test_likelihood_is_that_of_all_allowed_paths_together(batch):
+@pytest.mark.parametrize("seed", range(40))
+def test_span_probabilities_are_at_most_one_for_uneven_scores(seed):
+    """A sum in log space that rounds up gives slightly more than 1."""
+    rng = numpy.random.default_rng(seed)
+    length = 6
+    emissions = rng.normal(scale=30, size=(10, length, N_TAGS))
+    chain = make_chain(rng, legal_only=True)
+    spans = [
+        (row, start, end, begin)
+        for row, start, begin in product(range(10), range(length), (1, 3))
+        for end in range(start + 1, length + 1)
+    ]
+    lengths = numpy.full(10, length)
+    found = span_probabilities(emissions, lengths, chain, numpy.asarray(spans))
+    assert found.min() >= 0
+    assert 0.99 < found.max() <= 1
+
+
+def test_likelihood_is_the_summed_probability_of_all_allowed_paths(batch):
     emissions, chain, allowed = batch
     losses, _, _ = negative_log_likelihood(emissions, LENGTHS, chain, allowed)
     for row, length in enumerate(LENGTHS):
         paths, weights = weigh_paths(emissions[row, :length], chain)
         fits = allowed[row, numpy.arange(length), paths].all(axis=1)
         assert_allclose(losses[row], -numpy.log(weights[fits].sum()), atol=1e-12)
-    # Nothing is known of the third: it carries no loss.
+    # A sequence without annotation has no loss.
     assert_allclose(losses[2], 0, atol=1e-12)
     assert losses[1] > 0.1
 
 
-def test_gradients_are_finite_differences(batch):
+def test_gradients_are_those_of_finite_differences(batch):
     emissions, chain, allowed = batch
 
     def loss():
@@ -145,7 +165,7 @@ def test_gradients_are_finite_differences(batch):
         emissions, LENGTHS, chain, allowed
     )
     step = 1e-5
-    # The arrays that `loss` reads are moved one number at a time.
+    # `loss` reads these arrays, which are changed one number at a time.
     for values, gradient in zip(
         (emissions, *chain), (d_emissions, *d_chain), strict=True
     ):
@@ -157,19 +177,19 @@ def test_gradients_are_finite_differences(batch):
             values[at] = value - step
             below = loss()
             values[at] = value
-            # A move at minus infinity stays there: no gradient.
+            # Illegal transitions stay at minus infinity and have no gradient.
             assert_allclose(gradient[at], (above - below) / (2 * step), atol=1e-8)
 
 
 @pytest.fixture
 def targets():
     targets = numpy.random.default_rng(5).dirichlet(numpy.ones(N_TAGS), size=(5, 4))
-    # Nothing is known of the fourth sequence's second position.
+    # The second position of the fourth sequence has no soft label.
     targets[3, 1] = 0
     return targets
 
 
-def test_soft_gradients_are_finite_differences(batch, targets):
+def test_soft_gradients_are_those_of_finite_differences(batch, targets):
     emissions, chain, _ = batch
     _, gradient = soft_negative_log_likelihood(emissions, LENGTHS, chain, targets)
     known = targets[:3]
@@ -193,7 +213,7 @@ def test_soft_gradients_are_finite_differences(batch, targets):
     assert not gradient[3, 1].any() and gradient[3, 0].any()
 
 
-def test_certain_soft_labels_are_hard_ones_but_for_the_chain(batch):
+def test_one_hot_soft_labels_give_the_likelihood_without_the_scores_of_the_chain(batch):
     emissions, chain, _ = batch
     tags = viterbi(emissions, LENGTHS, chain)
     one_hot = numpy.eye(N_TAGS)[tags]
@@ -203,8 +223,8 @@ def test_certain_soft_labels_are_hard_ones_but_for_the_chain(batch):
     )
     for row, length in enumerate(LENGTHS):
         path = tags[row, :length]
-        moves = chain.transitions[path[:-1], path[1:]].sum()
-        of_chain = chain.start[path[0]] + moves + chain.end[path[-1]]
+        transitions = chain.transitions[path[:-1], path[1:]].sum()
+        of_chain = chain.start[path[0]] + transitions + chain.end[path[-1]]
         assert_allclose(losses[row], hard[row] + of_chain)
         assert_allclose(gradient[row, :length], d_hard[row, :length], atol=1e-12)
 
@@ -226,7 +246,7 @@ def test_independent_positions_give_cross_entropy():
 
 
 def results(emissions, lengths, chain, allowed):
-    """All that comes out for a batch, a list of arrays a sequence."""
+    """Run all functions on a batch. Returns a list of arrays per sequence."""
     found = expectations(emissions, lengths, chain)
     losses, d_emissions, _ = negative_log_likelihood(emissions, lengths, chain, allowed)
     tags = viterbi(emissions, lengths, chain)
@@ -250,7 +270,7 @@ def results(emissions, lengths, chain, allowed):
 def test_padding_has_no_influence(batch, garbage):
     emissions, chain, allowed = batch
     clean = results(emissions, LENGTHS, chain, allowed)
-    clean_moves = expectations(emissions, LENGTHS, chain).chain
+    clean_chain = expectations(emissions, LENGTHS, chain).chain
     padding = numpy.arange(emissions.shape[1]) >= LENGTHS[:, None]
     dirty_emissions = numpy.where(padding[..., None], garbage, emissions)
     dirty_allowed = allowed & ~padding[..., None]
@@ -258,8 +278,8 @@ def test_padding_has_no_influence(batch, garbage):
     for mine, theirs in zip(clean, dirty, strict=True):
         for one, other in zip(mine, theirs, strict=True):
             numpy.testing.assert_array_equal(one, other)
-    dirty_moves = expectations(dirty_emissions, LENGTHS, chain).chain
-    for one, other in zip(clean_moves, dirty_moves, strict=True):
+    dirty_chain = expectations(dirty_emissions, LENGTHS, chain).chain
+    for one, other in zip(clean_chain, dirty_chain, strict=True):
         numpy.testing.assert_array_equal(one, other)
     _, d_emissions, _ = negative_log_likelihood(
         dirty_emissions, LENGTHS, chain, dirty_allowed
@@ -296,7 +316,7 @@ def test_probabilities_of_thousands_of_positions_still_sum_to_one():
     found = expectations(emissions, lengths, chain)
     assert_allclose(found.marginals[0].sum(axis=1), 1, rtol=0, atol=1e-9)
     assert_allclose(found.chain.transitions.sum(), length - 1, rtol=0, atol=1e-6)
-    # An entity that starts somewhere ends in one way.
+    # All ends of an entity with a given start are disjoint.
     for start, begin in product((0, 1500, length - 60), (1, 3)):
         spans = [(0, start, start + n, begin) for n in range(1, 61)]
         total = span_probabilities(
@@ -305,9 +325,9 @@ def test_probabilities_of_thousands_of_positions_still_sum_to_one():
         assert_allclose(total, found.marginals[0, start, begin], rtol=0, atol=1e-9)
 
 
-# Not even the padding, which sums up to more than the sequence, gives a warning.
+# No warning, although sums in the padding are larger than those of the sequence.
 @pytest.mark.filterwarnings("error::RuntimeWarning")
-def test_scores_that_would_overflow_in_plain_exponentials():
+def test_scores_whose_exponentials_overflow_are_handled():
     emissions, chain = make_batch(5, True)
     shifted = expectations(emissions + 1e4, LENGTHS, chain)
     plain = expectations(emissions, LENGTHS, chain)
@@ -319,20 +339,20 @@ def test_no_allowed_path_is_an_error(batch):
     emissions, _, _ = batch
     chain = make_chain(numpy.random.default_rng(6), legal_only=True)
     allowed = numpy.ones(emissions.shape, dtype=bool)
-    # Outside, then inside: illegal.
+    # O, then I-a: illegal.
     allowed[1, :2] = numpy.eye(N_TAGS, dtype=bool)[[0, 2]]
     with pytest.raises(FloatingPointError, match="no path with a finite score"):
         negative_log_likelihood(emissions, LENGTHS, chain, allowed)
 
 
-def test_a_score_that_is_not_a_number_is_an_error(batch):
+def test_nan_is_an_error(batch):
     emissions, chain, _ = batch
     emissions[1, 2, 3] = numpy.nan
     with pytest.raises(FloatingPointError, match="no path with a finite score"):
         expectations(emissions, LENGTHS, chain)
 
 
-def test_chains_add_up_score_by_score():
+def test_chains_are_added_elementwise():
     rng = numpy.random.default_rng(7)
     one, other = make_chain(rng, False), make_chain(rng, True)
     total = one + other

@@ -9,8 +9,8 @@ from numpy.testing import assert_allclose
 from spacy_wnut.crf import decoding
 from spacy_wnut.crf.chain import Chain
 from spacy_wnut.crf.decoding import (
+    ChainLayout,
     Emitted,
-    Layout,
     decode,
     legal_chain,
     tag_probabilities,
@@ -29,8 +29,8 @@ def make_chain(seed):
 
 
 def make_docs(kinds, seed):
-    """Emissions at random of docs given as strings, a character a word: "w" is
-    a word, "_" one without pieces, "x" a barred word, "-" a barred one without
+    """Draw random emissions of docs. A doc is a string of one character per word: "w"
+    is a word with pieces, "_" one without, "x" a barred word, "-" a barred word without
     pieces.
     """
     rng = numpy.random.default_rng(seed)
@@ -43,7 +43,7 @@ def make_docs(kinds, seed):
 
 
 def decode_docs(kinds, emissions, chain, **settings):
-    """For each doc a list of (start, end, label, confidence)."""
+    """Decode a batch. Returns a list of (start, end, label, confidence) per doc."""
     flat = numpy.concatenate([numpy.zeros((0, N_TAGS)), *emissions])
     barred = numpy.asarray([char in "x-" for char in "".join(kinds)], dtype=bool)
     lengths = numpy.asarray([len(kind) for kind in kinds], dtype=numpy.int64)
@@ -58,13 +58,13 @@ def decode_docs(kinds, emissions, chain, **settings):
 
 
 def is_legal(path):
-    """By the strings of the tags."""
+    """Check a path by the strings of its tags."""
     tags = ["O", *(TAGS[i] for i in path)]
     return all(b[0] != "I" or a[1:] == b[1:] for a, b in pairwise(tags))
 
 
 def brute_force(kind, emissions, chain, bias=0.0, temperature=1.0):
-    """All legal paths over the words that are positions, one by one."""
+    """Find the entities of one doc by enumerating all legal paths."""
     words = [i for i, char in enumerate(kind) if char != "_"]
     scores = {}
     for path in product(range(N_TAGS), repeat=len(words)):
@@ -103,7 +103,7 @@ seeds = st.integers(0, 10_000)
 
 @settings(deadline=None, max_examples=60)
 @given(small, seeds)
-def test_entities_and_confidences_are_those_of_the_best_of_all_paths(kinds, seed):
+def test_entities_and_confidences_are_those_of_the_best_path(kinds, seed):
     chain, emissions = make_chain(seed), make_docs(kinds, seed)
     found = decode_docs(kinds, emissions, chain)
     for kind, values, entities in zip(kinds, emissions, found, strict=True):
@@ -112,7 +112,7 @@ def test_entities_and_confidences_are_those_of_the_best_of_all_paths(kinds, seed
 
 @settings(deadline=None, max_examples=40)
 @given(small, seeds, st.floats(-3, 3), st.floats(0.3, 5))
-def test_bias_and_temperature_are_those_of_all_paths(kinds, seed, bias, temperature):
+def test_bias_and_temperature_apply_to_all_paths(kinds, seed, bias, temperature):
     chain, emissions = make_chain(seed), make_docs(kinds, seed)
     found = decode_docs(kinds, emissions, chain, bias=bias, temperature=temperature)
     for kind, values, entities in zip(kinds, emissions, found, strict=True):
@@ -121,7 +121,7 @@ def test_bias_and_temperature_are_those_of_all_paths(kinds, seed, bias, temperat
 
 @settings(deadline=None)
 @given(docs, seeds, st.floats(0.01, 100))
-def test_temperature_changes_no_entities(kinds, seed, temperature):
+def test_temperature_does_not_change_the_entities(kinds, seed, temperature):
     chain, emissions = make_chain(seed), make_docs(kinds, seed)
     before = decode_docs(kinds, emissions, chain)
     after = decode_docs(kinds, emissions, chain, temperature=temperature)
@@ -130,8 +130,8 @@ def test_temperature_changes_no_entities(kinds, seed, temperature):
     ]
 
 
-def test_higher_temperature_makes_less_sure():
-    # A word alone with three legal tags: the confidence is exp(2/T) / sum of exps.
+def test_higher_temperature_lowers_the_confidence():
+    # One word with three legal tags: the confidence is exp(2/T) / sum of exponentials.
     [emissions] = make_docs(["w"], 0)
     emissions[0] = [0, 2, 0, 1, 0]
     confidences = []
@@ -166,7 +166,7 @@ def test_a_higher_bias_puts_no_fewer_words_into_entities(kinds, seed):
 
 
 def test_a_higher_bias_finds_more_entities():
-    # Without a chain, of words that are O by far: each is its own entity, if any.
+    # Without transition scores, and O most probable. Each entity is one word.
     kinds = ["w" * 10] * 20
     emissions = make_docs(kinds, 3)
     for values in emissions:
@@ -182,23 +182,23 @@ def test_a_higher_bias_finds_more_entities():
 
 @settings(deadline=None)
 @given(docs, seeds)
-def test_entities_are_sound(kinds, seed):
+def test_entities_are_valid_spans_of_words_with_pieces(kinds, seed):
     found = decode_docs(kinds, make_docs(kinds, seed), make_chain(seed))
     for kind, entities in zip(kinds, found, strict=True):
         assert all(one[1] <= other[0] for one, other in pairwise(entities))
         for start, end, _, confidence in entities:
             assert 0 <= start < end <= len(kind)
-            # Words without pieces only ever lie inside, barred ones nowhere.
+            # Words without pieces are only inside of entities, barred words nowhere.
             assert kind[start] == kind[end - 1] == "w"
             assert not set(kind[start:end]) & set("x-")
             assert 0 < confidence <= 1
-        # Raises if they overlap.
+        # Raises an error if entities overlap.
         entities_to_tags([entity[:3] for entity in entities], len(kind))
 
 
 @settings(deadline=None)
 @given(docs, seeds, st.randoms(use_true_random=False))
-def test_order_and_company_of_docs_make_no_difference(kinds, seed, random):
+def test_order_and_batch_do_not_change_the_entities_of_a_doc(kinds, seed, random):
     chain, emissions = make_chain(seed), make_docs(kinds, seed)
     together = decode_docs(kinds, emissions, chain)
     order = list(range(len(kinds)))
@@ -211,14 +211,14 @@ def test_order_and_company_of_docs_make_no_difference(kinds, seed, random):
         assert_same(*decode_docs([kinds[i]], [emissions[i]], chain), together[i])
 
 
-def test_a_small_budget_of_words_makes_no_difference(monkeypatch):
+def test_a_small_batch_budget_does_not_change_the_entities(monkeypatch):
     kinds = ["w" * n for n in (3, 1, 12, 0, 7, 2, 2, 5)]
     chain, emissions = make_chain(1), make_docs(kinds, 1)
     at_once = decode_docs(kinds, emissions, chain)
     assert sum(map(len, at_once)) > 5
     monkeypatch.setattr(decoding, "MAX_PADDED_WORDS", 7)
     flat = numpy.concatenate(emissions)
-    layout = Layout.of(flat, numpy.asarray([len(kind) for kind in kinds]))
+    layout = ChainLayout.of(flat, numpy.asarray([len(kind) for kind in kinds]))
     batches = list(layout.batches())
     assert [rows.shape for _, _, rows in batches] == [
         (3, 2),
@@ -232,7 +232,7 @@ def test_a_small_budget_of_words_makes_no_difference(monkeypatch):
 
 
 @pytest.mark.parametrize("kinds", [[], [""], ["", ""], ["_"], ["", "__"], ["xx", "-"]])
-def test_nothing_to_see_gives_no_entities(kinds):
+def test_docs_without_pieces_have_no_entities(kinds):
     assert decode_docs(kinds, make_docs(kinds, 0), make_chain(0)) == [[] for _ in kinds]
 
 
@@ -240,19 +240,19 @@ def certain(*path):
     return 50.0 * numpy.eye(N_TAGS)[[TAGS.index(tag) for tag in path]]
 
 
-def test_an_entity_goes_on_over_a_word_without_pieces():
+def test_an_entity_continues_after_a_word_without_pieces():
     emissions = certain("O", "B-a", "I-a", "I-a", "O")
     emissions[2] = 0
     chain = legal_chain(SCHEME)
     [[entity]] = decode_docs(["ww_ww"], [emissions], chain)
     assert entity[:3] == (1, 4, "a")
-    # At the edges it leaves them out.
+    # Words without pieces at the edges are not part of it.
     [entities] = decode_docs(["_w_w_"], [emissions * [[0], [1], [0], [1], [0]]], chain)
     assert [entity[:3] for entity in entities] == [(1, 4, "a")]
 
 
 @pytest.mark.parametrize("barred", ["x", "-"])
-def test_no_entity_goes_on_over_a_barred_word(barred):
+def test_no_entity_contains_a_barred_word(barred):
     emissions = certain("B-a", "I-a", "I-a")
     if barred == "-":
         emissions[1] = 0
@@ -261,21 +261,31 @@ def test_no_entity_goes_on_over_a_barred_word(barred):
     assert all(not start <= 1 < end for start, end, _, _ in entities)
 
 
-def test_confidence_is_one_at_most():
-    emissions = certain("B-a", "I-a", "O", "B-b", "B-b", "I-b") * 20
-    [entities] = decode_docs(["w" * 6], [emissions], legal_chain(SCHEME))
-    assert [entity[:3] for entity in entities] == [
-        (0, 2, "a"),
-        (3, 4, "b"),
-        (4, 6, "b"),
-    ]
-    assert all(0.999 < entity[3] <= 1 for entity in entities)
+def test_confidence_is_at_most_one():
+    """For uneven scores, sums in log space round to slightly more than 1."""
+    rng = numpy.random.default_rng(0)
+    n_docs, length = 400, 6
+    emissions = rng.normal(scale=30, size=(n_docs * length, N_TAGS))
+    lengths = numpy.full(n_docs, length)
+    found = decode(Emitted(emissions, lengths, make_chain(0)))
+    assert len(found.confidences) > n_docs
+    assert (found.confidences > 1 - 1e-9).sum() > n_docs
+    assert found.confidences.max() <= 1
 
 
-def test_legal_chain_bars_illegal_moves_and_nothing_else():
+def test_legal_chain_is_read_only():
+    """All components of a scheme share the cached arrays."""
+    chain = legal_chain(SCHEME)
+    assert legal_chain(LabelScheme(SCHEME.types)) is chain
+    for scores in chain:
+        with pytest.raises(ValueError, match="read-only"):
+            scores[0] = 1.0
+
+
+def test_legal_chain_excludes_illegal_transitions_only():
     chain = legal_chain(SCHEME)
     for i, j in product(range(N_TAGS), repeat=2):
-        # What comes first doesn't matter, as long as it is legal itself.
+        # I-x needs a legal predecessor. Which one does not matter.
         first = [i - 1, i] if TAGS[i][0] == "I" else [i]
         score = 0.0 if is_legal([*first, j]) else -numpy.inf
         assert chain.transitions[i, j] == score
@@ -291,7 +301,9 @@ def test_tag_probabilities_are_sums_over_all_paths(kinds, seed, bias, temperatur
     chain, emissions = make_chain(seed), make_docs(kinds, seed)
     flat = numpy.concatenate([numpy.zeros((0, N_TAGS)), *emissions])
     lengths = numpy.asarray([len(kind) for kind in kinds], dtype=numpy.int64)
+    before = flat.copy()
     found = tag_probabilities(Emitted(flat, lengths, chain), bias, temperature)
+    numpy.testing.assert_array_equal(flat, before)
     expected = numpy.zeros_like(flat)
     for kind, values, end in zip(kinds, emissions, lengths.cumsum(), strict=True):
         words = [i for i, char in enumerate(kind) if char != "_"]
@@ -309,7 +321,7 @@ def test_tag_probabilities_are_sums_over_all_paths(kinds, seed, bias, temperatur
     assert_allclose(found, expected, atol=1e-9)
 
 
-def test_confidence_of_what_is_found_is_never_zero():
+def test_confidence_of_an_entity_is_never_zero():
     words = 1000
     emissions = numpy.zeros((words, N_TAGS))
     emissions[:, 0] = -0.01
@@ -317,5 +329,5 @@ def test_confidence_of_what_is_found_is_never_zero():
     lengths = numpy.asarray([words])
     found = decode(Emitted(emissions, lengths, legal_chain(SCHEME)), temperature=1000)
     assert (found.starts.tolist(), found.ends.tolist()) == ([0], [words])
-    # One of more than 3 ** 1000 paths, none of which is much more probable.
+    # More than 3 ** 1000 paths are about equally probable.
     assert 0 < found.confidences[0] < 1e-300

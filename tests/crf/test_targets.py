@@ -5,8 +5,8 @@ from spacy.tokens import Doc, DocBin, Span
 from spacy.training import Example
 
 from spacy_wnut.crf.targets import (
+    aligned_incorrect_spans,
     allowed_tags,
-    incorrect_spans,
     set_soft_labels,
     soft_targets,
 )
@@ -17,8 +17,8 @@ SCHEME = LabelScheme(("a", "b"))
 ANY = "any"
 
 
-def admitted(example, no_pieces=()):
-    """The tag that is admitted at each word with pieces, or ANY of them."""
+def allowed_names(example, no_pieces=()):
+    """Return the allowed tag of each word with pieces, or ANY if all are allowed."""
     has_pieces = numpy.ones(len(example.predicted), dtype=bool)
     has_pieces[list(no_pieces)] = False
     allowed = allowed_tags(example, SCHEME, has_pieces)
@@ -37,7 +37,9 @@ def make_example(words, ents):
 
 
 def retokenized(reference, ents, predicted):
-    """Words are given with the space that follows them."""
+    """Create an example whose docs have different words. Words include the space that
+    follows them.
+    """
 
     def make_doc(words, ents=None):
         spaces = [word.endswith(" ") for word in words]
@@ -47,83 +49,83 @@ def retokenized(reference, ents, predicted):
     return Example(make_doc(predicted), make_doc(reference, ents))
 
 
-def test_annotated_words_admit_their_tag():
+def test_annotated_words_allow_their_tag():
     tags = ["B-a", "I-a", "O", "B-b", "B-b", "I-b", "I-b", "O"]
-    assert admitted(make_example(list("stuvwxyz"), tags)) == tags
+    assert allowed_names(make_example(list("stuvwxyz"), tags)) == tags
 
 
-def test_words_without_annotation_admit_every_tag():
+def test_words_without_annotation_allow_every_tag():
     example = make_example(["s", "t", "u", "v"], ["", "B-a", "I-a", "O"])
-    assert admitted(example) == [ANY, "B-a", "I-a", "O"]
+    assert allowed_names(example) == [ANY, "B-a", "I-a", "O"]
 
 
-def test_a_doc_without_annotation_admits_everything():
+def test_a_doc_without_annotation_allows_every_tag():
     doc = Doc(NLP.vocab, words=["s", "t"])
-    assert admitted(Example(doc.copy(), doc)) == [ANY, ANY]
+    assert allowed_names(Example(doc.copy(), doc)) == [ANY, ANY]
 
 
 def test_blocked_words_are_outside():
     reference = Doc(NLP.vocab, words=["s", "t", "u"])
     reference.set_ents([], blocked=[reference[:1], reference[1:2]], default="missing")
     example = Example(Doc(NLP.vocab, words=["s", "t", "u"]), reference)
-    assert admitted(example) == ["O", "O", ANY]
+    assert allowed_names(example) == ["O", "O", ANY]
 
 
-def test_unknown_spans_are_missing():
+def test_spans_with_missing_annotation_allow_every_tag():
     reference = Doc(NLP.vocab, words=["s", "t", "u"])
     reference.set_ents([], missing=[reference[1:3]])
     example = Example(Doc(NLP.vocab, words=["s", "t", "u"]), reference)
-    assert admitted(example) == ["O", ANY, ANY]
+    assert allowed_names(example) == ["O", ANY, ANY]
 
 
 def test_words_without_pieces_have_no_row():
     example = make_example(["s", "t", "u", "v"], ["B-a", "I-a", "I-a", "O"])
-    assert admitted(example, no_pieces=[1]) == ["B-a", "I-a", "O"]
-    assert admitted(example, no_pieces=[3]) == ["B-a", "I-a", "I-a"]
-    assert admitted(example, no_pieces=range(4)) == []
+    assert allowed_names(example, no_pieces=[1]) == ["B-a", "I-a", "O"]
+    assert allowed_names(example, no_pieces=[3]) == ["B-a", "I-a", "I-a"]
+    assert allowed_names(example, no_pieces=range(4)) == []
 
 
 @pytest.mark.parametrize("no_pieces", [[1], [1, 2]])
 def test_an_entity_that_begins_without_pieces_begins_at_the_next_word(no_pieces):
     words, tags = list("stuvw"), ["B-a", "B-a", "I-a", "I-a", "I-a"]
     expected = ["B-a", "B-a", "I-a", "I-a"][: 5 - len(no_pieces)]
-    assert admitted(make_example(words, tags), no_pieces) == expected
+    assert allowed_names(make_example(words, tags), no_pieces) == expected
 
 
-def test_an_entity_without_any_piece_is_gone():
+def test_an_entity_without_pieces_is_ignored():
     example = make_example(["s", "t", "u"], ["B-a", "B-b", "I-b"])
-    assert admitted(example, no_pieces=[0]) == ["B-b", "I-b"]
-    assert admitted(example, no_pieces=[1, 2]) == ["B-a"]
+    assert allowed_names(example, no_pieces=[0]) == ["B-b", "I-b"]
+    assert allowed_names(example, no_pieces=[1, 2]) == ["B-a"]
 
 
 def test_finer_words_share_the_entity():
     example = retokenized(
         ["New ", "York-", "er"], ["B-a", "I-a", "O"], ["Ne", "w ", "York", "-", "er"]
     )
-    assert admitted(example) == ["B-a", "I-a", "I-a", "I-a", "O"]
+    assert allowed_names(example) == ["B-a", "I-a", "I-a", "I-a", "O"]
 
 
-def test_coarser_words_that_hold_a_whole_entity_take_it():
+def test_a_coarser_word_that_contains_an_entity_has_its_tag():
     example = retokenized(
         ["in ", "New-", "York"], ["O", "B-a", "I-a"], ["in ", "New-York"]
     )
-    assert admitted(example) == ["O", "B-a"]
+    assert allowed_names(example) == ["O", "B-a"]
 
 
-def test_words_that_cross_the_end_of_an_entity_admit_every_tag():
+def test_words_that_cross_the_end_of_an_entity_allow_every_tag():
     example = retokenized(
         ["s ", "t", "u ", "v"], ["O", "B-a", "O", "O"], ["s ", "tu ", "v"]
     )
-    assert admitted(example) == ["O", ANY, "O"]
+    assert allowed_names(example) == ["O", ANY, "O"]
 
 
 def test_an_entity_of_another_scheme_is_an_error():
     with pytest.raises(KeyError, match="B-c"):
-        admitted(make_example(["s"], ["B-c"]))
+        allowed_names(make_example(["s"], ["B-c"]))
 
 
 def softly_labelled(words, predicted):
-    """Row i has all its probability but a tenth on tag i."""
+    """Create an example with soft labels: 0.9 for tag i at word i."""
     example = retokenized(words, None, predicted)
     probabilities = numpy.full((len(words), len(SCHEME.tags)), 0.1 / 4)
     probabilities[numpy.arange(len(words)), numpy.arange(len(words))] = 0.9
@@ -140,7 +142,7 @@ def test_soft_labels_survive_a_docbin():
     numpy.testing.assert_allclose(targets.sum(axis=1), 1, atol=1e-12)
 
 
-def test_soft_labels_go_to_words_that_are_the_same_and_to_no_others():
+def test_soft_labels_go_to_identical_words_only():
     example, probabilities = softly_labelled(
         ["s ", "tu ", "v", "w"], ["s ", "t", "u ", "vw"]
     )
@@ -149,7 +151,7 @@ def test_soft_labels_go_to_words_that_are_the_same_and_to_no_others():
     assert not targets[1:].any()
 
 
-def test_words_of_which_nothing_is_known_stay_so():
+def test_words_without_soft_labels_have_zeros():
     example, probabilities = softly_labelled(["s ", "t"], ["s ", "t"])
     probabilities[0] = 0
     set_soft_labels(example.reference, SCHEME, probabilities)
@@ -157,7 +159,7 @@ def test_words_of_which_nothing_is_known_stay_so():
     assert not targets[0].any() and targets[1].any()
 
 
-def test_without_soft_labels_there_are_none():
+def test_examples_without_soft_labels_have_no_soft_targets():
     assert soft_targets(make_example(["s"], ["B-a"]), SCHEME) is None
 
 
@@ -167,60 +169,60 @@ def test_soft_labels_of_other_types_are_refused():
         soft_targets(example, LabelScheme(("b", "a")))
 
 
-def ruled_out(example, spans):
-    """The incorrect spans of an example whose reference has these."""
+def align(example, spans):
+    """Add incorrect spans to the reference, and align them with the predicted words."""
     reference = example.reference
     reference.spans["wrong"] = [Span(reference, *span) for span in spans]
-    return [tuple(span) for span in incorrect_spans(example, "wrong")]
+    return [tuple(span) for span in aligned_incorrect_spans(example, "wrong")]
 
 
 def test_incorrect_spans_may_overlap_each_other_and_entities():
     example = make_example(list("stuv"), ["O", "B-a", "I-a", "O"])
     spans = [(1, 3, "b"), (1, 2, "a"), (0, 3, "a"), (3, 4, "b")]
-    assert ruled_out(example, spans) == spans
+    assert align(example, spans) == spans
 
 
 def test_incorrect_spans_count_once():
     example = make_example(list("stu"), None)
-    assert ruled_out(example, [(0, 1, "a"), (0, 1, "b"), (0, 1, "a")]) == [
+    assert align(example, [(0, 1, "a"), (0, 1, "b"), (0, 1, "a")]) == [
         (0, 1, "a"),
         (0, 1, "b"),
     ]
 
 
-def test_incorrect_spans_without_a_label_say_nothing():
-    assert ruled_out(make_example(list("stu"), None), [(0, 1, ""), (1, 2, "a")]) == [
+def test_incorrect_spans_without_a_label_are_ignored():
+    assert align(make_example(list("stu"), None), [(0, 1, ""), (1, 2, "a")]) == [
         (1, 2, "a")
     ]
 
 
 def test_docs_without_the_key_have_no_incorrect_spans():
-    assert incorrect_spans(make_example(["s"], ["O"]), "wrong") == []
+    assert aligned_incorrect_spans(make_example(["s"], ["O"]), "wrong") == []
 
 
-def test_incorrect_spans_go_to_the_predicted_words():
+def test_incorrect_spans_are_aligned_with_the_predicted_words():
     example = retokenized(
         ["in ", "New-", "York ", "so"], None, ["in ", "New", "-", "York ", "so"]
     )
-    assert ruled_out(example, [(1, 3, "a"), (3, 4, "b"), (2, 3, "b")]) == [
+    assert align(example, [(1, 3, "a"), (3, 4, "b"), (2, 3, "b")]) == [
         (1, 4, "a"),
         (4, 5, "b"),
         (3, 4, "b"),
     ]
 
 
-def test_incorrect_spans_that_cross_the_predicted_words_say_nothing():
+def test_incorrect_spans_that_cross_the_predicted_words_are_ignored():
     example = retokenized(["s ", "t", "u ", "v"], None, ["s ", "tu ", "v"])
-    assert ruled_out(example, [(1, 2, "a"), (0, 2, "a"), (1, 3, "a")]) == [(1, 2, "a")]
+    assert align(example, [(1, 2, "a"), (0, 2, "a"), (1, 3, "a")]) == [(1, 2, "a")]
 
 
-def test_an_entity_that_is_incorrect_too_is_an_error():
+def test_an_entity_that_is_also_an_incorrect_span_is_an_error():
     example = make_example(list("stuv"), ["O", "B-a", "I-a", "O"])
     with pytest.raises(ValueError, match=r"\[E868\] .*\(2, 5, 'a'\)"):
-        ruled_out(example, [(0, 1, "b"), (1, 3, "a")])
+        align(example, [(0, 1, "b"), (1, 3, "a")])
 
 
-def test_what_soft_labels_find_may_be_incorrect():
+def test_entities_beside_soft_labels_may_be_incorrect_spans():
     example, _ = softly_labelled(["s ", "t"], ["s ", "t"])
     example.reference.set_ents([Span(example.reference, 0, 1, "a")])
-    assert ruled_out(example, [(0, 1, "a")]) == [(0, 1, "a")]
+    assert align(example, [(0, 1, "a")]) == [(0, 1, "a")]

@@ -196,9 +196,11 @@ def test_weights_that_are_not_there(make_checkpoint, out):
 
 def test_folder_and_hub_that_have_nothing(tmp_path, out, hub_cache):
     (tmp_path / "empty").mkdir()
-    message = r"The checkpoint .* can't be loaded: .*\. It takes a folder with config"
+    message = r"The checkpoint .* can't be loaded: .*\. Use a folder with config"
     assert_refused(tmp_path / "empty", out, message)
-    message = "checkpoint 'a/b' can't be had: .* the hub can't be .* Give a folder with"
+    message = (
+        "checkpoint 'a/b' can't be found: .* the hub can't be .* Give a folder with"
+    )
     assert_refused("a/b", out, message)
 
 

@@ -1,4 +1,4 @@
-"""Encoders from folders and from a hub that is a stand-in."""
+"""Encoders from folders and from a mock of the hub."""
 
 import json
 import shutil
@@ -26,14 +26,14 @@ def contents(folder):
 
 @pytest.fixture
 def copy(tiny_encoder, tmp_path):
-    """The tiny encoder in a folder that a test may spoil."""
+    """Copy of the tiny encoder, for tests that modify it."""
     shutil.copytree(tiny_encoder, tmp_path / "copy")
     return tmp_path / "copy"
 
 
 @pytest.fixture
 def out(tmp_path):
-    """Where to write to, with an encoder of an earlier run in it."""
+    """Output folder that contains the encoder of an earlier run."""
     folder = tmp_path / "out" / "encoder"
     folder.mkdir(parents=True)
     (folder / "config.json").write_text("earlier")
@@ -53,7 +53,7 @@ def weights(folder):
 
 @pytest.mark.parametrize("stored_as", ["model.safetensors", "pytorch_model.bin"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
-def test_folder_becomes_full_precision_and_safetensors(
+def test_weights_of_a_folder_are_stored_in_full_precision_as_safetensors(
     tiny_encoder, copy, out, stored_as, dtype
 ):
     AutoModel.from_pretrained(tiny_encoder, torch_dtype=dtype).save_pretrained(
@@ -75,7 +75,7 @@ def test_folder_becomes_full_precision_and_safetensors(
     assert list(out.parent.iterdir()) == [out]
 
 
-def test_tokenizer_comes_along(tiny_encoder, out):
+def test_tokenizer_is_stored_with_the_encoder(tiny_encoder, out):
     fetch_encoder(tiny_encoder, out)
     text = "Ada Lovelace moved to Oslo 😀"
     before, after = (AutoTokenizer.from_pretrained(f) for f in (tiny_encoder, out))
@@ -83,8 +83,8 @@ def test_tokenizer_comes_along(tiny_encoder, out):
     assert after.model_max_length == before.model_max_length == 512
 
 
-def test_weights_beside_a_head_are_taken(tiny_encoder, copy, out):
-    """The hub's checkpoints are of masked language models."""
+def test_encoder_of_a_checkpoint_with_a_head_is_stored(tiny_encoder, copy, out):
+    """Most checkpoints on the hub are masked language models."""
     from transformers import AutoModelForMaskedLM
 
     AutoModelForMaskedLM.from_pretrained(tiny_encoder).save_pretrained(copy)
@@ -140,13 +140,13 @@ def change_width(folder):
         change_width,
     ],
 )
-def test_folder_that_holds_no_encoder(copy, out, spoil):
+def test_damaged_or_incomplete_folder_is_refused(copy, out, spoil):
     spoil(copy)
-    message = r"can't be loaded: .*\. It takes a folder with config\.json, model\.saf"
+    message = r"can't be loaded: .*\. Use a folder with config\.json, model\.saf"
     assert_refused(out, copy, message)
 
 
-def test_tokenizer_that_is_slow(copy, out):
+def test_slow_tokenizer_is_refused(copy, out):
     for path in [*copy.glob("*token*"), copy / "vocab.txt"]:
         path.unlink()
     slow = {"tokenizer_class": "CanineTokenizer"}
@@ -155,7 +155,7 @@ def test_tokenizer_that_is_slow(copy, out):
     assert_refused(out, copy, message)
 
 
-# Whose slow tokenizers have no fast version, as BERTweet's, or have to be converted.
+# The slow tokenizers have no fast version, as for BERTweet, or need a conversion.
 @pytest.mark.parametrize(
     "tokenizer, files, missing, message",
     [
@@ -183,11 +183,11 @@ def test_tokenizer_that_is_slow(copy, out):
             ("google.protobuf",),
             r"SentencePiece .* aren't installed: pip install protobuf$",
         ),
-        # Then the file itself is at fault.
-        ("AlbertTokenizer", {"spiece.model": "pieces"}, (), r"It takes a folder with"),
+        # All packages are installed, so the file itself is damaged.
+        ("AlbertTokenizer", {"spiece.model": "pieces"}, (), r"Use a folder with"),
     ],
 )
-def test_tokenizer_that_can_not_be_had(
+def test_slow_tokenizer_that_cannot_be_converted_is_refused(
     copy, out, monkeypatch, tokenizer, files, missing, message
 ):
     for path in [*copy.glob("*token*"), copy / "vocab.txt"]:
@@ -212,8 +212,8 @@ raise SystemExit("code was run")
 
 @pytest.fixture
 def encoder_with_code(tmp_path, tiny_encoder, monkeypatch):
-    """An encoder of an architecture that transformers doesn't have, with its code. To
-    be asked on the terminal fails the test.
+    """Encoder with custom code of an unknown architecture. A prompt on the terminal
+    fails the test.
     """
     folder = tmp_path / "with-code"
     shutil.copytree(tiny_encoder, folder)
@@ -241,7 +241,7 @@ def test_code_of_an_encoder_is_not_run_in_training(encoder_with_code, settings):
     assert not (encoder_with_code / "was-run").exists()
 
 
-def test_settings_of_training_are_passed_on(tiny_encoder):
+def test_settings_are_passed_to_the_encoder_and_the_tokenizer(tiny_encoder):
     model = create_transformer_model(
         tiny_encoder,
         transformer_config={"dropout": 0.25},
@@ -255,7 +255,7 @@ def test_settings_of_training_are_passed_on(tiny_encoder):
 
 @pytest.fixture
 def hub(monkeypatch, tiny_encoder):
-    """The hub's client: has the tiny encoder, or raises what `error` says."""
+    """Mock of the client of the hub. It returns the tiny encoder, or raises `error`."""
 
     class Hub:
         error = None
@@ -274,13 +274,13 @@ def hub(monkeypatch, tiny_encoder):
 
 
 @pytest.mark.parametrize("revision", [None, "v1.0"])
-def test_hub_is_asked_for_id_and_revision(hub, tiny_encoder, out, revision):
+def test_id_and_revision_are_passed_to_the_hub(hub, tiny_encoder, out, revision):
     fetch_encoder("somebody/encoder", out, revision)
     assert hub.calls == (("somebody/encoder", revision),)
     assert weights(out).keys() == weights(tiny_encoder).keys()
 
 
-def test_hub_is_not_asked_for_other_frameworks(hub, out):
+def test_weights_of_other_frameworks_are_not_downloaded(hub, out):
     fetch_encoder("somebody/encoder", out)
     kept = [
         name
@@ -305,7 +305,7 @@ def test_hub_is_not_asked_for_other_frameworks(hub, out):
     assert len(kept) == 9
 
 
-def test_folder_goes_before_the_hub(hub, tiny_encoder, out, monkeypatch):
+def test_folder_takes_precedence_over_the_hub(hub, tiny_encoder, out, monkeypatch):
     monkeypatch.chdir(Path(tiny_encoder).parent)
     fetch_encoder(Path(tiny_encoder).name, out)
     assert hub.calls == ()
@@ -325,7 +325,7 @@ def _response(status):
 
 
 NO_SUCH = "there is no such folder and no such model on the hub"
-NO_ROAD = "there is no such folder and the hub can't be reached"
+UNREACHABLE = "there is no such folder and the hub can't be reached"
 
 
 @pytest.mark.parametrize(
@@ -335,22 +335,22 @@ NO_ROAD = "there is no such folder and the hub can't be reached"
         (http(errors.GatedRepoError), NO_SUCH),
         (errors.HFValidationError("Repo id must be"), NO_SUCH),
         (http(errors.RevisionNotFoundError), "the hub has no revision 'v9' of it"),
-        (errors.LocalEntryNotFoundError("no connection"), NO_ROAD),
-        (http(errors.HfHubHTTPError), NO_ROAD),
-        (errors.OfflineModeIsEnabled("offline"), NO_ROAD),
-        (ConnectionError("no route to host"), NO_ROAD),
+        (errors.LocalEntryNotFoundError("no connection"), UNREACHABLE),
+        (http(errors.HfHubHTTPError), UNREACHABLE),
+        (errors.OfflineModeIsEnabled("offline"), UNREACHABLE),
+        (ConnectionError("no route to host"), UNREACHABLE),
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_hub_that_has_nothing(hub, out, error, message):
+def test_errors_of_the_hub_are_explained(hub, out, error, message):
     hub.error = error
-    message = f"'a/b' can't be had: {message}.* Set --vars.encoder or SPACY_WNUT_ENC"
+    message = f"'a/b' can't be found: {message}.* Set --vars.encoder or SPACY_WNUT_ENC"
     assert_refused(out, "a/b", message, revision="v9")
 
 
 @pytest.fixture
 def cache(hub_cache, tiny_encoder):
-    """The hub's cache with somebody/encoder in it, and no way to the hub."""
+    """Cache of the hub that contains somebody/encoder, without access to the hub."""
     folder = hub_cache("somebody/encoder")
     shutil.copytree(tiny_encoder, folder, dirs_exist_ok=True)
 
@@ -365,12 +365,12 @@ def test_offline_the_cache_is_used(cache, tiny_encoder, out, revision):
 @pytest.mark.parametrize(
     "source, revision", [("somebody/else", None), ("somebody/encoder", "v2")]
 )
-def test_offline_what_is_not_in_the_cache(cache, out, source, revision):
-    assert_refused(out, source, NO_ROAD, revision=revision)
+def test_offline_encoder_outside_of_the_cache_is_an_error(cache, out, source, revision):
+    assert_refused(out, source, UNREACHABLE, revision=revision)
 
 
-def test_id_that_cannot_be_one(out):
-    """The client itself, which looks at ids before it goes anywhere."""
+def test_invalid_id_is_an_error(out):
+    """Without a mock: the client checks ids before it connects."""
     assert_refused(out, "no/such/folder/here", f"{NO_SUCH} .HFValidationError.")
 
 
@@ -389,7 +389,7 @@ def test_interrupted_writing_leaves_nothing(tiny_encoder, out, monkeypatch):
 TEXTS = ["Ada Lovelace moved to Oslo", "so did Ada", "no Wörd is th3re twice !"]
 
 
-def test_tiny_encoder_is_the_same_each_time(tmp_path):
+def test_tiny_encoder_is_reproducible(tmp_path):
     for name in "ab":
         make_tiny_encoder(iter(TEXTS), tmp_path / name)
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
@@ -402,7 +402,7 @@ def test_tiny_encoder_is_the_same_each_time(tmp_path):
     )
 
 
-def test_tiny_encoder_is_a_distilbert_that_knows_the_characters(tmp_path):
+def test_tiny_encoder_is_a_distilbert_with_all_characters(tmp_path):
     config = make_tiny_encoder(iter(TEXTS), tmp_path / "tiny")
     assert config.model_type == "distilbert"
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "tiny")
@@ -427,7 +427,7 @@ def test_tiny_encoder_is_a_distilbert_that_knows_the_characters(tmp_path):
         ({"auto_map": {"AutoConfig": "evil.Config"}, "model_type": "x"}, "custom code"),
     ],
 )
-def test_an_encoder_brings_no_code(copy, out, settings, says):
+def test_code_of_an_encoder_is_not_run_when_it_is_fetched(copy, out, settings, says):
     config = json.loads((copy / "config.json").read_text())
     (copy / "config.json").write_text(json.dumps({**config, **settings}))
     marker = copy / "it-has-run"

@@ -1,4 +1,4 @@
-"""Every encoder family of the tutorial, tiny, under the tutorial's config."""
+"""Tiny encoders of all families of the tutorial, with the config of the tutorial."""
 
 import json
 import re
@@ -14,7 +14,7 @@ from benchmarks.reliability import encoder_families
 from spacy_wnut.models.checkpoints import accepts, read_vocabulary
 from spacy_wnut.models.transformer_model import create_transformer_model
 
-# Messages that say why a family can't be trained.
+# Error messages of unsupported families.
 REFUSALS = {
     "bros": "You have to specify bbox",
     "canine": "is not supported: its tokenizer (CanineTokenizer) has no fast",
@@ -30,7 +30,7 @@ REFUSALS = {
 )
 def test_family_takes_two_steps_and_predicts(family):
     if not encoder_families.is_installed(family):
-        pytest.skip("not in the installed transformers")
+        pytest.skip("the installed transformers no longer has it")
     failure = encoder_families.try_family(family)
     if family.why_not:
         assert REFUSALS[family.model_type] in failure
@@ -38,14 +38,14 @@ def test_family_takes_two_steps_and_predicts(family):
         assert failure == ""
 
 
-def test_page_lists_every_family(root):
+def test_docs_list_every_family(root):
     page = (root / "docs" / "encoders.md").read_text(encoding="utf8")
     titles = re.findall(r"^\| ([^|]+) \| `[^`]+` \| (?:yes|no) \|", page, re.MULTILINE)
     assert titles == [family.title for family in encoder_families.FAMILIES]
 
 
 def test_tokenizer_json_is_enough(tmp_path):
-    """Of families whose slow tokenizer needs a file of SentencePiece's."""
+    """Also where the slow tokenizer needs a file of SentencePiece."""
     [family] = [f for f in encoder_families.FAMILIES if f.model_type == "albert"]
     tokenizer = encoder_families.make_tokenizer(family)
     assert isinstance(tokenizer, AlbertTokenizerFast) and tokenizer.vocab_file is None
@@ -57,7 +57,7 @@ def test_tokenizer_json_is_enough(tmp_path):
     assert read_vocabulary(tokenizer) is None
 
 
-def test_inputs_that_an_encoder_takes():
+def test_inputs_that_an_encoder_accepts():
     config = AlbertConfig(vocab_size=9, hidden_size=8, intermediate_size=8)
     config.num_attention_heads = 2
     assert accepts(AlbertModel(config), "token_type_ids")
@@ -66,8 +66,8 @@ def test_inputs_that_an_encoder_takes():
 
 @pytest.fixture
 def make_short(tmp_path, monkeypatch):
-    """Makes the tiny encoder of a family with a table of 66 positions, whose tokenizer
-    names no limit.
+    """Function that creates a tiny encoder of a family with 66 positions. Its tokenizer
+    has no limit.
     """
 
     def make(model_type, **settings):
@@ -82,8 +82,8 @@ def make_short(tmp_path, monkeypatch):
     return make
 
 
-# How many of the 66 positions are left for pieces: two go to the special tokens. Of the
-# relatives of RoBERTa, those up to the number of the padding, which is 1, are left out.
+# Number of positions for pieces: 66 minus two special tokens. RoBERTa and its variants
+# do not use positions 0 and 1, up to the id of the padding token.
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(
     "model_type, room",
@@ -112,7 +112,7 @@ def test_window_fits_the_positions_of_the_encoder(make_short, model_type, room):
     model = create_transformer_model(folder, window=room, stride=room)
     model.initialize()
     assert numpy.isfinite(model.predict([doc]).doc_data[0].tensors[0]).all()
-    # One more piece is more than the encoder itself takes.
+    # The encoder itself fails with one more piece.
     encoder = model.transformer
     n_pieces = room + 2 + 1
     with pytest.raises((IndexError, RuntimeError)):
@@ -127,7 +127,7 @@ def test_window_of_an_encoder_without_a_table_of_positions(make_short):
     create_transformer_model(folder, window=1000, stride=500).initialize()
 
 
-def test_settings_are_stored_to_the_last_digit(tmp_path):
+def test_settings_of_the_encoder_are_stored_exactly(tmp_path):
     [family] = [f for f in encoder_families.FAMILIES if f.model_type == "bert"]
     encoder_families.make_tiny(family, tmp_path)
     model = create_transformer_model(str(tmp_path))

@@ -1,4 +1,4 @@
-"""What the shim adds to thinc's: frozen vectors, averages, half precision."""
+"""Features of the shim beyond thinc: frozen vectors, averages, half precision."""
 
 import numpy
 import pytest
@@ -20,7 +20,7 @@ def weights(nlp):
 def step(nlp, examples):
     optimizer = nlp.initialize(lambda: examples)
     before = weights(nlp)
-    # In a loop of one's own spaCy updates the encoder one batch late.
+    # Outside of `spacy train`, the encoder is updated one batch later.
     for _ in range(2):
         nlp.update(examples, sgd=optimizer)
     return before, weights(nlp)
@@ -34,7 +34,9 @@ def test_vectors_of_pieces_can_be_frozen(make_nlp, make_examples, is_frozen):
     assert not torch.equal(before[POSITIONS], after[POSITIONS])
 
 
-def test_averages_of_the_optimizer_are_put_in_for_a_while(make_nlp, make_examples):
+def test_averages_of_the_optimizer_replace_the_weights_within_the_context(
+    make_nlp, make_examples
+):
     nlp = make_nlp()
     examples = make_examples(nlp)
     optimizer = nlp.initialize(lambda: examples)
@@ -54,21 +56,21 @@ def test_averages_of_the_optimizer_are_put_in_for_a_while(make_nlp, make_example
     assert doc.has_annotation("ENT_IOB")
 
 
-def test_scale_may_be_given_as_an_integer(tiny_encoder):
+def test_initial_scale_may_be_an_integer(tiny_encoder):
     model = create_transformer_model(
         tiny_encoder, mixed_precision=True, grad_scaler_config={"init_scale": 1024}
     )
     assert model.layers[0].shims[0]._grad_scaler._scale.is_floating_point()
 
 
-def test_full_precision_where_the_device_has_no_other(tiny_encoder, monkeypatch):
+def test_devices_without_half_precision_use_full_precision(tiny_encoder, monkeypatch):
     monkeypatch.setattr(encoder_shim, "half_precision_dtype", lambda: None)
     model = create_transformer_model(tiny_encoder, mixed_precision=True)
     assert model.layers[0].shims[0].half is None
 
 
 @pytest.mark.skipif(not HAS_BF16, reason="this CPU has no instructions for bfloat16")
-def test_half_precision_is_near_to_full(make_nlp, make_examples):
+def test_half_precision_approximates_full_precision(make_nlp, make_examples):
     vectors, gradients = [], []
     for is_mixed in (False, True):
         nlp = make_nlp({"mixed_precision": is_mixed})

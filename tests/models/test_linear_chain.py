@@ -12,7 +12,7 @@ N_TAGS = 5
 
 
 def make_model(n_tags=N_TAGS):
-    """A chain on emissions that count the calls of their backprop."""
+    """Create a chain around a layer that records the input of its backprop."""
 
     def forward(model, docs, is_train):
         def backprop(d_emissions):
@@ -37,7 +37,7 @@ def initialized(n_tags=N_TAGS):
 def random_chain(seed=0):
     rng = numpy.random.default_rng(seed)
     shapes = ((N_TAGS, N_TAGS), N_TAGS, N_TAGS)
-    # Numbers that single precision holds exactly.
+    # Exact in single precision.
     return Chain(*(rng.integers(-99, 99, shape) / 4 for shape in shapes))
 
 
@@ -52,7 +52,7 @@ def assert_equal(one, other):
 
 
 @pytest.mark.parametrize("n_tags", [1, 3, 13])
-def test_starts_as_zeros_for_the_number_of_tags_of_the_model_inside(n_tags):
+def test_scores_are_initialized_with_zeros(n_tags):
     model = initialized(n_tags)
     assert model.get_dim("nO") == n_tags
     chain = get_chain(model)
@@ -65,7 +65,7 @@ def test_starts_as_zeros_for_the_number_of_tags_of_the_model_inside(n_tags):
     assert_equal(chain, Chain.zeros(n_tags))
 
 
-def test_the_output_is_that_of_the_model_inside():
+def test_output_is_that_of_the_wrapped_layer():
     model = initialized()
     set_chain(model, random_chain())
     docs = [NLP("one two three"), NLP("")]
@@ -75,7 +75,7 @@ def test_the_output_is_that_of_the_model_inside():
     assert model.layers[0].attrs["seen"] is emissions
 
 
-def test_scores_come_back_from_bytes_into_a_fresh_model():
+def test_scores_survive_serialization():
     model = initialized()
     set_chain(model, random_chain())
     for other in (make_model(), initialized()):
@@ -84,7 +84,7 @@ def test_scores_come_back_from_bytes_into_a_fresh_model():
         assert other.get_dim("nO") == N_TAGS
 
 
-def test_gradients_add_up():
+def test_gradients_are_accumulated():
     model = initialized()
     first, second = random_chain(1), random_chain(2)
     add_gradient(model, first)
@@ -94,19 +94,19 @@ def test_gradients_add_up():
         assert_array_equal(model.get_grad(name), getattr(expected, name))
 
 
-def test_an_optimizer_trains_the_scores_with_the_rest():
+def test_optimizer_updates_the_scores():
     model = initialized()
     set_chain(model, random_chain(1))
     add_gradient(model, random_chain(2))
     model.finish_update(SGD(0.5, L2=0.0, grad_clip=0.0))
     halved = Chain(*(-values / 2 for values in random_chain(2)))
     assert_equal(get_chain(model), random_chain(1) + halved)
-    # The gradient is spent.
+    # The gradient has been reset.
     model.finish_update(SGD(0.5, L2=0.0, grad_clip=0.0))
     assert_equal(get_chain(model), random_chain(1) + halved)
 
 
-def test_what_is_read_is_a_copy():
+def test_get_chain_returns_a_copy():
     model = initialized()
     get_chain(model).start[0] = 1
     assert_equal(get_chain(model), Chain.zeros(N_TAGS))

@@ -1,4 +1,4 @@
-"""What is said of a model that can't be run, and how one goes from place to place."""
+"""Sessions of ONNX models: errors, serialization, threads and forked processes."""
 
 import copy
 import pickle
@@ -41,7 +41,7 @@ def run(shim):
 
 
 @pytest.mark.parametrize(
-    "road",
+    "make_copy",
     [
         lambda shim: OnnxShim().from_bytes(shim.to_bytes()),
         lambda shim: pickle.loads(pickle.dumps(shim)),
@@ -50,30 +50,30 @@ def run(shim):
     ],
     ids=["bytes", "pickle", "deepcopy", "copy"],
 )
-def test_model_stays_the_same(shim, road):
-    again = road(shim)
+def test_copies_give_the_same_results(shim, make_copy):
+    again = make_copy(shim)
     assert again is not shim and again.session is not shim.session
     assert again.tags == shim.tags == ("O", "B-location", "I-location", *shim.tags[3:])
     assert run(again) == run(shim)
 
 
-def test_session_is_started_once_a_process(shim):
-    before = shim.started
-    assert shim.started is before
-    onnx_session._leave_behind()
+def test_session_starts_once_per_process(shim):
+    before = shim.runtime
+    assert shim.runtime is before
+    onnx_session._abandon_sessions()
     assert shim.session is not before.session
-    # To free it in a forked process would hang.
-    assert before in onnx_session._LEFT_BEHIND
+    # Freeing it in a forked process would hang.
+    assert before in onnx_session._ABANDONED
 
 
-def test_a_worker_runs_one_thread(monkeypatch):
+def test_a_worker_process_uses_one_thread(monkeypatch):
     monkeypatch.setattr(onnx_session.os, "sched_getaffinity", lambda _: {0, 1, 2})
     assert onnx_session._n_threads() == 3
     monkeypatch.setattr(onnx_session.multiprocessing, "parent_process", lambda: "it")
     assert onnx_session._n_threads() == 1
 
 
-def test_threads_are_those_that_were_asked_for(shim):
+def test_number_of_threads_can_be_set(shim):
     for threads in (3, 1):
         copied = copy.deepcopy(shim)
         copied.threads = threads
@@ -81,57 +81,57 @@ def test_threads_are_those_that_were_asked_for(shim):
         assert options.intra_op_num_threads == threads
 
 
-def test_threads_start_one_session_together(shim, monkeypatch):
-    start, started = onnx_session._start, []
+def test_concurrent_threads_start_one_session(shim, monkeypatch):
+    start, started = onnx_session.start_session, []
 
     def start_slowly(*args):
         time.sleep(0.05)
         started.append(start(*args))
         return started[-1]
 
-    monkeypatch.setattr(onnx_session, "_start", start_slowly)
+    monkeypatch.setattr(onnx_session, "start_session", start_slowly)
     copied = copy.deepcopy(shim)
     with ThreadPoolExecutor(8) as pool:
         sessions = list(pool.map(lambda _: copied.session, range(8)))
     assert sessions == started * 8
 
 
-def test_a_forked_process_does_not_wait_for_a_thread_it_does_not_have(shim):
-    # The thread that was starting a session when the process was forked.
+def test_a_forked_process_does_not_wait_for_a_lock_of_its_parent(shim):
+    # A thread was starting a session when the process was forked.
     copied = copy.deepcopy(shim)
     copied._starting.acquire()
-    onnx_session._leave_behind()
+    onnx_session._abandon_sessions()
     assert not copied._starting.locked()
 
 
 @pytest.mark.parametrize("at", [0.1, 0.5, 0.9])
-def test_a_changed_byte_is_found(shim, stored, at):
+def test_a_changed_byte_is_detected(shim, stored, at):
     graph = bytearray(stored["graph"])
     graph[int(at * len(graph))] ^= 1
-    with pytest.raises(WnutError, match=r"file is damaged: .*checksum is another"):
+    with pytest.raises(WnutError, match=r"file is damaged: .*checksum does not match"):
         load({**stored, "graph": bytes(graph)})
 
 
 @pytest.mark.parametrize(
     "data", [b"", b"hello" * 99, srsly.msgpack_dumps({"format": FORMAT})]
 )
-def test_what_is_no_model_at_all(data):
+def test_data_without_a_model_are_refused(data):
     with pytest.raises(WnutError, match="the model's file is damaged: install"):
         OnnxShim().from_bytes(data)
 
 
-def test_fields_of_another_kind(stored):
+def test_fields_of_another_type_are_refused(stored):
     with pytest.raises(WnutError, match="the model's file is damaged"):
         load({**stored, "tokenizer": 3})
 
 
-def test_model_of_a_later_version(stored):
-    with pytest.raises(WnutError, match=r"has the format 99, and .* reads 1: install"):
+def test_model_of_a_later_format_is_refused(stored):
+    with pytest.raises(WnutError, match=r"has the format 99, but .* reads 1: install"):
         load({**stored, "format": 99})
 
 
 @pytest.mark.parametrize("graph", [b"no graph", b"\x08\x0a"])
-def test_graph_that_is_none(shim, graph):
+def test_invalid_graph_is_refused(shim, graph):
     with pytest.raises(WnutError, match=r"can't be run by ONNX Runtime \d"):
         OnnxShim().set_model(graph, shim.tokenizer_json)
 
@@ -151,7 +151,7 @@ def make_graph(about, inputs=("input_ids", "rows"), n_tags=2):
     return graph.model(declared, emissions, metadata)
 
 
-def test_graph_of_others(shim):
+def test_graph_without_our_metadata_is_refused(shim):
     with pytest.raises(WnutError, match="wasn't written by `spacy-wnut export`"):
         OnnxShim().set_model(make_graph(None), shim.tokenizer_json)
 
@@ -166,28 +166,32 @@ def test_graph_of_others(shim):
     ],
     ids=str,
 )
-def test_graph_that_is_not_what_it_says(shim, changed):
+def test_graph_that_does_not_match_its_metadata_is_refused(shim, changed):
     about = {"format": FORMAT, "tags": ["O", "B-x"]}
     OnnxShim().set_model(make_graph(about), shim.tokenizer_json)
-    with pytest.raises(WnutError, match="isn't what it says: it has inputs"):
+    with pytest.raises(
+        WnutError, match="does not match its description: it has inputs"
+    ):
         OnnxShim().set_model(make_graph(about, **changed), shim.tokenizer_json)
 
 
-def test_tokenizer_that_is_none(shim):
+def test_invalid_tokenizer_is_refused(shim):
     with pytest.raises(WnutError, match=r"tokenizer can.t be read .* export it again"):
         OnnxShim().set_model(shim.graph, "{}")
 
 
 @pytest.mark.parametrize("package", ["onnxruntime", "tokenizers"])
-def test_package_that_is_missing(shim, monkeypatch, package):
+def test_missing_package_is_named(shim, monkeypatch, package):
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(WnutError, match=rf"{package}, .* pip install \"spacy-wnut\[o"):
         _ = OnnxShim().from_bytes(shim.to_bytes()).tags
 
 
-def test_loading_does_not_start_it(shim, monkeypatch):
-    """Not while the copies of those who load it are in memory."""
-    monkeypatch.setattr(onnx_session, "_start", lambda *_: pytest.fail("started"))
+def test_loading_does_not_start_a_session(shim, monkeypatch):
+    """Otherwise it would be in memory together with the copies of its data."""
+    monkeypatch.setattr(
+        onnx_session, "start_session", lambda *_: pytest.fail("started")
+    )
     data = shim.to_bytes()
     assert OnnxShim().from_bytes(data).to_bytes() == data
 

@@ -16,7 +16,7 @@ LENGTHS = [[2, 1, 3], [0, 2, 0, 0, 1, 0], [0], [0, 0], [], [4]]
 
 
 @pytest.mark.parametrize("lengths", LENGTHS)
-def test_a_word_is_its_first_piece_or_zeros(lengths):
+def test_a_word_has_the_vector_of_its_first_piece_or_zeros(lengths):
     ragged = make_ragged(lengths)
     words = reduce_first().predict(ragged)
     pieces, expected = list(ragged.dataXd), []
@@ -28,7 +28,7 @@ def test_a_word_is_its_first_piece_or_zeros(lengths):
 
 
 @pytest.mark.parametrize("lengths", LENGTHS)
-def test_gradient_is_finite_differences(lengths):
+def test_gradient_is_that_of_finite_differences(lengths):
     model, ragged = reduce_first(), make_ragged(lengths)
     words, backprop = model.begin_update(ragged)
     rng = numpy.random.default_rng(1)
@@ -44,7 +44,7 @@ def test_gradient_is_finite_differences(lengths):
         assert_allclose(d_ragged.dataXd[at], (change * d_words).sum() / step, atol=1e-4)
 
 
-def test_forward_leaves_its_input_alone():
+def test_forward_does_not_change_its_input():
     ragged = make_ragged([0, 2, 1])
     before = ragged.dataXd.copy()
     words = reduce_first().predict(ragged)

@@ -1,4 +1,4 @@
-"""The encoder's layer, against transformers' own outputs and gradients."""
+"""Encoder layer, compared with outputs and gradients of transformers."""
 
 import os
 from pathlib import Path
@@ -36,7 +36,7 @@ def make_model(tiny_encoder):
 
 
 def vectors(model, docs):
-    """For each doc the vectors of special tokens and pieces, None if it is empty."""
+    """Compute the vectors of special tokens and pieces per doc, None if it is empty."""
     return [
         data.model_output["last_hidden_state"][0] if len(doc) else None
         for doc, data in zip(docs, model.predict(docs).doc_data, strict=True)
@@ -45,7 +45,7 @@ def vectors(model, docs):
 
 @pytest.fixture(scope="module")
 def transformers_vectors(tiny_encoder):
-    """What transformers gives for a text by itself."""
+    """Function that computes the vectors of one text with transformers."""
     tokenizer = AutoTokenizer.from_pretrained(tiny_encoder)
     encoder = AutoModel.from_pretrained(tiny_encoder).eval()
 
@@ -104,7 +104,9 @@ def test_long_docs_are_stitched_from_windows(make_model, slow_vectors, window, s
         numpy.testing.assert_allclose(actual[1:-1], expected, atol=1e-5)
 
 
-def test_special_tokens_are_those_at_the_ends(make_model, transformers_vectors):
+def test_special_tokens_come_from_the_first_and_the_last_window(
+    make_model, transformers_vectors
+):
     words = TEXTS[0].split()
     [actual] = vectors(
         make_model(window=2, stride=2), [Doc(NLP.vocab, words=["in"] * 5)]
@@ -117,7 +119,7 @@ def test_special_tokens_are_those_at_the_ends(make_model, transformers_vectors):
 
 
 def without_dropout(encoder):
-    """DistilBERT keeps a number beside the layers, for its fast attention."""
+    """Disable dropout, also in the attribute for DistilBERT's fast attention."""
     for module in encoder.modules():
         for name in ("p", "dropout_prob"):
             if hasattr(module, name):
@@ -134,7 +136,7 @@ def gradients(encoder):
 
 @pytest.fixture
 def batch(make_nlp, make_examples):
-    """A pipeline with the tutorial's loss, and a batch of the posts for it."""
+    """Function that creates a pipeline with the loss of the tutorial, and a batch."""
 
     def make(**encoder):
         nlp = make_nlp(encoder, transitions="constrained")
@@ -146,7 +148,7 @@ def batch(make_nlp, make_examples):
 
 
 def test_update_is_that_of_the_tutorial(batch, tiny_encoder):
-    """Cross-entropy at the first piece of each word, -100 at the others."""
+    """The tutorial uses cross-entropy at first pieces, and label -100 at the others."""
     nlp, examples = batch()
     ner = nlp.get_pipe("ner")
     linear = ner.model.layers[0].get_ref("output_layer")
@@ -192,10 +194,10 @@ def test_update_is_that_of_the_tutorial(batch, tiny_encoder):
     assert max(numpy.abs(gradient).max() for gradient in theirs.values()) > 0.01
 
 
-def test_gradients_do_not_depend_on_how_it_is_batched(batch):
+def test_gradients_do_not_depend_on_the_batches(batch):
     found = []
     for pieces in (1, 30):
-        # Windows that overlap, so that one piece has gradients in one alone.
+        # Overlapping windows: a piece has gradients in one of them only.
         nlp, examples = batch(window=8, stride=5, batch_pieces=pieces)
         empty = Example(nlp.make_doc(""), nlp.make_doc(""))
         losses = nlp.update([*examples[:2], empty, *examples[2:]], sgd=False)
@@ -208,7 +210,7 @@ def test_gradients_do_not_depend_on_how_it_is_batched(batch):
 
 
 @pytest.mark.parametrize("norm", [0.01, 0.0])
-def test_gradient_is_clipped_as_a_whole(batch, norm):
+def test_gradient_is_clipped_by_its_global_norm(batch, norm):
     nlp, examples = batch(max_grad_norm=norm)
     model = nlp.get_pipe("transformer").model
     nlp.update(examples, sgd=False)
@@ -229,7 +231,7 @@ def test_gradient_is_clipped_as_a_whole(batch, norm):
     assert not any(g.any() for g in gradients(model.transformer).values())
 
 
-def test_learning_rate_of_the_encoder_has_a_factor(batch):
+def test_factor_on_the_learning_rate_of_the_encoder(batch):
     moved = []
     for factor in (1.0, 0.5):
         nlp, examples = batch(learn_rate_factor=factor)
@@ -246,32 +248,37 @@ def test_learning_rate_of_the_encoder_has_a_factor(batch):
 
 
 @pytest.mark.parametrize("stride", [0, -1, 9])
-def test_stride_has_to_lie_within_the_window(tiny_encoder, stride):
+def test_stride_outside_of_the_window_is_refused(tiny_encoder, stride):
     with pytest.raises(
         ValueError, match=rf"stride has to be between 1 and window \(8\), got {stride}"
     ):
         create_transformer_model(tiny_encoder, window=8, stride=stride)
 
 
-def test_batch_has_to_hold_a_piece(tiny_encoder):
+def test_stride_may_equal_the_window(tiny_encoder):
+    attrs = create_transformer_model(tiny_encoder, window=8, stride=8).attrs
+    assert (attrs["window"], attrs["stride"]) == (8, 8)
+
+
+def test_empty_batches_are_refused(tiny_encoder):
     with pytest.raises(ValueError, match="batch_pieces has to be at least 1, got 0"):
         create_transformer_model(tiny_encoder, batch_pieces=0)
 
 
-def test_window_has_to_fit_the_encoder(make_model):
+def test_window_longer_than_the_encoder_supports_is_refused(make_model):
     make_model(window=510)
     with pytest.raises(ValueError, match=r"window is 511 .* at most 510 .* to 510"):
         make_model(window=511)
 
 
-def test_tokenizer_has_to_be_a_fast_one(make_model):
-    with pytest.raises(ValueError, match=r"use_fast = false, .* take the setting out"):
+def test_slow_tokenizer_is_refused(make_model):
+    with pytest.raises(ValueError, match=r"use_fast = false, .* remove the setting"):
         make_model(tokenizer_config={"use_fast": False})
 
 
 @pytest.fixture
 def half_encoder(tiny_encoder, tmp_path):
-    """The same weights in half precision, as many checkpoints are stored."""
+    """The tiny encoder stored in half precision, as many checkpoints are."""
     model = AutoModel.from_pretrained(tiny_encoder)
     model.half().save_pretrained(tmp_path / "half")
     AutoTokenizer.from_pretrained(tiny_encoder).save_pretrained(tmp_path / "half")
@@ -284,12 +291,12 @@ def dtypes(nlp):
     return {parameter.dtype for parameter in encoder.parameters()}
 
 
-def test_half_precision_is_trained_and_stored_in_full(
+def test_half_precision_is_trained_and_stored_in_full_precision(
     half_encoder, make_nlp, make_examples, tmp_path
 ):
     stored = AutoModel.from_pretrained(half_encoder, torch_dtype="auto")
     assert stored.dtype == torch.float16
-    # spaCy's users may ask for it by name, too.
+    # Users of spaCy may also set the type by name.
     for settings in ({}, {"torch_dtype": "float16"}):
         nlp = make_nlp({"name": half_encoder, "transformer_config": settings})
         optimizer = nlp.initialize(lambda nlp=nlp: make_examples(nlp))
@@ -300,7 +307,7 @@ def test_half_precision_is_trained_and_stored_in_full(
         assert dtypes(nlp) == {torch.float32}
         weights = nlp.get_pipe("transformer").model.transformer.embeddings
         weights = weights.word_embeddings.weight.detach()
-        # What half precision can't hold.
+        # Not exact in half precision.
         assert not weights.half().float().equal(weights)
 
         nlp.to_disk(tmp_path / "model")
@@ -310,7 +317,7 @@ def test_half_precision_is_trained_and_stored_in_full(
         assert again.word_embeddings.weight.equal(weights)
 
 
-def test_settings_are_those_of_the_config(make_nlp, make_examples, tmp_path):
+def test_settings_are_stored_in_the_config(make_nlp, make_examples, tmp_path):
     settings = {"window": 40, "stride": 30, "batch_pieces": 99, "max_grad_norm": 2.0}
     nlp = make_nlp(settings)
     nlp.initialize(lambda: make_examples(nlp))
@@ -323,7 +330,7 @@ def test_settings_are_those_of_the_config(make_nlp, make_examples, tmp_path):
     assert model.layers[0].shims[0].max_grad_norm == 2.0
 
 
-def test_copy_is_of_its_own(make_model):
+def test_copy_is_independent(make_model):
     model = make_model(window=9, stride=6, batch_pieces=77)
     doc = NLP.make_doc(TEXTS[5])
     [before] = vectors(model, [doc])
@@ -350,7 +357,7 @@ def test_real_encoder_on_real_posts(make_model):
     tokenizer = AutoTokenizer.from_pretrained(name)
     encoder = AutoModel.from_pretrained(name, torch_dtype=torch.float32).eval()
     for doc, actual in zip(docs, vectors(make_model(name), docs), strict=True):
-        # As the tutorial tokenizes: pieces of given words.
+        # As in the tutorial: words are given, not text.
         inputs = tokenizer(
             [token.text for token in doc], is_split_into_words=True, return_tensors="pt"
         )

@@ -16,8 +16,8 @@ def make_docs():
 
 
 def make_tok2vec():
-    """In place of a listener: rows of zeros for white space, and rows without
-    width for empty docs, as a listener gives them.
+    """Create a stand-in for a listener. It returns zeros for white space and arrays of
+    shape (0, 0) for empty docs, as listeners do.
     """
     numbers = numpy.random.RandomState(0)
     table = {word: numbers.normal(size=WIDTH) for words in WORDS for word in words}
@@ -57,7 +57,7 @@ def make_tagger(**settings):
 @pytest.mark.parametrize("settings", SETTINGS, ids=str)
 def test_words_without_pieces_have_no_emissions(settings):
     model = make_tagger(**settings)
-    # A bias would give them some.
+    # Without a mask, the bias would give emissions to all words.
     model.get_ref("output_layer").get_param("b")[:] = 1.0
     emissions = model.predict(make_docs())
     assert [rows.shape for rows in emissions] == [(len(words), 3) for words in WORDS]
@@ -78,7 +78,7 @@ def test_emissions_are_linear_in_the_vectors():
 
 
 @pytest.mark.parametrize("training", [False, True])
-def test_nothing_but_empty_docs(training):
+def test_batch_of_empty_docs(training):
     model = make_tagger()
     docs = [Doc(VOCAB), Doc(VOCAB)]
     emissions, backprop = model(docs, is_train=training)
@@ -86,12 +86,12 @@ def test_nothing_but_empty_docs(training):
     backprop(emissions)
 
 
-def test_shapes_tell_apart_what_the_encoder_does_not():
+def test_shapes_distinguish_words_with_the_same_vector():
     """An uncased encoder has one vector for US and us."""
     tok2vec = make_tok2vec()
     same = [Doc(VOCAB, words=["so", "so"])]
     assert numpy.ptp(create(tok2vec).predict(same)[0], axis=0).max() == 0
-    # The second word has another neighbour, and so another shape.
+    # The two words have different neighbours, and so different features.
     assert numpy.ptp(create(tok2vec, shape_width=3).predict(same)[0], axis=0).max() > 0
 
 
@@ -101,7 +101,7 @@ def create(tok2vec, **settings):
     return model
 
 
-def test_dropout_is_on_in_training_alone():
+def test_dropout_is_applied_in_training_only():
     model = make_tagger()
     [dropout] = [layer for layer in model.walk() if layer.name == "dropout"]
     before = model.predict(make_docs())
@@ -140,7 +140,7 @@ def test_gradients_are_those_of_finite_differences(settings):
                 assert gradient[index] == pytest.approx(numeric, abs=2e-3)
                 checked += abs(numeric) > 0.01
     assert checked > 10
-    # And to the vectors: nothing where there was nothing to see.
+    # The gradient of the vectors is zero at words without pieces.
     for doc, rows in zip(docs, model.layers[0].attrs["gradient"], strict=True):
         assert len(rows) == len(doc)
         for token, row in zip(doc, rows, strict=True):

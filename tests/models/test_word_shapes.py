@@ -50,7 +50,7 @@ def test_word_shape(text, shape):
     assert SHAPES[word_shape(text)] == shape
 
 
-def test_features_see_neighbours_and_the_border():
+def test_features_include_the_neighbours_and_the_border():
     features = shape_features(make_doc("In", "NEW", "york"))
     shapes = features[:, : len(OFFSETS)] - numpy.arange(len(OFFSETS)) * len(SHAPES)
     by_offset = dict(zip(OFFSETS, shapes.T, strict=True))
@@ -61,7 +61,7 @@ def test_features_see_neighbours_and_the_border():
     assert named[2] == ["lower", "beyond the post", "beyond the post"]
 
 
-def test_capitals_of_the_post_are_seen_by_every_word():
+def test_every_word_has_the_fraction_of_capitals_in_the_post():
     def step(*words):
         column = shape_features(make_doc(*words))[:, -1]
         assert len(set(column)) == 1
@@ -73,14 +73,14 @@ def test_capitals_of_the_post_are_seen_by_every_word():
 
 
 @given(st.lists(st.text(min_size=1), min_size=1, max_size=8))
-def test_any_words_have_features_in_the_table(words):
+def test_features_of_any_words_are_rows_of_the_table(words):
     features = shape_features(make_doc(*words))
     assert features.shape == (len(words), N_FEATURES)
     assert features.min() >= 0
     assert features.max() < N_ROWS
 
 
-def test_an_empty_doc_has_no_rows():
+def test_an_empty_doc_has_no_features():
     assert shape_features(make_doc()).shape == (0, N_FEATURES)
 
 

@@ -21,6 +21,7 @@ from spacy_wnut.models.wordpieces import (
     cut_windows,
     pad_windows,
     unbounded_tokenizer,
+    window_settings,
 )
 from spacy_wnut.models.wordpieces import tokenize as tokenize_batch
 
@@ -37,7 +38,7 @@ def make_wordpiece():
     trained = BertWordPieceTokenizer(lowercase=True)
     trained.train_from_iterator(SENTENCES, vocab_size=150, show_progress=False)
     vocab = trained.get_vocab()
-    # From a vocabulary, the wrapper puts [CLS] and [SEP] around.
+    # The wrapper adds [CLS] and [SEP] only if it is created from a vocabulary.
     return Tokenizer.from_str(BertWordPieceTokenizer(vocab=vocab).to_str())
 
 
@@ -64,7 +65,7 @@ def tokenizer(request):
 
 
 def words_of(pieces):
-    """For each word its piece numbers."""
+    """List the ids of the pieces of each word."""
     return [
         pieces.ids[first : first + count].tolist()
         for first, count in zip(pieces.firsts, pieces.counts, strict=True)
@@ -89,11 +90,11 @@ texts = st.lists(
 
 @st.composite
 def docs(draw):
-    """A text cut into words anywhere. A space may be the one after a word."""
+    """Draw docs with arbitrary word boundaries. A space may follow its word."""
     text = draw(texts)
     inner = range(1, len(text))
     cuts = draw(st.sets(st.sampled_from(inner))) if inner else set()
-    # Every run of spaces is mostly cut off, as in docs that people have.
+    # In half of the docs, white space is separated from words, as in usual docs.
     if draw(st.booleans()):
         cuts |= {i for i in inner if text[i].isspace() or text[i - 1].isspace()}
     bounds = sorted({0, len(text), *cuts})
@@ -113,7 +114,7 @@ def docs(draw):
 def overlaps(piece, word):
     (start, end), (word_start, word_end) = piece, word
     if start == end:
-        # What was trimmed to nothing belongs to a word around it.
+        # A piece that was trimmed to length 0 belongs to the word around it.
         return word_start < start < word_end
     return max(start, word_start) < min(end, word_end)
 
@@ -121,7 +122,7 @@ def overlaps(piece, word):
 @pytest.mark.parametrize("name", TOKENIZERS)
 @settings(deadline=None)
 @given(batch=st.lists(docs(), max_size=3))
-def test_pieces_are_those_that_share_characters_with_a_word(name, batch):
+def test_pieces_of_a_word_are_those_that_share_a_character(name, batch):
     tokenizer = TOKENIZERS[name]
     found = tokenize(tokenizer, batch)
     assert len(found) == len(batch)
@@ -140,7 +141,7 @@ def test_pieces_are_those_that_share_characters_with_a_word(name, batch):
             assert list(range(first, first + count)) == expected
 
 
-def test_pieces_of_plain_words_spell_them(tokenizer):
+def test_concatenated_pieces_are_the_word(tokenizer):
     words = "prettier storms in newest york".split()
     [pieces] = tokenize(tokenizer, [Doc(VOCAB, words=words)])
     strings = [piece.removeprefix("##").lstrip("Ġ") for piece in pieces.strings]
@@ -176,9 +177,9 @@ def test_docs_without_words_have_no_pieces(tokenizer):
 
 
 @pytest.mark.parametrize("long", ["!" * 600, "?.," * 200, "x" * 600])
-def test_a_long_word_leaves_the_words_after_it_unharmed(tokenizer, long):
+def test_a_long_word_does_not_affect_the_words_after_it(tokenizer, long):
     expected = ids_of(tokenizer, "Pretty storm in York ")
-    # As a checkpoint's tokenizer.json may say.
+    # The tokenizer.json of a checkpoint may enable both.
     tokenizer.enable_truncation(max_length=16)
     tokenizer.enable_padding(length=128)
     words = ["Pretty", "storm", "in", "York"]
@@ -196,6 +197,28 @@ def test_every_punctuation_mark_is_a_piece():
         TOKENIZERS["WordPiece"], [Doc(VOCAB, words=["a", "!" * 600, "b"])]
     )
     assert pieces.counts.tolist() == [1, 600, 1]
+
+
+@pytest.mark.parametrize("window", [1, 8])
+def test_windows_without_overlap_are_accepted(window):
+    settings = window_settings(window, window, 512)
+    assert settings == {"window": window, "stride": window, "batch_pieces": 512}
+    windows = cut_windows(numpy.asarray([2 * window + 1]), window, window)
+    assert windows.starts.tolist() == [0, window, 2 * window]
+
+
+@pytest.mark.parametrize(
+    "window, stride, batch_pieces, message",
+    [
+        (8, 0, 1, r"stride has to be between 1 and window \(8\), got 0"),
+        (8, 9, 1, r"stride has to be between 1 and window \(8\), got 9"),
+        (0, 0, 1, r"stride has to be between 1 and window \(0\), got 0"),
+        (8, 8, 0, "batch_pieces has to be at least 1, got 0"),
+    ],
+)
+def test_settings_of_windows_that_do_not_fit(window, stride, batch_pieces, message):
+    with pytest.raises(ValueError, match=message):
+        window_settings(window, stride, batch_pieces)
 
 
 sizes = st.integers(1, 12).flatmap(
@@ -230,7 +253,7 @@ def test_windows_are_within_the_doc_and_the_size(n_pieces, size):
             assert start == 0
         before = doc, start
     for doc, n in enumerate(n_pieces):
-        # As few as there may be.
+        # The minimum number of windows.
         expected = 0 if n == 0 else 1 + max(0, -(-(n - window) // stride))
         assert (windows.docs == doc).sum() == expected
 
@@ -241,7 +264,7 @@ def test_a_piece_is_taken_from_the_window_with_the_most_context(n_pieces, size):
     rows = list(zip(*windows, strict=True))
 
     def to_nearest_cut(row, piece):
-        """The ends of the doc are no cuts."""
+        """Return the distance to the nearest end of the window inside of the doc."""
         doc, start, end, _, _ = row
         left = piece - start if start else numpy.inf
         right = end - 1 - piece if end < n_pieces[doc] else numpy.inf
@@ -281,11 +304,11 @@ def template(text):
         (processors.ByteLevel(), [], []),
     ],
 )
-def test_special_tokens_are_those_of_the_post_processor(processor, before, after):
+def test_special_tokens_come_from_the_post_processor(processor, before, after):
     assert specials_by(processor) == (before, after)
 
 
-def test_special_tokens_of_a_tokenizer_from_a_vocabulary():
+def test_special_tokens_of_a_wordpiece_tokenizer():
     vocab = make_wordpiece().get_vocab()
     assert Specials.of(make_wordpiece()) == ([vocab["[CLS]"]], [vocab["[SEP]"]])
 
@@ -306,7 +329,7 @@ def test_padding_and_truncation_are_no_special_tokens():
     assert Specials.of(unbounded_tokenizer(tokenizer)) == expected
 
 
-def test_an_unbounded_copy_leaves_the_tokenizer_as_it_is():
+def test_unbounded_tokenizer_does_not_change_the_original():
     tokenizer = make_wordpiece()
     doc = Doc(VOCAB, words=SENTENCES[0].split())
     [expected] = tokenize(tokenizer, [doc])
@@ -320,7 +343,7 @@ def test_an_unbounded_copy_leaves_the_tokenizer_as_it_is():
     assert tokenizer.to_str() == before
 
 
-def test_special_tokens_around_a_vocabulary_without_latin_letters():
+def test_special_tokens_with_a_vocabulary_without_latin_letters():
     vocab = {"[CLS]": 0, "[SEP]": 1, "東": 2, "京": 3}
     tokenizer = Tokenizer(models.BPE(vocab, merges=[]))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
@@ -335,7 +358,7 @@ def test_a_tokenizer_without_any_vocabulary_is_an_error():
 
 
 def make_pieces(*docs):
-    """Docs of pieces without words."""
+    """Create tokenized docs that have pieces but no words."""
     none = numpy.zeros(0, dtype=numpy.int64)
     n_pieces = numpy.asarray([len(ids) for ids in docs])
     ids = numpy.concatenate([numpy.asarray(ids, dtype="i8") for ids in docs])

@@ -22,7 +22,7 @@ from transformers import (
 
 from spacy_wnut import __version__
 from spacy_wnut.errors import WnutError
-from spacy_wnut.models.onnx_session import _start
+from spacy_wnut.models.onnx_session import start_session
 from spacy_wnut.onnx_export import export
 from spacy_wnut.onnx_export.export import check, convert, export_pipeline
 from spacy_wnut.onnx_export.graph import Graph
@@ -180,7 +180,7 @@ def check_int8_layers(nlp, multiply_saturating, make_extreme):
         expected = sums * (scale.astype("d") * scales) + added
         # All rows at once, and one, which ONNX Runtime multiplies in another way.
         for rows in (slice(None), slice(0, 1)):
-            found = _start(model, 1).run(None, {"bits": bits[rows]})[0]
+            found = start_session(model, 1).run(None, {"bits": bits[rows]})[0]
             size = numpy.abs(expected).max()
             numpy.testing.assert_allclose(
                 found, expected[rows], rtol=1e-5, atol=1e-6 * size

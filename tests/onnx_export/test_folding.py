@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import AutoModel, DistilBertConfig, ElectraConfig
 
-from spacy_wnut.models.onnx_session import _start
+from spacy_wnut.models.onnx_session import start_session
 from spacy_wnut.onnx_export.folding import fold_scales
 from spacy_wnut.onnx_export.model import Head, build_model
 from spacy_wnut.onnx_export.quantization import (
@@ -88,7 +88,7 @@ def test_the_same_function_with_fewer_operators(weights):
 
     ids = rng.integers(0, 50, (3, 9))
     inputs = {"input_ids": ids, "rows": numpy.arange(ids.size)}
-    expected, found = (_start(m, 1).run(None, inputs)[0] for m in (plain, fewer))
+    expected, found = (start_session(m, 1).run(None, inputs)[0] for m in (plain, fewer))
     difference = numpy.abs(found - expected) / expected.std()
     # Here and there a number is rounded to the other side.
     assert numpy.median(difference) < 1e-4

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spacy_wnut.models.onnx_session import _start
+from spacy_wnut.models.onnx_session import start_session
 from spacy_wnut.onnx_export.graph import Graph
 from spacy_wnut.onnx_export.quantization import (
     MOST,
@@ -56,7 +56,7 @@ def run(fit, layer, rows):
     model = graph.model(
         {"x": ("float32", ["n", len(layer.W)])}, {"y": ("float32", ["n", width])}
     )
-    return _start(model, 1).run(None, {"x": rows})[0]
+    return start_session(model, 1).run(None, {"x": rows})[0]
 
 
 @pytest.mark.parametrize("greatest", [1.0, 50.0])
@@ -225,7 +225,7 @@ def test_rows_of_a_table():
     graph.nodes[-1].output[0] = "y"
     model = graph.model({"ids": ("int64", ["n"])}, {"y": ("float32", ["n", 16])})
     ids = numpy.asarray([3, 0, 9, 3])
-    found = _start(model, 1).run(None, {"ids": ids})[0]
+    found = start_session(model, 1).run(None, {"ids": ids})[0]
     # Each row has a scale of its own: the first is all zeros.
     largest = numpy.abs(table).max(axis=1, keepdims=True)
     assert (numpy.abs(found - table[ids]) <= largest[ids] / 250).all()
