@@ -20,7 +20,7 @@ import typer
 from readme import format_table, write_block
 from svg import line_chart
 
-from spacy_wnut.calibration.pipeline import calibrate, measure
+from spacy_wnut.calibration.pipeline import calibrate, measure_confidences
 from spacy_wnut.calibration.sample import Sample, find_entities, read_sample
 from spacy_wnut.corpus.docbin import read_corpus
 from spacy_wnut.files import replacing
@@ -99,7 +99,7 @@ def measure_training(dev: Sample, test: Sample) -> dict[str, Any]:
             "with_bias": biased["cross_validated"],
         },
         "test": {
-            state: measure(find_entities(test, *fitted), gold)
+            state: measure_confidences(find_entities(test, *fitted), gold)
             for state, fitted in settings.items()
         },
     }

@@ -38,7 +38,7 @@ from transformers import (
 from spacy_wnut.corpus.sources import load_rows
 from spacy_wnut.files import replacing
 from spacy_wnut.scoring.measures import ScoredPost, seqeval_scores
-from spacy_wnut.sweep.metrics import measure, write_metrics
+from spacy_wnut.sweep.metrics import add_scores, write_metrics
 
 IGNORED = -100
 TUTORIAL = {
@@ -96,7 +96,9 @@ def main(
             logits = trainer.predict(encoded[splits[split]]).predictions
             return posts_of(splits[split], logits)
 
-        measure(metrics, predict, surface_forms(rows["train"]), protocols=("gold",))
+        add_scores(
+            metrics, predict, collect_surface_forms(rows["train"]), protocols=("gold",)
+        )
         with replacing(folder) as beside:
             beside.mkdir()
             write_metrics(beside, metrics)
@@ -104,7 +106,7 @@ def main(
         print(row["split"], row["entity"])
 
 
-def surface_forms(rows):
+def collect_surface_forms(rows):
     """Of the entities of rows, casefolded."""
     tags = rows.features["ner_tags"].feature.names
     forms = set()

@@ -23,7 +23,7 @@ from thinc.api import Model
 from spacy_wnut.corpus.conll import read_conll
 from spacy_wnut.packaging.wheels import SENTENCE, TRY_IT
 from spacy_wnut.scoring.measures import ScoredPost
-from spacy_wnut.sweep.metrics import Metrics, measure
+from spacy_wnut.sweep.metrics import Metrics, add_scores
 
 # Threads only get in each other's way on tensors this small. Set before torch
 # is imported, so that processes started by tests have it too.
@@ -380,7 +380,7 @@ def make_metrics() -> Callable[..., Metrics]:
                 for i in range(n_posts)
             ]
 
-        measure(metrics, posts_of, {"ann0"})
+        add_scores(metrics, posts_of, {"ann0"})
         return metrics
 
     return make

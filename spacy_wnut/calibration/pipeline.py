@@ -17,6 +17,7 @@ from ..pipeline.entity_tagger import find_tagger
 from ..pipeline.loading import load_pipeline
 from ..scoring.measures import PRF, prf_of_counts
 from ..scoring.reliability import (
+    THRESHOLDS,
     Bin,
     ThresholdScores,
     expected_calibration_error,
@@ -24,24 +25,23 @@ from ..scoring.reliability import (
     threshold_curve,
 )
 from .fitting import fit_temperature, tune_bias
-from .sample import Found, Sample, find_entities, read_sample
+from .sample import PredictedEntities, Sample, find_entities, read_sample
 
 FOLDS = 5
-THRESHOLDS = tuple(step / 100 for step in range(101))
 
 
 class NothingToCalibrate(WnutError):
     """The pipeline has no confidences, or predicts nothing."""
 
 
-class Settings(NamedTuple):
+class FittedSettings(NamedTuple):
     """A bias and the temperature that was fitted with it on."""
 
     bias: float
     temperature: float
 
 
-class Figures(TypedDict):
+class ConfidenceScores(TypedDict):
     """What is measured of entities with confidences, as fractions."""
 
     entity: PRF
@@ -62,9 +62,9 @@ class Calibration(TypedDict):
     bias: float
     posts: int
     gold: int
-    before: Figures
-    after: Figures
-    cross_validated: Figures
+    before: ConfidenceScores
+    after: ConfidenceScores
+    cross_validated: ConfidenceScores
 
 
 def calibrate_pipeline(
@@ -133,7 +133,7 @@ def calibrate(sample: Sample, bias: float | None = None) -> Calibration:
     """
 
     @cache
-    def find(bias: float, temperature: float) -> Found:
+    def find(bias: float, temperature: float) -> PredictedEntities:
         return find_entities(sample, bias, temperature)
 
     n_gold = sample.n_gold
@@ -150,20 +150,22 @@ def calibrate(sample: Sample, bias: float | None = None) -> Calibration:
         in_fold = numpy.arange(len(n_gold)) % FOLDS == fold
         found = find(*_fit(find, n_gold, ~in_fold, bias))
         held_out.append(found.of_posts(in_fold))
-    pooled = Found(*(numpy.concatenate(part) for part in zip(*held_out, strict=True)))
+    pooled = PredictedEntities(
+        *(numpy.concatenate(part) for part in zip(*held_out, strict=True))
+    )
     gold = int(n_gold.sum())
     return {
         "temperature": fitted.temperature,
         "bias": fitted.bias,
         "posts": len(n_gold),
         "gold": gold,
-        "before": measure(start, gold),
-        "after": measure(find(*fitted), gold),
-        "cross_validated": measure(pooled, gold),
+        "before": measure_confidences(start, gold),
+        "after": measure_confidences(find(*fitted), gold),
+        "cross_validated": measure_confidences(pooled, gold),
     }
 
 
-def measure(found: Found, gold: int) -> Figures:
+def measure_confidences(found: PredictedEntities, gold: int) -> ConfidenceScores:
     """The figures of found entities where there are `gold` to find."""
     confidences, right = found.confidences, found.right
     return {
@@ -175,11 +177,11 @@ def measure(found: Found, gold: int) -> Figures:
 
 
 def _fit(
-    find: Callable[[float, float], Found],
+    find: Callable[[float, float], PredictedEntities],
     n_gold: Ints,
     posts: Bools,
     bias: float | None,
-) -> Settings:
+) -> FittedSettings:
     """The settings that are best on some posts: a mask, one value a post."""
 
     def f1_at(bias: float) -> float:
@@ -193,7 +195,7 @@ def _fit(
         lambda temperature: find(bias, temperature).of_posts(posts).confidences,
         find(bias, 1.0).of_posts(posts).right,
     )
-    return Settings(bias, temperature)
+    return FittedSettings(bias, temperature)
 
 
 def _target(model: str, corpus: Path, out_dir: Path | None) -> Path:

@@ -13,8 +13,7 @@ from tqdm import tqdm  # type: ignore[import-untyped]
 from ..crf.chain import Bools, Floats, Ints
 from ..crf.decoding import Emitted, decode
 from ..pipeline.entity_tagger import EntityTagger
-
-MISSING = 0  # token.ent_iob of a token for which nothing was annotated
+from ..scoring.examples import UNANNOTATED
 
 Mention = tuple[int, int, int]
 
@@ -37,7 +36,7 @@ class Sample(NamedTuple):
     unjudged: Bools
 
 
-class Found(NamedTuple):
+class PredictedEntities(NamedTuple):
     """Entities found in a sample.
 
     posts (Ints1d): The index of each entity's post.
@@ -49,13 +48,15 @@ class Found(NamedTuple):
     confidences: Floats
     right: Bools
 
-    def of_posts(self, posts: Bools) -> "Found":
+    def of_posts(self, posts: Bools) -> "PredictedEntities":
         """Those of some posts alone: a mask, one value a post."""
         chosen = posts[self.posts]
-        return Found(self.posts[chosen], self.confidences[chosen], self.right[chosen])
+        return PredictedEntities(
+            self.posts[chosen], self.confidences[chosen], self.right[chosen]
+        )
 
 
-def find_entities(sample: Sample, bias: float, temperature: float) -> Found:
+def find_entities(sample: Sample, bias: float, temperature: float) -> PredictedEntities:
     """Decode a sample and judge what is found.
 
     An entity that touches a word without annotation is left out, as in scoring.
@@ -77,7 +78,7 @@ def find_entities(sample: Sample, bias: float, temperature: float) -> Found:
         ],
         dtype=bool,
     )
-    return Found(
+    return PredictedEntities(
         decoded.docs[is_judged], decoded.confidences[is_judged], right[is_judged]
     )
 
@@ -152,7 +153,7 @@ def _align(
     missing = {
         char
         for token in reference
-        if token.ent_iob == MISSING
+        if token.ent_iob == UNANNOTATED
         for char in range(token.idx, token.idx + len(token))
     }
     unjudged = [

@@ -2,7 +2,7 @@
 
 from wasabi.tables import table
 
-from .pipeline import Calibration, Figures
+from .pipeline import Calibration, ConfidenceScores
 
 
 def format_calibration(calibration: Calibration) -> str:
@@ -26,7 +26,7 @@ def format_calibration(calibration: Calibration) -> str:
     return f"{figures}\n\n{settings}, bias {calibration['bias']:.1f}"
 
 
-def _columns(figures: Figures) -> tuple[str, ...]:
+def _columns(figures: ConfidenceScores) -> tuple[str, ...]:
     entity = figures["entity"]
     percents = (
         f"{100 * entity[measure]:.2f}" for measure in ("precision", "recall", "f1")

@@ -3,7 +3,7 @@ from typing import Annotated
 
 import typer
 
-from ..corpus.docbin import surface_forms
+from ..corpus.docbin import read_surface_forms
 from ..scoring.evaluation import evaluate_pipeline
 from ..scoring.measures import all_scores
 from ..scoring.output import report_scores
@@ -30,7 +30,7 @@ def evaluate_cli(
     The corpus says by which protocol: on its tokens, or on the pipeline's own.
     """
     check_json(json_to, [model, corpus, train or ""])
-    forms = None if train is None else surface_forms(train)
+    forms = None if train is None else read_surface_forms(train)
     posts, protocol = evaluate_pipeline(model, corpus, gpu_id)
     title = f"{model} on {corpus}: {protocol}, {len(posts)} posts"
     report_scores(title, all_scores(posts, forms), json_to)

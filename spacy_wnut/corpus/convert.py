@@ -27,7 +27,7 @@ FILES = {
 }
 
 
-class Counts(NamedTuple):
+class SplitCounts(NamedTuple):
     """How many posts and tokens a split has, and entities by type, those types
     left out that it has none of.
     """
@@ -42,7 +42,9 @@ class _Post(NamedTuple):
     entities: list[Entity]
 
 
-def convert(rows: DatasetDict, out_dir: Path, tokens: Protocol) -> dict[str, Counts]:
+def convert(
+    rows: DatasetDict, out_dir: Path, tokens: Protocol
+) -> dict[str, SplitCounts]:
     """Write train.spacy, dev.spacy and test.spacy: all of them, or none and
     `out_dir` is as it was. The same rows give the same bytes.
 
@@ -52,7 +54,7 @@ def convert(rows: DatasetDict, out_dir: Path, tokens: Protocol) -> dict[str, Cou
     tokens (Literal["gold", "spacy"]): Which tokens `spacy.training.Corpus` shows
         a pipeline: the file's, or those that the pipeline's tokenizer finds in
         the text. The DocBins hold the file's tokens and entities either way.
-    RETURNS (dict[str, Counts]): What was written of "train", "validation" and
+    RETURNS (dict[str, SplitCounts]): What was written of "train", "validation" and
         "test".
 
     Raises WnutError if a token is empty or holds white space, if `out_dir` holds
@@ -98,8 +100,8 @@ class _Counter:
             self.entities.update(entity.label for entity in post.entities)
             yield post
 
-    def counts(self) -> Counts:
-        return Counts(self.posts, self.tokens, dict(sorted(self.entities.items())))
+    def counts(self) -> SplitCounts:
+        return SplitCounts(self.posts, self.tokens, dict(sorted(self.entities.items())))
 
 
 def _check_out_dir(out_dir: Path) -> None:

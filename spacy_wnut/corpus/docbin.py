@@ -37,7 +37,7 @@ def read_corpus(corpus: Path, nlp: Language) -> list[Example]:
     return examples
 
 
-def surface_forms(corpus: Path) -> frozenset[str]:
+def read_surface_forms(corpus: Path) -> frozenset[str]:
     """The surface forms of a corpus's entities, casefolded: what training on it has
     seen, for `measures.seen_scores`.
 

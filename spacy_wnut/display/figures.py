@@ -16,16 +16,15 @@ from ..scoring.measures import (
 )
 from ..scoring.mistakes import Judgement, Kind, confusion, judge
 from ..scoring.reliability import (
+    THRESHOLDS,
     expected_calibration_error,
     reliability_table,
     threshold_curve,
 )
 from .colors import page_colors
 
-THRESHOLDS = tuple(step / 100 for step in range(101))
 
-
-class Run(NamedTuple):
+class TaggedCorpus(NamedTuple):
     """A pipeline's `name` and the `posts` of the corpus as it tagged them."""
 
     name: str
@@ -33,7 +32,7 @@ class Run(NamedTuple):
 
 
 def report_data(
-    runs: Sequence[Run],
+    runs: Sequence[TaggedCorpus],
     corpus: str,
     protocol: str,
     train: str | None = None,
@@ -41,11 +40,11 @@ def report_data(
 ) -> dict[str, Any]:
     """All that the report's page shows: what JSON can hold.
 
-    runs (Sequence[Run]): One pipeline, or two on the same posts.
+    runs (Sequence[TaggedCorpus]): One pipeline, or two on the same posts.
     corpus (str): The name of the corpus.
     protocol (str): "gold tokens" or "spaCy tokens".
     train (Optional[str]): The name of the training data.
-    forms (Optional[Collection[str]]): The forms in it, as `surface_forms` reads them.
+    forms (Optional[Collection[str]]): The forms in it, as `read_surface_forms` reads them.
 
     Raises WnutError if the runs' posts have different texts.
     """
@@ -83,7 +82,7 @@ def report_data(
 
 
 def _run_figures(
-    run: Run,
+    run: TaggedCorpus,
     judgements: Sequence[Judgement],
     index: dict[str, int],
     forms: Collection[str] | None,

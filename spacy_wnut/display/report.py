@@ -10,11 +10,11 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from ..corpus.docbin import surface_forms
+from ..corpus.docbin import read_surface_forms
 from ..errors import WnutError
 from ..files import check_out, replacing
 from ..scoring.evaluation import evaluate_pipeline
-from .figures import Run, report_data
+from .figures import TaggedCorpus, report_data
 
 # In the order in which they use each other.
 SCRIPTS = ("dom.js", "figures.js", "charts.js", "posts.js", "main.js")
@@ -44,13 +44,13 @@ def report(
     """
     # First what is fast and may fail.
     check_out(out, [model, corpus, against or "", train or ""])
-    forms = None if train is None else surface_forms(train)
+    forms = None if train is None else read_surface_forms(train)
     models = [model] if against is None else [model, against]
     runs = []
     protocol = ""
     for name in models:
         posts, protocol = evaluate_pipeline(name, corpus, gpu_id)
-        runs.append(Run(name, posts))
+        runs.append(TaggedCorpus(name, posts))
     data = report_data(
         runs, str(corpus), protocol, None if train is None else str(train), forms
     )

@@ -6,7 +6,13 @@ from pathlib import Path
 from typing import TypedDict
 
 from ..errors import WnutError
-from ..scoring.measures import AllScores, Counts, ScoredPost, all_scores, post_counts
+from ..scoring.measures import (
+    AllScores,
+    PostCounts,
+    ScoredPost,
+    all_scores,
+    post_counts,
+)
 
 METRICS = "metrics.json"
 SPLITS = ("dev", "test")
@@ -14,7 +20,7 @@ SPLITS = ("dev", "test")
 PROTOCOLS = ("gold", "spacy")
 
 
-class Row(AllScores):
+class ScoreRow(AllScores):
     """The scores of a training on a split by a protocol, and what it was."""
 
     config: str
@@ -25,7 +31,7 @@ class Row(AllScores):
     split: str
 
 
-class Settings(TypedDict):
+class FittedCalibration(TypedDict):
     """What calibration fitted, and what it gave by cross-validation on dev."""
 
     temperature: float
@@ -46,12 +52,12 @@ class Metrics(TypedDict):
     device: str
     seconds: float
     made_of: dict[str, str]
-    calibration: Settings | None
-    rows: list[Row]
-    posts: dict[str, Counts]
+    calibration: FittedCalibration | None
+    rows: list[ScoreRow]
+    posts: dict[str, PostCounts]
 
 
-def measure(
+def add_scores(
     metrics: Metrics,
     posts_of: Callable[[str, str], list[ScoredPost]],
     seen_forms: Container[str],

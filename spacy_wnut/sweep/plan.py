@@ -15,7 +15,7 @@ from .metrics import PROTOCOLS, SPLITS, read_metrics
 SEEDS = ("system.seed", "training.seed")
 
 
-class Run(NamedTuple):
+class TrainingRun(NamedTuple):
     """One training.
 
     config (Path): The recipe.
@@ -46,7 +46,7 @@ def plan_runs(
     output: Path,
     overrides: Mapping[str, Any],
     has_bias: bool,
-) -> list[Run]:
+) -> list[TrainingRun]:
     """The trainings of a sweep: all seeds of the first config, then of the next.
 
     configs (Sequence[Path]): The recipes.
@@ -55,7 +55,7 @@ def plan_runs(
     output (Path): The folder for all trainings.
     overrides (Mapping[str, Any]): Settings to replace, in the configs that have them.
     has_bias (bool): Whether calibration is to tune the bias.
-    RETURNS (List[Run]): The trainings.
+    RETURNS (List[TrainingRun]): The trainings.
 
     Raises WnutError if a config can't be read or two have one name, a corpus isn't
     there, or the overrides name a seed or what no config has.
@@ -94,11 +94,11 @@ def plan_runs(
             made_of, encoder = _read_config(config, settings, digest)
             made_of |= corpora | {"--bias": str(has_bias)}
             folder = output / config.stem / f"seed-{seed}"
-            runs.append(Run(config, seed, settings, folder, encoder, made_of))
+            runs.append(TrainingRun(config, seed, settings, folder, encoder, made_of))
     return runs
 
 
-def is_finished(run: Run) -> bool:
+def is_finished(run: TrainingRun) -> bool:
     """Whether a training is there already.
 
     Raises WnutError if one is there that was made of something else.

@@ -11,22 +11,26 @@ from pathlib import Path
 from wasabi import msg
 
 from ..calibration.pipeline import calibrate_pipeline
-from ..corpus.docbin import surface_forms
+from ..corpus.docbin import read_surface_forms
 from ..errors import WnutError
 from ..files import check_out, replacing
 from ..scoring.evaluation import evaluate_pipeline
-from .metrics import Metrics, Settings, measure, read_metrics, write_metrics
-from .plan import Run, corpus_file, is_finished
+from .metrics import FittedCalibration, Metrics, add_scores, read_metrics, write_metrics
+from .plan import TrainingRun, corpus_file, is_finished
 
 MODEL = "model"
 
 
 def run_all(
-    runs: Sequence[Run], corpus: Path, gpu_id: int, has_bias: bool, retrain: bool
+    runs: Sequence[TrainingRun],
+    corpus: Path,
+    gpu_id: int,
+    has_bias: bool,
+    retrain: bool,
 ) -> list[Metrics]:
     """Train, calibrate and evaluate all runs that aren't finished, and say so.
 
-    runs (Sequence[Run]): As `plan_runs` makes them.
+    runs (Sequence[TrainingRun]): As `plan_runs` makes them.
     corpus (Path): The folder of both protocols.
     gpu_id (int): The GPU to run on, or -1 for the CPU.
     has_bias (bool): Whether to tune the bias on dev when calibrating.
@@ -41,7 +45,7 @@ def run_all(
         msg.info(f"{len(runs) - len(waiting)} of {len(runs)} are finished already")
     for run in waiting:
         check_out(run.folder, [corpus], "metrics.json")
-    forms = surface_forms(corpus_file(corpus, "gold", "train"))
+    forms = read_surface_forms(corpus_file(corpus, "gold", "train"))
     for number, run in enumerate(waiting, 1):
         msg.divider(f"{run.name} ({number} of {len(waiting)})")
         metrics = _run(run, corpus, gpu_id, has_bias, forms)
@@ -60,7 +64,7 @@ def run_all(
 
 
 def _run(
-    run: Run, corpus: Path, gpu_id: int, has_bias: bool, forms: Container[str]
+    run: TrainingRun, corpus: Path, gpu_id: int, has_bias: bool, forms: Container[str]
 ) -> Metrics:
     # In its place as a whole: what is there is finished.
     with replacing(run.folder) as beside:
@@ -75,7 +79,7 @@ def _run(
         calibration = calibrate_pipeline(
             str(model), dev, None, has_bias, gpu_id, or_copy=True
         )
-        fitted: Settings | None = calibration and {
+        fitted: FittedCalibration | None = calibration and {
             "temperature": calibration["temperature"],
             "bias": calibration["bias"],
             "ece": calibration["cross_validated"]["ece"],
@@ -91,7 +95,7 @@ def _run(
             "rows": [],
             "posts": {},
         }
-        measure(
+        add_scores(
             metrics,
             lambda protocol, split: (
                 evaluate_pipeline(
@@ -104,7 +108,7 @@ def _run(
     return metrics
 
 
-def _train(run: Run, folder: Path, gpu_id: int) -> None:
+def _train(run: TrainingRun, folder: Path, gpu_id: int) -> None:
     """`spacy train`, in a process of its own: seeds, allocators and the GPU are
     settings of a process.
     """

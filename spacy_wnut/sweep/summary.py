@@ -6,7 +6,7 @@ from typing import TypedDict
 
 from ..errors import WnutError
 from ..scoring.significance import compare_f1, f1_interval
-from .metrics import Metrics, Row
+from .metrics import Metrics, ScoreRow
 
 TEST = "test_gold"
 
@@ -45,7 +45,7 @@ class ConfigComparison(TypedDict):
     p: float
 
 
-class Summary(TypedDict):
+class SweepSummary(TypedDict):
     """All configs of a sweep, and the first compared with each of the others."""
 
     configs: list[ConfigSummary]
@@ -71,12 +71,12 @@ FIGURES: dict[str, Callable[[Metrics], float]] = {
 }
 
 
-def summarise(trainings: Sequence[Metrics]) -> Summary:
+def summarise(trainings: Sequence[Metrics]) -> SweepSummary:
     """Bring the trainings of one config or several together.
 
     trainings (Sequence[Metrics]): Those of one config after those of another, all
         scored on the same posts.
-    RETURNS (Summary): Fractions.
+    RETURNS (SweepSummary): Fractions.
 
     Raises WnutError if they were not scored on the same posts.
     """
@@ -114,7 +114,7 @@ def compare_configs(
     }
 
 
-def find_row(metrics: Metrics, split: str, protocol: str) -> Row:
+def find_row(metrics: Metrics, split: str, protocol: str) -> ScoreRow:
     """The scores of a training on a split by a protocol."""
     [row] = [
         row

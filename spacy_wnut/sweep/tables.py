@@ -4,13 +4,13 @@ from typing import Literal
 
 from wasabi.tables import table
 
-from .summary import ConfigComparison, ConfigSummary, Summary
+from .summary import ConfigComparison, ConfigSummary, SweepSummary
 
 
-def format_summary(summary: Summary) -> str:
+def format_summary(summary: SweepSummary) -> str:
     """A table a config, and a line a comparison.
 
-    summary (Summary): As `summarise` makes it.
+    summary (SweepSummary): As `summarise` makes it.
     RETURNS (str): Lines to print.
     """
     parts = [_format_config(config) for config in summary["configs"]]

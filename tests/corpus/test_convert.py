@@ -9,7 +9,7 @@ from spacy.tokens import DocBin
 from spacy.training import Corpus
 
 from spacy_wnut.corpus import convert as convert_module
-from spacy_wnut.corpus.convert import Counts, convert
+from spacy_wnut.corpus.convert import SplitCounts, convert
 from spacy_wnut.corpus.rows import SPLITS, Row, build_rows
 from spacy_wnut.corpus.sources import load_rows
 from spacy_wnut.errors import WnutError
@@ -94,7 +94,7 @@ def test_spacy_protocol_shows_the_tokens_of_the_tokenizer(tmp_path):
 def test_entities_side_by_side_stay_apart(tmp_path):
     row = Row("0", ["a", "b", "c"], ["B-person", "B-person", "I-group"])
     counts = convert(make_rows([row]), tmp_path / "out", "gold")
-    assert counts["train"] == Counts(1, 3, {"group": 1, "person": 2})
+    assert counts["train"] == SplitCounts(1, 3, {"group": 1, "person": 2})
 
 
 def test_same_rows_give_the_same_bytes(tmp_path):

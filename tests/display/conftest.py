@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from spacy_wnut.display.figures import Run, report_data
+from spacy_wnut.display.figures import TaggedCorpus, report_data
 from spacy_wnut.labels import Entity, entities_to_tags
 from spacy_wnut.scoring.measures import ScoredPost
 
@@ -56,7 +56,7 @@ def runs():
                     [confidence for *_, confidence in spans],
                 )
             )
-        both.append(Run(name, posts))
+        both.append(TaggedCorpus(name, posts))
     return both
 
 
@@ -67,7 +67,7 @@ def make_data(runs):
     def make(n_runs=1, times=1, has_confidence=True, forms=frozenset({"oslo"})):
         return report_data(
             [
-                Run(
+                TaggedCorpus(
                     run.name,
                     [
                         ScoredPost(

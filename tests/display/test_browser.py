@@ -10,7 +10,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
-from spacy_wnut.display.figures import Run, report_data
+from spacy_wnut.display.figures import TaggedCorpus, report_data
 from spacy_wnut.display.report import make_page
 from spacy_wnut.scoring.measures import ScoredPost
 
@@ -29,7 +29,9 @@ def pages(make_data, tmp_path_factory):
         "bare": make_data(has_confidence=False, forms=None),
         "many": make_data(times=200),
         "empty": report_data(
-            [Run("A", [ScoredPost(["none "], ["O"], ["O"])])], "c", "gold tokens"
+            [TaggedCorpus("A", [ScoredPost(["none "], ["O"], ["O"])])],
+            "c",
+            "gold tokens",
         ),
     }
     for name, figures in data.items():

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spacy_wnut.display.figures import Run, report_data
+from spacy_wnut.display.figures import TaggedCorpus, report_data
 from spacy_wnut.errors import WnutError
 from spacy_wnut.scoring.measures import ScoredPost, entity_scores, type_scores
 from spacy_wnut.scoring.reliability import (
@@ -49,7 +49,7 @@ def surface(post, entity):
 
 @given(posts_of)
 def test_posts_hold_the_entities(posts):
-    data = report_data([Run("A", posts)], "c", "gold tokens")
+    data = report_data([TaggedCorpus("A", posts)], "c", "gold tokens")
     assert len(data["posts"]) == len(posts)
     for post, drawn in zip(posts, data["posts"], strict=True):
         for entities, spans in (
@@ -67,7 +67,7 @@ def test_posts_hold_the_entities(posts):
 
 @given(posts_of)
 def test_figures_are_those_of_scoring(posts):
-    [run] = report_data([Run("A", posts)], "c", "gold tokens")["runs"]
+    [run] = report_data([TaggedCorpus("A", posts)], "c", "gold tokens")["runs"]
     types = type_scores(posts)
     assert run["entity"] == pytest.approx(entity_scores(posts), abs=1e-5)
     for scores, (_, expected) in zip(run["per_type"], types.items(), strict=True):
@@ -82,7 +82,7 @@ def test_figures_are_those_of_scoring(posts):
 
 @given(posts_of)
 def test_confidence_figures(posts):
-    [run] = report_data([Run("A", posts)], "c", "gold tokens")["runs"]
+    [run] = report_data([TaggedCorpus("A", posts)], "c", "gold tokens")["runs"]
     rows = [
         (confidence, entity in post.gold)
         for post in posts
@@ -123,7 +123,9 @@ def test_other_units_of_the_same_text_can_be_compared():
     units = ScoredPost(
         ["Bob", "'s ", "Paris "], ["O", "O", "B-place"], ["B-person", "O", "O"]
     )
-    data = report_data([Run("A", [tokens]), Run("B", [units])], "c", "spaCy tokens")
+    data = report_data(
+        [TaggedCorpus("A", [tokens]), TaggedCorpus("B", [units])], "c", "spaCy tokens"
+    )
     assert data["posts"] == [
         {
             "text": "Bob's Paris",
@@ -139,4 +141,8 @@ def test_other_units_of_the_same_text_can_be_compared():
 def test_other_texts_can_not():
     posts = [ScoredPost([word], ["O"], ["O"]) for word in ("Ann", "Bob")]
     with pytest.raises(WnutError, match=r"different texts for a post .* 'Ann' and"):
-        report_data([Run("A", posts[:1]), Run("B", posts[1:])], "c", "gold tokens")
+        report_data(
+            [TaggedCorpus("A", posts[:1]), TaggedCorpus("B", posts[1:])],
+            "c",
+            "gold tokens",
+        )

@@ -157,5 +157,7 @@ def test_corpus_without_annotation(model, save):
 
 
 def test_corpus_of_both_protocols(model, save):
-    with pytest.raises(WnutError, match="that mixes gold tokens with spaCy's"):
+    with pytest.raises(
+        WnutError, match="mixes the protocols gold tokens and spaCy tokens"
+    ):
         evaluate_pipeline(model, save(gold_tokens(), spacy_tokens()), -1)
