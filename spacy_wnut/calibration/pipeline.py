@@ -1,4 +1,4 @@
-"""Fit the temperature and the bias of a trained pipeline, and store them with it."""
+"""Calibration of a trained pipeline: fit its temperature and bias, and store them."""
 
 import shutil
 from collections.abc import Callable
@@ -31,18 +31,24 @@ FOLDS = 5
 
 
 class NothingToCalibrate(WnutError):
-    """The pipeline has no confidences, or predicts nothing."""
+    """The pipeline has no confidences, or predicts no entities."""
 
 
 class FittedSettings(NamedTuple):
-    """A bias and the temperature that was fitted with it on."""
+    """A bias, in nats, and the temperature fitted to the confidences with this bias."""
 
     bias: float
     temperature: float
 
 
 class ConfidenceScores(TypedDict):
-    """What is measured of entities with confidences, as fractions."""
+    """Scores of predicted entities with confidences, as fractions between 0 and 1.
+
+    entity (PRF): Precision, recall and F1 without a threshold.
+    ece (float): The expected calibration error.
+    reliability (List[Bin]): The bins of the reliability diagram.
+    thresholds (List[ThresholdScores]): Precision, recall and F1 at 101 thresholds.
+    """
 
     entity: PRF
     ece: float
@@ -51,11 +57,17 @@ class ConfidenceScores(TypedDict):
 
 
 class Calibration(TypedDict):
-    """The fitted settings, and the figures of the sample they were fitted on.
+    """Fitted settings, and scores of the sample that they were fitted on.
 
-    `before` is at temperature 1, without a bias if one was tuned. `after` is with
-    the settings. `cross_validated` has each fold of the posts with settings that
-    were fitted on the others: what to expect of posts that were not seen.
+    temperature (float): The fitted temperature.
+    bias (float): The tuned bias in nats, or the given one.
+    posts (int): The number of posts.
+    gold (int): The number of gold entities.
+    before (ConfidenceScores): The scores at temperature 1, with bias 0 if the bias was
+        tuned.
+    after (ConfidenceScores): The scores with the fitted settings.
+    cross_validated (ConfidenceScores): The scores of each of five folds with settings
+        fitted on the other four: an estimate for new posts.
     """
 
     temperature: float
@@ -75,24 +87,24 @@ def calibrate_pipeline(
     gpu_id: int,
     or_copy: bool = False,
 ) -> Calibration | None:
-    """Calibrate a pipeline on a corpus, and write it with the settings.
+    """Calibrate a pipeline on a corpus, and write the calibrated pipeline.
 
     model (str): The folder of a pipeline, or the name of an installed one.
-    corpus (Path): A DocBin file as `convert` writes it, of posts that the pipeline
-        wasn't trained on.
-    out_dir (Optional[Path]): The folder to write the pipeline to. If None it takes
-        the place of `model`, which has to be a folder then.
-    has_bias (bool): Whether to tune the bias. If not, it stays as it is.
+    corpus (Path): A DocBin file written by `convert`, with posts that the pipeline was
+        not trained on.
+    out_dir (Optional[Path]): The folder for the calibrated pipeline. If None, it
+        replaces `model`, which has to be a folder.
+    has_bias (bool): Whether to tune the bias. Otherwise it does not change.
     gpu_id (int): The GPU to run on, or -1 for the CPU.
-    or_copy (bool): Whether a pipeline with nothing to calibrate is copied as it is.
-        One with spaCy's own `ner` has no confidences, and one that learned nothing
-        predicts no entities.
-    RETURNS (Optional[Calibration]): The settings, and the figures before and after.
-        None if the pipeline was copied.
+    or_copy (bool): Whether to copy a pipeline that cannot be calibrated, unchanged,
+        instead of raising NothingToCalibrate.
+    RETURNS (Optional[Calibration]): The fitted settings and their scores, or None if
+        the pipeline was copied.
 
-    Raises WnutError if the GPU, the pipeline, the corpus or the folder can't be
-    used, the pipeline has several EntityTaggers or the corpus no entities; and
-    NothingToCalibrate unless the pipeline is copied.
+    Raises WnutError if the GPU, the pipeline, the corpus or the folder can't be used, if
+    the pipeline has several EntityTaggers, or if the corpus has no entities. Raises
+    NothingToCalibrate, unless `or_copy` is set, if the pipeline has no confidences (such
+    as spaCy's `ner`) or predicts no entities (such as an untrained one).
     """
     target = _target(model, corpus, out_dir)
     nlp = load_pipeline(model, gpu_id)
@@ -101,8 +113,8 @@ def calibrate_pipeline(
         sample = read_sample(nlp, tagger.name, read_corpus(corpus, nlp))
         if not sample.n_gold.any():
             raise WnutError(
-                f"{corpus} has no entities, so nothing tells which confidences are "
-                "right: give annotated posts that the pipeline wasn't trained on"
+                f"{corpus} has no entities, so confidences can't be compared with it: "
+                "give annotated posts that the pipeline wasn't trained on"
             )
         calibration = calibrate(sample, None if has_bias else tagger.bias)
     except NothingToCalibrate:
@@ -115,21 +127,21 @@ def calibrate_pipeline(
     tagger.temperature = calibration["temperature"]
     tagger.bias = calibration["bias"]
     with replacing(target) as beside:
-        # Not the whole pipeline as it is now: its vocabulary knows the corpus.
+        # A copy, not nlp.to_disk: the vocabulary in memory contains the corpus.
         shutil.copytree(nlp.path, beside)
-        # It updates config.cfg, too.
+        # This also updates config.cfg.
         tagger.to_disk(beside / tagger.name, exclude=["vocab", "model"])
     return calibration
 
 
 def calibrate(sample: Sample, bias: float | None = None) -> Calibration:
-    """Fit the settings on a sample, and cross-validate them on it.
+    """Fit the temperature, and optionally the bias, on a sample, and cross-validate.
 
-    sample (Sample): As `read_sample` makes it.
-    bias (Optional[float]): The bias to calibrate with. If None it is tuned.
-    RETURNS (Calibration): The settings, and the figures before and after.
+    sample (Sample): The sample, from `read_sample`.
+    bias (Optional[float]): The bias in nats, or None to tune it.
+    RETURNS (Calibration): The fitted settings, and the scores before and after.
 
-    Raises NothingToCalibrate if nothing is predicted.
+    Raises NothingToCalibrate if no entities are predicted.
     """
 
     @cache
@@ -142,7 +154,7 @@ def calibrate(sample: Sample, bias: float | None = None) -> Calibration:
     if not len(find(*fitted).posts):
         raise NothingToCalibrate(
             "the pipeline predicts no entities, neither right nor wrong ones, so there "
-            "are no confidences to calibrate: train it longer, or on more"
+            "are no confidences to calibrate: train it longer or on more posts"
         )
     held_out = []
     folds = tqdm(range(FOLDS), unit="fold", leave=False, disable=None)
@@ -166,7 +178,12 @@ def calibrate(sample: Sample, bias: float | None = None) -> Calibration:
 
 
 def measure_confidences(found: PredictedEntities, gold: int) -> ConfidenceScores:
-    """The figures of found entities where there are `gold` to find."""
+    """Score predicted entities with their confidences.
+
+    found (PredictedEntities): The predicted entities.
+    gold (int): The number of gold entities.
+    RETURNS (ConfidenceScores): The scores.
+    """
     confidences, right = found.confidences, found.right
     return {
         "entity": prf_of_counts(int(right.sum()), len(right), gold),
@@ -182,7 +199,7 @@ def _fit(
     posts: Bools,
     bias: float | None,
 ) -> FittedSettings:
-    """The settings that are best on some posts: a mask, one value a post."""
+    """Fit the settings on the posts selected by a mask of shape (n_posts,)."""
 
     def f1_at(bias: float) -> float:
         right = find(bias, 1.0).of_posts(posts).right
@@ -202,8 +219,8 @@ def _target(model: str, corpus: Path, out_dir: Path | None) -> Path:
     if out_dir is None:
         if not Path(model).is_dir():
             raise WnutError(
-                f"{model} is no folder, so the calibrated pipeline can't take its "
-                "place: name a folder for it with --out"
+                f"{model} is no folder, so the calibrated pipeline can't replace it: "
+                "name a folder for it with --out"
             )
         return Path(model)
     check_out(out_dir, [model, corpus], "meta.json")

@@ -1,4 +1,4 @@
-"""What calibration did, as a table for people."""
+"""Table of the results of a calibration."""
 
 from wasabi.tables import table
 
@@ -6,11 +6,11 @@ from .pipeline import Calibration, ConfidenceScores
 
 
 def format_calibration(calibration: Calibration) -> str:
-    """The settings, and the figures before and after: F1 in percent, ECE as the
-    distance between probabilities that it is.
+    """Format the scores before and after calibration, and the fitted settings.
 
-    calibration (Calibration): As `calibrate` returns it.
-    RETURNS (str): Lines to print.
+    calibration (Calibration): The calibration, from `calibrate`.
+    RETURNS (str): The table: ECE as a fraction; precision, recall and F1 in percent.
+        Below it, the temperature and the bias.
     """
     figures = table(
         [

@@ -67,8 +67,8 @@ def _protocol(corpus: Path, examples: Sequence[Example]) -> str:
     }
     if len(protocols) > 1:
         raise WnutError(
-            f"{corpus} mixes the protocols gold tokens and spaCy tokens: some docs have "
-            "unknown spaces and some don't. Make one corpus per protocol, with "
-            "`spacy-wnut convert --tokens`"
+            f"some docs of {corpus} have unknown spaces and some don't: that mixes gold "
+            "tokens with spaCy's. Make one corpus per protocol, with `spacy-wnut "
+            "convert --tokens`"
         )
     return protocols.pop()

@@ -12,7 +12,7 @@ def figures(confidences, right):
     )
 
 
-def test_table():
+def test_table_has_scores_in_percent_and_ece_as_a_fraction():
     text = format_calibration(
         {
             "temperature": 1.5,
