@@ -354,8 +354,8 @@ def try_wheel() -> Callable[[Path, str, Path], list[list[str]]]:
 
 @pytest.fixture(scope="session")
 def make_metrics() -> Callable[..., Metrics]:
-    """Makes what a sweep keeps of a training that is right on the first so many posts:
-    a post more on dev and two less on spaCy tokens.
+    """Create the metrics of a training whose predictions are right on the first
+    `n_right` posts of test: on one post more of dev, and on two fewer with spaCy tokens.
     """
 
     def make(config: str, seed: int, n_right: int, n_posts: int = 8) -> Metrics:

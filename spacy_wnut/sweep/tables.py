@@ -1,4 +1,4 @@
-"""What a sweep gave, as tables for people, in percent."""
+"""Tables of the results of a sweep."""
 
 from typing import Literal
 
@@ -8,10 +8,10 @@ from .summary import ConfigComparison, ConfigSummary, SweepSummary
 
 
 def format_summary(summary: SweepSummary) -> str:
-    """A table a config, and a line a comparison.
+    """Format a summary as one table per config and one line per comparison.
 
-    summary (SweepSummary): As `summarise` makes it.
-    RETURNS (str): Lines to print.
+    summary (SweepSummary): The summary, from `summarise`.
+    RETURNS (str): The tables and lines, in percent.
     """
     parts = [_format_config(config) for config in summary["configs"]]
     lines = [_format_comparison(comparison) for comparison in summary["comparisons"]]
