@@ -1,4 +1,4 @@
-"""Read annotated posts from a DocBin."""
+"""Readers of annotated posts in a DocBin file."""
 
 from pathlib import Path
 
@@ -10,11 +10,16 @@ from ..errors import WnutError
 
 
 def read_corpus(corpus: Path, nlp: Language) -> list[Example]:
-    """Read a DocBin file as examples for a pipeline, nothing predicted yet.
+    """Read a DocBin file as examples without predictions.
 
-    Raises WnutError if it is no DocBin, or holds no annotation of entities.
+    corpus (Path): The DocBin file, with the suffix .spacy.
+    nlp (Language): The pipeline whose vocabulary and tokenizer are used.
+    RETURNS (List[Example]): The examples.
+
+    Raises WnutError if the file is missing, is not a DocBin, or has no entity
+    annotation.
     """
-    # spaCy's Corpus passes over files with other names without a word.
+    # spaCy's Corpus silently ignores files with other suffixes.
     if corpus.suffix != ".spacy":
         raise WnutError(
             f"{corpus} is no corpus: give one .spacy file, as `spacy-wnut convert` "
@@ -38,12 +43,32 @@ def read_corpus(corpus: Path, nlp: Language) -> list[Example]:
 
 
 def read_surface_forms(corpus: Path) -> frozenset[str]:
-    """The surface forms of a corpus's entities, casefolded: what training on it has
-    seen, for `measures.seen_scores`.
+    """Read the casefolded surface forms of the entities in a corpus.
 
-    Raises WnutError as `read_corpus` does.
+    `scoring.measures.seen_scores` takes the forms of the training data to score names
+    that were seen in training and unseen names separately.
+
+    corpus (Path): The DocBin file, with the suffix .spacy.
+    RETURNS (FrozenSet[str]): The forms. `str.casefold` ignores case: "Straße" and
+        "STRASSE" are both "strasse".
+
+    Raises WnutError if the file is missing, is not a DocBin, or has no entity
+    annotation.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from tempfile import TemporaryDirectory
+        >>> from spacy.tokens import Doc, DocBin
+        >>> from spacy.vocab import Vocab
+        >>> from spacy_wnut.corpus.docbin import read_surface_forms
+        >>> doc = Doc(Vocab(), words=["in", "Oslo"], ents=["O", "B-location"])
+        >>> with TemporaryDirectory() as folder:
+        ...     path = Path(folder) / "train.spacy"
+        ...     DocBin(docs=[doc]).to_disk(path)
+        ...     read_surface_forms(path)
+        frozenset({'oslo'})
     """
-    # The language is of no matter: entities are read from the references.
+    # Any language will do: the entities are those of the references.
     return frozenset(
         ent.text.casefold()
         for example in read_corpus(corpus, blank("xx"))
