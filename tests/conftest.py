@@ -23,7 +23,7 @@ from thinc.api import Model
 from spacy_wnut.corpus.conll import read_conll
 from spacy_wnut.packaging.wheels import SENTENCE, TRY_IT
 from spacy_wnut.scoring.measures import ScoredPost
-from spacy_wnut.sweep.metrics import Metrics, measure
+from spacy_wnut.sweep.metrics import Metrics, add_scores
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -366,8 +366,8 @@ def try_wheel() -> Callable[[Path, str, Path], list[list[str]]]:
 
 @pytest.fixture(scope="session")
 def make_metrics() -> Callable[..., Metrics]:
-    """Makes what a sweep keeps of a training that is right on the first so many posts:
-    a post more on dev and two less on spaCy tokens.
+    """Create the metrics of a training whose predictions are right on the first
+    `n_right` posts of test: on one post more of dev, and on two fewer with spaCy tokens.
     """
 
     def make(config: str, seed: int, n_right: int, n_posts: int = 8) -> Metrics:
@@ -392,7 +392,7 @@ def make_metrics() -> Callable[..., Metrics]:
                 for i in range(n_posts)
             ]
 
-        measure(metrics, posts_of, {"ann0"})
+        add_scores(metrics, posts_of, {"ann0"})
         return metrics
 
     return make

@@ -88,8 +88,7 @@ def measure_training(dev: "Sample", test: "Sample") -> dict[str, Any]:
     RETURNS (Dict[str, Any]): Fitted `temperature` and `bias`, and the measures by state
         of `dev` (cross-validated where something is fitted) and `test`.
     """
-    from spacy_wnut.calibration.pipeline import calibrate
-    from spacy_wnut.calibration.pipeline import measure as measure_calibration
+    from spacy_wnut.calibration.pipeline import calibrate, measure_confidences
     from spacy_wnut.calibration.sample import find_entities
 
     plain, biased = calibrate(dev, 0.0), calibrate(dev)
@@ -108,7 +107,7 @@ def measure_training(dev: "Sample", test: "Sample") -> dict[str, Any]:
             "with_bias": biased["cross_validated"],
         },
         "test": {
-            state: measure_calibration(find_entities(test, *fitted), gold)
+            state: measure_confidences(find_entities(test, *fitted), gold)
             for state, fitted in settings.items()
         },
     }

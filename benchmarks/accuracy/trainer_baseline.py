@@ -47,7 +47,7 @@ def main(
     # Imports torch.
     from benchmarks.common.tutorial_trainer import make_trainer
     from spacy_wnut.corpus.sources import load_rows
-    from spacy_wnut.sweep.metrics import Metrics, measure, write_metrics
+    from spacy_wnut.sweep.metrics import Metrics, write_metrics
 
     rows = load_rows(source)
     name = "trainer" if start else "trainer (head of its own)"
@@ -77,7 +77,9 @@ def main(
             logits = trainer.predict(encoded[splits[split]]).predictions
             return posts_of(splits[split], logits)
 
-        measure(metrics, predict, surface_forms(rows["train"]), protocols=("gold",))
+        add_scores(
+            metrics, predict, collect_surface_forms(rows["train"]), protocols=("gold",)
+        )
         with replacing(folder) as beside:
             beside.mkdir()
             write_metrics(beside, metrics)
@@ -85,7 +87,7 @@ def main(
         print(row["split"], row["entity"])
 
 
-def surface_forms(rows: Any) -> set[str]:
+def collect_surface_forms(rows: Any) -> set[str]:
     """Casefolded surface forms of the gold entities."""
     from spacy_wnut.scoring.measures import ScoredPost
 

@@ -1,4 +1,4 @@
-"""Fit the temperature and the bias of a trained pipeline, and store them with it."""
+"""Calibration of a trained pipeline: fit its temperature and bias, and store them."""
 
 import shutil
 from collections.abc import Callable
@@ -17,6 +17,7 @@ from ..pipeline.entity_tagger import find_tagger
 from ..pipeline.loading import load_pipeline
 from ..scoring.measures import PRF, prf_of_counts
 from ..scoring.reliability import (
+    THRESHOLDS,
     Bin,
     ThresholdScores,
     expected_calibration_error,
@@ -24,25 +25,30 @@ from ..scoring.reliability import (
     threshold_curve,
 )
 from .fitting import fit_temperature, tune_bias
-from .sample import Found, Sample, find_entities, read_sample
+from .sample import PredictedEntities, Sample, find_entities, read_sample
 
 FOLDS = 5
-THRESHOLDS = tuple(step / 100 for step in range(101))
 
 
 class NothingToCalibrate(WnutError):
-    """The pipeline has no confidences, or predicts nothing."""
+    """The pipeline has no confidences, or predicts no entities."""
 
 
-class Settings(NamedTuple):
-    """A bias and the temperature that was fitted with it on."""
+class FittedSettings(NamedTuple):
+    """A bias, in nats, and the temperature fitted to the confidences with this bias."""
 
     bias: float
     temperature: float
 
 
-class Figures(TypedDict):
-    """What is measured of entities with confidences, as fractions."""
+class ConfidenceScores(TypedDict):
+    """Scores of predicted entities with confidences, as fractions between 0 and 1.
+
+    entity (PRF): Precision, recall and F1 without a threshold.
+    ece (float): The expected calibration error.
+    reliability (List[Bin]): The bins of the reliability diagram.
+    thresholds (List[ThresholdScores]): Precision, recall and F1 at 101 thresholds.
+    """
 
     entity: PRF
     ece: float
@@ -51,20 +57,26 @@ class Figures(TypedDict):
 
 
 class Calibration(TypedDict):
-    """The fitted settings, and the figures of the sample they were fitted on.
+    """Fitted settings, and scores of the sample that they were fitted on.
 
-    `before` is at temperature 1, without a bias if one was tuned. `after` is with
-    the settings. `cross_validated` has each fold of the posts with settings that
-    were fitted on the others: what to expect of posts that were not seen.
+    temperature (float): The fitted temperature.
+    bias (float): The tuned bias in nats, or the given one.
+    posts (int): The number of posts.
+    gold (int): The number of gold entities.
+    before (ConfidenceScores): The scores at temperature 1, with bias 0 if the bias was
+        tuned.
+    after (ConfidenceScores): The scores with the fitted settings.
+    cross_validated (ConfidenceScores): The scores of each of five folds with settings
+        fitted on the other four: an estimate for new posts.
     """
 
     temperature: float
     bias: float
     posts: int
     gold: int
-    before: Figures
-    after: Figures
-    cross_validated: Figures
+    before: ConfidenceScores
+    after: ConfidenceScores
+    cross_validated: ConfidenceScores
 
 
 def calibrate_pipeline(
@@ -75,24 +87,24 @@ def calibrate_pipeline(
     gpu_id: int,
     or_copy: bool = False,
 ) -> Calibration | None:
-    """Calibrate a pipeline on a corpus, and write it with the settings.
+    """Calibrate a pipeline on a corpus, and write the calibrated pipeline.
 
     model (str): The folder of a pipeline, or the name of an installed one.
-    corpus (Path): A DocBin file as `convert` writes it, of posts that the pipeline
-        wasn't trained on.
-    out_dir (Optional[Path]): The folder to write the pipeline to. If None it takes
-        the place of `model`, which has to be a folder then.
-    has_bias (bool): Whether to tune the bias. If not, it stays as it is.
+    corpus (Path): A DocBin file written by `convert`, with posts that the pipeline was
+        not trained on.
+    out_dir (Optional[Path]): The folder for the calibrated pipeline. If None, it
+        replaces `model`, which has to be a folder.
+    has_bias (bool): Whether to tune the bias. Otherwise it does not change.
     gpu_id (int): The GPU to run on, or -1 for the CPU.
-    or_copy (bool): Whether a pipeline with nothing to calibrate is copied as it is.
-        One with spaCy's own `ner` has no confidences, and one that learned nothing
-        predicts no entities.
-    RETURNS (Optional[Calibration]): The settings, and the figures before and after.
-        None if the pipeline was copied.
+    or_copy (bool): Whether to copy a pipeline that cannot be calibrated, unchanged,
+        instead of raising NothingToCalibrate.
+    RETURNS (Optional[Calibration]): The fitted settings and their scores, or None if
+        the pipeline was copied.
 
-    Raises WnutError if the GPU, the pipeline, the corpus or the folder can't be
-    used, the pipeline has several EntityTaggers or the corpus no entities; and
-    NothingToCalibrate unless the pipeline is copied.
+    Raises WnutError if the GPU, the pipeline, the corpus or the folder can't be used, if
+    the pipeline has several EntityTaggers, or if the corpus has no entities. Raises
+    NothingToCalibrate, unless `or_copy` is set, if the pipeline has no confidences (such
+    as spaCy's `ner`) or predicts no entities (such as an untrained one).
     """
     target = _target(model, corpus, out_dir)
     nlp = load_pipeline(model, gpu_id)
@@ -101,8 +113,8 @@ def calibrate_pipeline(
         sample = read_sample(nlp, tagger.name, read_corpus(corpus, nlp))
         if not sample.n_gold.any():
             raise WnutError(
-                f"{corpus} has no entities, so nothing tells which confidences are "
-                "right: give annotated posts that the pipeline wasn't trained on"
+                f"{corpus} has no entities, so confidences can't be compared with it: "
+                "give annotated posts that the pipeline wasn't trained on"
             )
         calibration = calibrate(sample, None if has_bias else tagger.bias)
     except NothingToCalibrate:
@@ -115,25 +127,25 @@ def calibrate_pipeline(
     tagger.temperature = calibration["temperature"]
     tagger.bias = calibration["bias"]
     with replacing(target) as beside:
-        # Not the whole pipeline as it is now: its vocabulary knows the corpus.
+        # A copy, not nlp.to_disk: the vocabulary in memory contains the corpus.
         shutil.copytree(nlp.path, beside)
-        # It updates config.cfg, too.
+        # This also updates config.cfg.
         tagger.to_disk(beside / tagger.name, exclude=["vocab", "model"])
     return calibration
 
 
 def calibrate(sample: Sample, bias: float | None = None) -> Calibration:
-    """Fit the settings on a sample, and cross-validate them on it.
+    """Fit the temperature, and optionally the bias, on a sample, and cross-validate.
 
-    sample (Sample): As `read_sample` makes it.
-    bias (Optional[float]): The bias to calibrate with. If None it is tuned.
-    RETURNS (Calibration): The settings, and the figures before and after.
+    sample (Sample): The sample, from `read_sample`.
+    bias (Optional[float]): The bias in nats, or None to tune it.
+    RETURNS (Calibration): The fitted settings, and the scores before and after.
 
-    Raises NothingToCalibrate if nothing is predicted.
+    Raises NothingToCalibrate if no entities are predicted.
     """
 
     @cache
-    def find(bias: float, temperature: float) -> Found:
+    def find(bias: float, temperature: float) -> PredictedEntities:
         return find_entities(sample, bias, temperature)
 
     n_gold = sample.n_gold
@@ -142,7 +154,7 @@ def calibrate(sample: Sample, bias: float | None = None) -> Calibration:
     if not len(find(*fitted).posts):
         raise NothingToCalibrate(
             "the pipeline predicts no entities, neither right nor wrong ones, so there "
-            "are no confidences to calibrate: train it longer, or on more"
+            "are no confidences to calibrate: train it longer or on more posts"
         )
     held_out = []
     folds = tqdm(range(FOLDS), unit="fold", leave=False, disable=None)
@@ -150,21 +162,28 @@ def calibrate(sample: Sample, bias: float | None = None) -> Calibration:
         in_fold = numpy.arange(len(n_gold)) % FOLDS == fold
         found = find(*_fit(find, n_gold, ~in_fold, bias))
         held_out.append(found.of_posts(in_fold))
-    pooled = Found(*(numpy.concatenate(part) for part in zip(*held_out, strict=True)))
+    pooled = PredictedEntities(
+        *(numpy.concatenate(part) for part in zip(*held_out, strict=True))
+    )
     gold = int(n_gold.sum())
     return {
         "temperature": fitted.temperature,
         "bias": fitted.bias,
         "posts": len(n_gold),
         "gold": gold,
-        "before": measure(start, gold),
-        "after": measure(find(*fitted), gold),
-        "cross_validated": measure(pooled, gold),
+        "before": measure_confidences(start, gold),
+        "after": measure_confidences(find(*fitted), gold),
+        "cross_validated": measure_confidences(pooled, gold),
     }
 
 
-def measure(found: Found, gold: int) -> Figures:
-    """The figures of found entities where there are `gold` to find."""
+def measure_confidences(found: PredictedEntities, gold: int) -> ConfidenceScores:
+    """Score predicted entities with their confidences.
+
+    found (PredictedEntities): The predicted entities.
+    gold (int): The number of gold entities.
+    RETURNS (ConfidenceScores): The scores.
+    """
     confidences, right = found.confidences, found.right
     return {
         "entity": prf_of_counts(int(right.sum()), len(right), gold),
@@ -175,12 +194,12 @@ def measure(found: Found, gold: int) -> Figures:
 
 
 def _fit(
-    find: Callable[[float, float], Found],
+    find: Callable[[float, float], PredictedEntities],
     n_gold: Ints,
     posts: Bools,
     bias: float | None,
-) -> Settings:
-    """The settings that are best on some posts: a mask, one value a post."""
+) -> FittedSettings:
+    """Fit the settings on the posts selected by a mask of shape (n_posts,)."""
 
     def f1_at(bias: float) -> float:
         right = find(bias, 1.0).of_posts(posts).right
@@ -193,15 +212,15 @@ def _fit(
         lambda temperature: find(bias, temperature).of_posts(posts).confidences,
         find(bias, 1.0).of_posts(posts).right,
     )
-    return Settings(bias, temperature)
+    return FittedSettings(bias, temperature)
 
 
 def _target(model: str, corpus: Path, out_dir: Path | None) -> Path:
     if out_dir is None:
         if not Path(model).is_dir():
             raise WnutError(
-                f"{model} is no folder, so the calibrated pipeline can't take its "
-                "place: name a folder for it with --out"
+                f"{model} is no folder, so the calibrated pipeline can't replace it: "
+                "name a folder for it with --out"
             )
         return Path(model)
     check_out(out_dir, [model, corpus], "meta.json")

@@ -1,4 +1,4 @@
-"""Annotated posts, run through the model once, to be decoded many times."""
+"""Samples for calibration: emissions of annotated posts, decoded with many settings."""
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple, cast
@@ -13,22 +13,25 @@ from tqdm import tqdm  # type: ignore[import-untyped]
 from ..crf.chain import Bools, Floats64, Ints
 from ..crf.decoding import Emitted, decode
 from ..pipeline.entity_tagger import EntityTagger
+from ..scoring.examples import UNANNOTATED
 
-MISSING = 0  # token.ent_iob of a token for which nothing was annotated
-
+# First word, the word after the last one, and index of the entity type.
 Mention = tuple[int, int, int]
 
 
 class Sample(NamedTuple):
-    """Annotated posts as a component sees them: enough to decode them with any
-    settings and to judge what is found.
+    """Emissions and gold entities of annotated posts.
 
-    emitted (Emitted): The emissions of the posts.
-    gold (List[FrozenSet[Tuple[int, int, int]]]): For each post the right entities:
-        first word, the one after the last, index of the type. Those that the
-        component can't find as its tokens or types are others are left out.
-    n_gold (Ints1d): For each post how many right entities there are in all.
-    unjudged (Bools1d): The words without annotation, one a row of the emissions.
+    A sample can be decoded and scored with any settings, without running the model
+    again.
+
+    emitted (Emitted): The emissions of the posts. One row per word.
+    gold (List[FrozenSet[Tuple[int, int, int]]]): The gold entities of each post: first
+        word, the word after the last one, and index of the entity type. Gold entities
+        that are impossible for the component, because they don't match its tokens or
+        its types, are left out.
+    n_gold (Ints1d): The number of all gold entities of each post. Shape (n_posts,).
+    unjudged (Bools1d): Whether each word is unannotated. Shape (n_words,).
     """
 
     emitted: Emitted
@@ -37,29 +40,42 @@ class Sample(NamedTuple):
     unjudged: Bools
 
 
-class Found(NamedTuple):
-    """Entities found in a sample.
+class PredictedEntities(NamedTuple):
+    """Entities predicted in a sample.
 
-    posts (Ints1d): The index of each entity's post.
-    confidences (Floats1d): Its confidence.
-    right (Bools1d): Whether its exact span and type are right.
+    posts (Ints1d): The index of the post of each entity. Shape (n_entities,).
+    confidences (Floats1d): The confidences, fractions between 0 and 1. Shape
+        (n_entities,).
+    right (Bools1d): Whether a gold entity has the same span and type. Shape
+        (n_entities,).
     """
 
     posts: Ints
     confidences: Floats64
     right: Bools
 
-    def of_posts(self, posts: Bools) -> "Found":
-        """Those of some posts alone: a mask, one value a post."""
+    def of_posts(self, posts: Bools) -> "PredictedEntities":
+        """Select the entities of some posts.
+
+        posts (Bools1d): Whether to select each post. Shape (n_posts,).
+        RETURNS (PredictedEntities): The selected entities.
+        """
         chosen = posts[self.posts]
-        return Found(self.posts[chosen], self.confidences[chosen], self.right[chosen])
+        return PredictedEntities(
+            self.posts[chosen], self.confidences[chosen], self.right[chosen]
+        )
 
 
-def find_entities(sample: Sample, bias: float, temperature: float) -> Found:
-    """Decode a sample and judge what is found.
+def find_entities(sample: Sample, bias: float, temperature: float) -> PredictedEntities:
+    """Decode a sample, and compare the predicted entities with gold.
 
-    An entity that touches a word without annotation is left out, as in scoring.
-    No threshold is applied.
+    No threshold is applied. An entity that contains an unannotated word is left out, as
+    in `scoring.examples`.
+
+    sample (Sample): The sample.
+    bias (float): The bias in nats.
+    temperature (float): The temperature, above 0.
+    RETURNS (PredictedEntities): The predicted entities.
     """
     decoded = decode(sample.emitted, bias, temperature)
     lengths = sample.emitted.lengths
@@ -77,28 +93,30 @@ def find_entities(sample: Sample, bias: float, temperature: float) -> Found:
         ],
         dtype=bool,
     )
-    return Found(
+    return PredictedEntities(
         decoded.docs[is_judged], decoded.confidences[is_judged], right[is_judged]
     )
 
 
 def read_sample(nlp: Language, name: str, examples: Sequence[Example]) -> Sample:
-    """Run a pipeline up to a component over examples, with a progress bar on stderr.
+    """Compute the emissions of an EntityTagger on examples, with a progress bar on stderr.
 
-    Where entities of earlier pipes stay, the component has nothing to find, and
-    gold entities that touch such words are no part of the sample.
+    The components before the EntityTagger run, those after it do not. If entities of
+    earlier components take precedence, gold entities that overlap them are not part of
+    the sample, because the EntityTagger cannot predict them.
 
     nlp (Language): The pipeline.
-    name (str): The name of its EntityTagger.
-    examples (Sequence[Example]): Nothing predicted yet, both docs of one text.
-    RETURNS (Sample): The posts.
+    name (str): The name of the EntityTagger in the pipeline.
+    examples (Sequence[Example]): Examples without predictions. Both docs of an example
+        have the same text.
+    RETURNS (Sample): The sample.
     """
     tagger = cast(EntityTagger, nlp.get_pipe(name))
     earlier = nlp.pipe_names[: nlp.pipe_names.index(name)]
     emitted, gold, n_gold, unjudged = [], [], [], []
     with nlp.select_pipes(enable=earlier):
-        # Copies are freed batch by batch. An encoder's vectors would stay on the docs
-        # of the examples.
+        # Copies, so that docs are freed batch by batch: otherwise the encoder's vectors
+        # would stay in memory with the examples.
         docs = nlp.pipe(example.predicted.copy() for example in examples)
         posts = tqdm(docs, total=len(examples), unit="post", leave=False, disable=None)
         pairs = zip(posts, (eg.reference for eg in examples), strict=True)
@@ -127,10 +145,13 @@ def read_sample(nlp: Language, name: str, examples: Sequence[Example]) -> Sample
 def _align(
     doc: Doc, reference: Doc, labels: Sequence[str], barred: Bools | None
 ) -> tuple[frozenset[Mention], int, Bools]:
-    """The gold entities in the tokens of a doc, how many there are with those that
-    don't fit them, and the doc's tokens without annotation.
+    """Align the gold entities of a reference with the tokens of a doc.
+
+    RETURNS: The gold entities that match tokens and labels, the number of all gold
+        entities, and whether each token of the doc is unannotated.
     """
-    # The same tokens are the same words, though one doc may not know its spaces.
+    # Offsets can't be compared if one of two docs with the same tokens has unknown
+    # spaces.
     is_same = [token.text for token in doc] == [token.text for token in reference]
     tokens = reference if is_same else doc
     starts = {token.idx: token.i for token in tokens}
@@ -152,7 +173,7 @@ def _align(
     missing = {
         char
         for token in reference
-        if token.ent_iob == MISSING
+        if token.ent_iob == UNANNOTATED
         for char in range(token.idx, token.idx + len(token))
     }
     unjudged = [

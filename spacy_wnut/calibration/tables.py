@@ -1,16 +1,16 @@
-"""What calibration did, as a table for people."""
+"""Table of the results of a calibration."""
 
 from wasabi.tables import table
 
-from .pipeline import Calibration, Figures
+from .pipeline import Calibration, ConfidenceScores
 
 
 def format_calibration(calibration: Calibration) -> str:
-    """The settings, and the figures before and after: F1 in percent, ECE as the
-    distance between probabilities that it is.
+    """Format the scores before and after calibration, and the fitted settings.
 
-    calibration (Calibration): As `calibrate` returns it.
-    RETURNS (str): Lines to print.
+    calibration (Calibration): The calibration, from `calibrate`.
+    RETURNS (str): The table: ECE as a fraction; precision, recall and F1 in percent.
+        Below it, the temperature and the bias.
     """
     figures = table(
         [
@@ -26,7 +26,7 @@ def format_calibration(calibration: Calibration) -> str:
     return f"{figures}\n\n{settings}, bias {calibration['bias']:.1f}"
 
 
-def _columns(figures: Figures) -> tuple[str, ...]:
+def _columns(figures: ConfidenceScores) -> tuple[str, ...]:
     entity = figures["entity"]
     percents = (
         f"{100 * entity[measure]:.2f}" for measure in ("precision", "recall", "f1")

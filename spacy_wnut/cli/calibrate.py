@@ -48,13 +48,13 @@ def calibrate_cli(
     """
     from ..calibration.pipeline import calibrate_pipeline
     from ..calibration.tables import format_calibration
-    from ..scoring.output import hand_over
+    from ..scoring.output import write_output
 
     check_json(json_to, [model, corpus])
     figures = calibrate_pipeline(model, corpus, out_dir, has_bias, gpu_id, or_copy)
     if figures is None:
         text = "has nothing to calibrate (no entity_tagger, or it finds no entities)"
-        hand_over(f"{model} {text}: {out_dir or model} is unchanged", None, json_to)
+        write_output(f"{model} {text}: {out_dir or model} is unchanged", None, json_to)
         return
     title = f"{out_dir or model} calibrated on {corpus}: {figures['posts']} posts"
-    hand_over(f"{title}\n{format_calibration(figures)}", figures, json_to)
+    write_output(f"{title}\n{format_calibration(figures)}", figures, json_to)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ..corpus.docbin import surface_forms
+from ..corpus.docbin import read_surface_forms
 from ..errors import WnutError
 from ..scoring.evaluation import evaluate_corpora
 from ..scoring.measures import AllScores, all_scores
@@ -51,7 +51,7 @@ def evaluate_cli(
     paths = _json_paths(json_to, corpora)
     for path in paths:
         check_json(path, [model, *corpora, train or ""])
-    forms = None if train is None else surface_forms(train)
+    forms = None if train is None else read_surface_forms(train)
     measured: list[AllScores] = []
     is_one = len(corpora) == 1
     evaluations = evaluate_corpora(model, corpora, gpu_id)

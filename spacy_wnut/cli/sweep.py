@@ -52,7 +52,7 @@ def sweep_cli(
     """
     from spacy.cli._util import parse_config_overrides
 
-    from ..scoring.output import hand_over
+    from ..scoring.output import write_output
     from ..sweep.plan import plan_runs
     from ..sweep.running import run_all
     from ..sweep.summary import summarise
@@ -62,7 +62,7 @@ def sweep_cli(
     overrides = parse_config_overrides(rest)
     runs = plan_runs(configs, _parse_seeds(seeds), corpus, output, overrides, has_bias)
     summary = summarise(run_all(runs, corpus, gpu_id, has_bias, retrain))
-    hand_over(f"\n{format_summary(summary)}", summary, json_to)
+    write_output(f"\n{format_summary(summary)}", summary, json_to)
 
 
 def _split(arguments: list[str]) -> tuple[list[Path], list[str]]:

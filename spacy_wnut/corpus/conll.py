@@ -1,4 +1,4 @@
-"""Reading CoNLL files: WNUT 17, the output of its systems, and users' own data."""
+"""Reader of CoNLL files: WNUT 17, the output of systems, and other data."""
 
 import re
 from collections import Counter
@@ -14,19 +14,23 @@ from ..labels import OUTSIDE, LabelScheme, split_tag, type_problem
 
 T = TypeVar("T")
 BOM = b"\xef\xbb\xbf"
-# Separates documents in CoNLL 2003, and begins each file of some converters.
+# Separates documents in CoNLL 2003. Some converters write it at the start of a file.
 DOCSTART = "-DOCSTART-"
-# How many lines the layout of a file is inferred from.
+# The number of lines from which the layout of a file is inferred.
 SAMPLE = 1000
-# Longer numbers count no words, and Python refuses to read very long ones.
+# Longer numbers are not word numbers, and Python refuses to parse very long ones.
 NUMBER = re.compile("[0-9]{1,9}")
-# A multiword token (1-2) or an empty node (2.1) of CoNLL-U: no word of its own.
+# The number of a multiword token (1-2) or an empty node (2.1) of CoNLL-U, which are not
+# words.
 PART = re.compile("[0-9]+[-.][0-9]+")
 
 
 class Post(NamedTuple):
-    """A post: `tokens` and their BIO `tags`, as many, and the `line` of the file
-    (from 1) on which its first token stands.
+    """A post of a CoNLL file.
+
+    tokens (List[str]): The tokens.
+    tags (List[str]): The BIO tag of each token.
+    line (int): The line number of the first token, counted from 1.
     """
 
     tokens: list[str]
@@ -36,13 +40,13 @@ class Post(NamedTuple):
 
 @dataclass(frozen=True)
 class Columns:
-    """The columns of a CoNLL file that the user names.
+    """The columns of tokens and tags in a CoNLL file, as specified by the user.
 
-    token (int | None): The column of the token. 1 is the first column, -1 the last.
+    token (int | None): The column of the token: 1 is the first column, -1 the last one.
         None to infer it.
-    tag (int | None): The column of the tag, likewise.
+    tag (int | None): The column of the tag, counted in the same way. None to infer it.
 
-    Raises WnutError if one is 0 or both are the same.
+    Raises WnutError if a column is 0, or if both columns are the same.
     """
 
     token: int | None = None
@@ -57,27 +61,27 @@ class Columns:
                 )
         if self.token is not None and self.token == self.tag:
             raise WnutError(
-                f"--token-column and --tag-column are both {self.token}: a token and "
-                "its tag stand in two columns"
+                f"--token-column and --tag-column are both {self.token}: the token and "
+                "the tag need different columns"
             )
 
 
 class Gap(Enum):
-    """A line without a word: one that ends a post, or one that is skipped."""
+    """A line without a word: a separator of posts, or a line to skip."""
 
     separator = auto()
     skipped = auto()
 
 
 class Layout(NamedTuple):
-    """Where the words and tags of a CoNLL file are.
+    """The layout of a CoNLL file.
 
-    token, tag (int): The indices of both columns, from 0, or from -1 at the end. The
-        tag's is None if it isn't known.
-    is_numbered (bool): Whether the first column counts the words.
-    shapes (frozenset[tuple[bool, int]]): The lines that occur: whether they are
-        separated by tabs, and how many columns they have.
-    tags (frozenset[str]): The tags that occur.
+    token (int): The index of the token's column: from 0, or from -1 backwards.
+    tag (int | None): The index of the tag's column, or None if it is unknown.
+    is_numbered (bool): Whether the first column numbers the words of each post.
+    shapes (frozenset[tuple[bool, int]]): The shapes of the lines in the sample: whether
+        columns are separated by tabs, and the number of columns.
+    tags (frozenset[str]): The tags in the sample.
     """
 
     token: int = 0
@@ -87,10 +91,18 @@ class Layout(NamedTuple):
     tags: frozenset[str] = frozenset()
 
     def split(self, line: str, is_first: bool) -> list[str] | Gap:
-        """The columns of a line, or the kind of line without a word.
+        """Split a line into columns.
 
-        line (str): The line, without its end.
-        is_first (bool): Whether no word of its post precedes it.
+        line (str): The line, without its line break.
+        is_first (bool): Whether the line precedes all words of its post.
+        RETURNS (list[str] | Gap): The columns, or the kind of a line without a word.
+
+        Example:
+            >>> from spacy_wnut.corpus.conll import Layout
+            >>> Layout().split("Oslo\\tB-location", is_first=True)
+            ['Oslo', 'B-location']
+            >>> Layout().split("# text = Oslo", is_first=True)
+            <Gap.skipped: 2>
         """
         if not line or line.isspace():
             return Gap.separator
@@ -104,11 +116,19 @@ class Layout(NamedTuple):
         return columns
 
     def token_of(self, columns: Sequence[str]) -> str:
-        """The token of a line. Raises ValueError if there is none."""
+        """Return the token of a line.
+
+        columns (Sequence[str]): The columns of the line.
+        RETURNS (str): The token.
+
+        Raises ValueError if the token is missing, is empty or contains a space, or if
+        the first column does not contain the number of the word as in the lines before.
+        """
         if self.is_numbered and not NUMBER.fullmatch(columns[0]):
             raise ValueError(
-                f"the first column is {columns[0]!r}, but up to here it counts the "
-                "words: correct it, or split the file where its columns change"
+                f"the first column is {columns[0]!r}, but in the lines before it "
+                "numbers the words: correct it, or split the file where its columns "
+                "change"
             )
         token = _get(columns, self.token)
         if not token:
@@ -122,7 +142,11 @@ class Layout(NamedTuple):
         return token
 
     def tag_of(self, columns: Sequence[str]) -> str | None:
-        """The tag of a line, None if there is no such column beside the token's."""
+        """Return the tag of a line.
+
+        columns (Sequence[str]): The columns of the line.
+        RETURNS (str | None): The tag, or None if the line has no separate column for it.
+        """
         if self.tag is None or _same(self.tag, self.token, len(columns)):
             return None
         return _get(columns, self.tag)
@@ -135,10 +159,10 @@ class Layout(NamedTuple):
         if line[1:2] not in ("\t", " "):
             return False
         is_tabbed = "\t" in line
-        # A token holds no space, so "# id 1<tab>domain=en" is none either.
+        # "# id 1<tab>domain=en" is a comment too, because tokens contain no spaces.
         if columns[0] != "#" or _is_pair(columns, is_tabbed):
             return True
-        # "#" may be a word, and none may be lost.
+        # "#" may also be a word, and no word may be lost.
         if len(columns) == 1:
             return False
         tag = self.tag_of(columns)
@@ -157,29 +181,42 @@ def read_conll(
     columns: Columns | None = None,
     is_output: bool = False,
 ) -> Iterator[Post]:
-    """Read the posts of a CoNLL file, one at a time.
+    """Read the posts of a CoNLL file lazily.
 
-    A line is a token and its BIO tag, and columns that nobody reads. A line that
-    holds a tab is separated by tabs, and its type may hold blanks then; any other is
-    separated by blanks. Lines that are empty or hold white space alone separate
-    posts, and so do lines whose token is -DOCSTART-. Comments (`# text = ...`),
-    and the multiword tokens (1-2) and empty nodes (2.1) of CoNLL-U are skipped.
+    Each line has a token, a BIO tag and possibly other columns, which are ignored. In a
+    line with a tab, columns are separated by tabs, and entity types may contain blanks.
+    In any other line, columns are separated by blanks. Empty lines, lines of white space
+    and lines with the token -DOCSTART- separate posts. Comments (`# text = ...`) and the
+    multiword tokens (1-2) and empty nodes (2.1) of CoNLL-U are skipped.
 
-    The token is in the first column and the tag in the last. If there are three
-    columns or more and the first one counts the words of each post, the token is
-    in the second column, and the tag in the one other column of BIO tags. An I- tag
-    that continues nothing is left as it is: the output of many systems holds some.
+    By default the token is in the first column and the tag in the last. If there are
+    three or more columns and the first one numbers the words of each post, the token is
+    in the second column, and the tag is in the only other column of BIO tags. An I- tag
+    that continues no entity is kept: the output of many systems contains such tags.
 
     path (Path): The file, in UTF-8.
-    scheme (LabelScheme | None): The labels that may occur, or None for any.
-    columns (Columns | None): The columns of tokens and tags, None to infer both.
-    is_output (bool): Whether it is a system's output, which may be tokens and tags
-        alone: then columns that a file of two columns lacks are ignored.
-    YIELDS (Post): The posts, none of them empty.
+    scheme (LabelScheme | None): The allowed labels, or None to allow any.
+    columns (Columns | None): The columns of tokens and tags, or None to infer both.
+    is_output (bool): Whether the file is the output of a system, which may consist of
+        tokens and tags. If it has at most two columns, and `columns` names a column
+        beyond these, `columns` is ignored.
+    YIELDS (Post): The posts. None of them is empty.
 
-    Raises WnutError, with the line, for a file that can't be read, holds no
-    post, isn't UTF-8, has columns that are ambiguous, or has a line that isn't as
-    said above.
+    Raises WnutError, with the line, if the file can't be read, has no posts, isn't
+    UTF-8, or if a line has no valid token and tag. Raises WnutError if the columns are
+    ambiguous.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from tempfile import TemporaryDirectory
+        >>> from spacy_wnut.corpus.conll import read_conll
+        >>> with TemporaryDirectory() as folder:
+        ...     path = Path(folder) / "posts.conll"
+        ...     _ = path.write_text("in O\\nOslo B-location\\n\\nlol O\\n")
+        ...     for post in read_conll(path, None):
+        ...         print(post.line, post.tokens, post.tags)
+        1 ['in', 'Oslo'] ['O', 'B-location']
+        4 ['lol'] ['O']
     """
     lines = _read_lines(path)
     sample = list(islice(lines, SAMPLE))
@@ -210,15 +247,26 @@ def read_conll(
         yield Post(tokens, tags, first)
     if is_empty:
         raise WnutError(
-            f"{path} is empty: expected a token and its tag a line, and blank lines "
-            "between posts. If it was downloaded, download it again"
+            f"{path} is empty: expected a token and its tag on each line, and blank "
+            "lines between posts. If it was downloaded, download it again"
         )
 
 
 def split_columns(line: str) -> list[str]:
-    """The columns of a line that isn't blank. Empty ones at its end don't count."""
+    """Split a nonblank line into columns, by tabs if it has any, else by blanks.
+
+    line (str): The line.
+    RETURNS (List[str]): The columns, without empty ones at the end of the line.
+
+    Example:
+        >>> from spacy_wnut.corpus.conll import split_columns
+        >>> split_columns("New York\\tB-location\\t")
+        ['New York', 'B-location']
+        >>> split_columns("Oslo  B-location")
+        ['Oslo', 'B-location']
+    """
     line = line.rstrip(" \t")
-    # Not by any white space: a token may hold U+00A0 and the like.
+    # Not by other white space: a token may contain U+00A0, for example.
     return line.split("\t") if "\t" in line else re.split(" +", line)
 
 
@@ -232,14 +280,15 @@ def find_layout(
 ) -> Layout:
     """Infer the layout of a CoNLL file.
 
-    lines (Iterable[tuple[int, str]]): Its first lines with their numbers.
+    lines (Iterable[tuple[int, str]]): The first lines of the file with their numbers.
     name (str): The name of the file, for messages.
-    columns (Columns): The columns that the user names.
-    needs_tags (bool): Whether there has to be a column of BIO tags.
-    is_output (bool): As for `read_conll`.
+    columns (Columns): The columns specified by the user.
+    needs_tags (bool): Whether the file needs a column of BIO tags.
+    is_output (bool): Whether the file is the output of a system, as for `read_conll`.
     RETURNS (Layout): The layout.
 
-    Raises WnutError, with the line, if it is ambiguous.
+    Raises WnutError, with the line, if the layout is ambiguous, or if a specified column
+    does not exist.
     """
     posts = _sample_posts(lines)
     rows = list(chain.from_iterable(posts))
@@ -277,7 +326,7 @@ def find_layout(
     return layout._replace(tags=cast("frozenset[str]", tags))
 
 
-class _Row(NamedTuple):
+class _WordLine(NamedTuple):
     line: int
     columns: list[str]
     is_tabbed: bool
@@ -287,14 +336,14 @@ class _Row(NamedTuple):
         return self.is_tabbed, len(self.columns)
 
 
-def _sample_posts(lines: Iterable[tuple[int, str]]) -> list[list[_Row]]:
-    """The posts of the first lines, without what may be comments."""
-    posts: list[list[_Row]] = [[]]
+def _sample_posts(lines: Iterable[tuple[int, str]]) -> list[list[_WordLine]]:
+    """Split lines into posts, without lines that may be comments."""
+    posts: list[list[_WordLine]] = [[]]
     for number, line in lines:
         if not line or line.isspace():
             posts.append([])
             continue
-        row = _Row(number, split_columns(line), "\t" in line)
+        row = _WordLine(number, split_columns(line), "\t" in line)
         if DOCSTART in row.columns[:2]:
             posts.append([])
         elif not _is_pair(row.columns, row.is_tabbed):
@@ -302,8 +351,10 @@ def _sample_posts(lines: Iterable[tuple[int, str]]) -> list[list[_Row]]:
     return [words for post in posts if (words := list(_words(post)))]
 
 
-def _words(post: list[_Row]) -> Iterator[_Row]:
-    """The rows of a post, without those with "#" that aren't like the others."""
+def _words(post: list[_WordLine]) -> Iterator[_WordLine]:
+    """Yield the lines of a post, without lines that start with "#" unless they have the
+    columns and the tag of a word.
+    """
     body = next((row for row in post if not row.columns[0].startswith("#")), None)
     for row in post:
         is_like = body is None or row.shape == body.shape
@@ -311,10 +362,10 @@ def _words(post: list[_Row]) -> Iterator[_Row]:
             yield row
 
 
-def _is_numbered(posts: list[list[_Row]], name: str, needs_tags: bool) -> bool:
-    """Whether the first column counts the words.
+def _is_numbered(posts: list[list[_WordLine]], name: str, needs_tags: bool) -> bool:
+    """Return whether the first column numbers the words of each post.
 
-    Raises WnutError if it holds numbers and that isn't clear.
+    Raises WnutError if the column contains numbers but this is ambiguous.
     """
     rows = list(chain.from_iterable(posts))
     starts = [
@@ -322,11 +373,11 @@ def _is_numbered(posts: list[list[_Row]], name: str, needs_tags: bool) -> bool:
         for post in posts
     ]
     longest = max(map(len, starts))
-    # A file of nothing but posts of the one word "0" counts nothing.
+    # If every post is the single word "0", the column holds words.
     does_count = (longest > 0 and _count_on(starts, 1)) or (
         longest > 1 and _count_on(starts, 0)
     )
-    # A file of two columns has no room for numbers beside words and tags.
+    # Numbered words and tags need at least three columns.
     if 2 * sum(len(row.columns) > 2 for row in rows) > len(rows):
         if does_count:
             return True
@@ -341,8 +392,8 @@ def _is_numbered(posts: list[list[_Row]], name: str, needs_tags: bool) -> bool:
             row = _first_off(posts) if counting else rows[0]
             raise WnutError(
                 f"{name}, line {row.line}: the first column holds numbers, but they "
-                "don't count the words of this post, so the column of the words isn't "
-                "known: set it with --token-column. The columns are "
+                "don't number the words of this post, so the column of the tokens is "
+                "unknown: set it with --token-column. The columns are "
                 f"{_describe(row.columns)}"
             )
     elif does_count and not needs_tags and longest > 1:
@@ -350,14 +401,16 @@ def _is_numbered(posts: list[list[_Row]], name: str, needs_tags: bool) -> bool:
         if len(row.columns) == 2 and not any(_is_bio(r.columns[-1]) for r in rows):
             raise WnutError(
                 f"{name}, line {row.line}: the first column counts from 1, and the "
-                "second one holds no BIO tags, so the column of the words isn't known: "
+                "second one holds no BIO tags, so the column of the tokens is unknown: "
                 f"set it with --token-column. The columns are {_describe(row.columns)}"
             )
     return False
 
 
 def _count_on(posts: list[list[str]], base: int) -> bool:
-    """Whether each post counts by one, from `base` or on from the post before."""
+    """Return whether the numbers of each post are consecutive, and start at `base` or
+    continue those of the post before.
+    """
     last = base - 1
     for post in posts:
         if not all(map(NUMBER.fullmatch, post)):
@@ -373,8 +426,8 @@ def _count_on(posts: list[list[str]], base: int) -> bool:
     return True
 
 
-def _first_off(posts: list[list[_Row]]) -> _Row:
-    """The first row of the first post of several words that doesn't count them."""
+def _first_off(posts: list[list[_WordLine]]) -> _WordLine:
+    """Return the first line of the first post whose words are not numbered."""
     for post in posts:
         starts = [row.columns[0] for row in post if not PART.fullmatch(row.columns[0])]
         if not (_count_on([starts], 0) or _count_on([starts], 1)):
@@ -382,10 +435,13 @@ def _first_off(posts: list[list[_Row]]) -> _Row:
     return posts[0][0]
 
 
-def _find_tags(rows: list[_Row], token: int, name: str, needs_tags: bool) -> int | None:
-    """The index of the column of tags where the first column counts the words.
+def _find_tags(
+    rows: list[_WordLine], token: int, name: str, needs_tags: bool
+) -> int | None:
+    """Return the index of the column of tags in a file whose first column numbers the
+    words.
 
-    Raises WnutError if there are several such columns, or none, and one is needed.
+    Raises WnutError if a column of tags is needed, and there are none or several.
     """
     words = [row for row in rows if not PART.fullmatch(row.columns[0])]
     [(width, _)] = Counter(len(row.columns) for row in words).most_common(1)
@@ -411,7 +467,7 @@ def _find_tags(rows: list[_Row], token: int, name: str, needs_tags: bool) -> int
 
 
 def _index(column: int | None, default: int) -> int:
-    """A column that is counted from 1 or -1 as an index."""
+    """Convert a column number (from 1, or from -1 backwards) to an index."""
     if column is None:
         return default
     return column - 1 if column > 0 else column
@@ -427,7 +483,7 @@ def _name(index: int) -> str:
 
 
 def _same(one: int, other: int, width: int) -> bool:
-    """Whether two indices are those of the same column, of so many."""
+    """Return whether two indices refer to the same one of `width` columns."""
     columns = range(width)
     return _get(columns, one) is not None and _get(columns, one) == _get(columns, other)
 
@@ -437,7 +493,7 @@ def _describe(columns: Sequence[str]) -> str:
 
 
 def _is_pair(columns: Sequence[str], is_tabbed: bool) -> bool:
-    """Whether columns are those of a comment of CoNLL-U, "# key = value"."""
+    """Return whether the columns are a comment of CoNLL-U: "# key = value"."""
     return columns[0] == "#" and not is_tabbed and columns[2:3] == ["="]
 
 
@@ -446,14 +502,14 @@ def _is_bio(tag: str) -> bool:
 
 
 def _read_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """The lines of a file with their numbers. Bytes that aren't UTF-8 become lone
-    surrogates.
+    """Yield the lines of a file with their numbers. Bytes that are not valid UTF-8
+    become lone surrogates.
     """
     if path.is_dir():
         raise WnutError(f"{path} is a folder: give a CoNLL file in it")
     try:
-        # In bytes, since these split on "\n" alone: what Python takes for a
-        # line's end in text (U+0085, U+2028) may stand within a token.
+        # Bytes are split only at "\n". Python's other line breaks in text (U+0085,
+        # U+2028) may be part of a token.
         with path.open("rb") as file_:
             for number, line in enumerate(file_, 1):
                 if number == 1:
@@ -487,8 +543,8 @@ def _read_word(layout: Layout, columns: list[str]) -> tuple[str, str]:
         is_token = _same(index, layout.token, len(columns))
         raise ValueError(
             f"{_name(index)} is {'the token' if is_token else 'missing'}: expected the "
-            f"tag there. The columns are {_describe(columns)}: set the tag's with "
-            "--tag-column"
+            f"tag there. The columns are {_describe(columns)}: set the column of the "
+            "tags with --tag-column"
         )
     return token, tag
 
@@ -496,8 +552,8 @@ def _read_word(layout: Layout, columns: list[str]) -> tuple[str, str]:
 def _check_tag(tag: str, scheme: LabelScheme | None, n_columns: int) -> None:
     if "," in tag:
         raise ValueError(
-            f"{tag!r} are several labels joined by commas: this file's annotators were "
-            "not brought to agree. For WNUT 17, use emerging.test.annotated instead "
+            f"{tag!r} are several labels joined by commas: the labels of several "
+            "annotators, not merged. For WNUT 17, use emerging.test.annotated instead "
             "of emerging.test.conll"
         )
     try:

@@ -1,4 +1,4 @@
-"""Rows to spaCy's binary training format, a DocBin a split."""
+"""Conversion of rows to spaCy's binary training format: one DocBin per split."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 Protocol = Literal["gold", "spacy"]
 
-# spaCy's name of the file of each split.
+# The file names that spaCy's projects use.
 FILES = {
     "train": "train.spacy",
     "validation": "dev.spacy",
@@ -27,9 +27,12 @@ FILES = {
 }
 
 
-class Counts(NamedTuple):
-    """How many posts and tokens a split has, and entities by type, those types
-    left out that it has none of.
+class SplitCounts(NamedTuple):
+    """The contents of a split.
+
+    posts (int): The number of posts.
+    tokens (int): The number of tokens.
+    entities (dict[str, int]): The number of entities of each type that occurs.
     """
 
     posts: int
@@ -37,26 +40,30 @@ class Counts(NamedTuple):
     entities: dict[str, int]
 
 
-class _Post(NamedTuple):
+class _TokenizedPost(NamedTuple):
     tokens: list[str]
     entities: list[Entity]
 
 
-def convert(rows: DatasetDict, out_dir: Path, tokens: Protocol) -> dict[str, Counts]:
-    """Write train.spacy, dev.spacy and test.spacy: all of them, or none and
-    `out_dir` is as it was. The same rows give the same bytes.
+def convert(
+    rows: DatasetDict, out_dir: Path, tokens: Protocol
+) -> dict[str, SplitCounts]:
+    """Write train.spacy, dev.spacy and test.spacy to a folder.
 
-    rows (DatasetDict): train, validation and test, as `load_rows` gives them.
-    out_dir (Path): A folder for these files alone. It is made if it isn't there;
-        what an earlier run wrote is replaced.
-    tokens (Literal["gold", "spacy"]): Which tokens `spacy.training.Corpus` shows
-        a pipeline: the file's, or those that the pipeline's tokenizer finds in
-        the text. The DocBins hold the file's tokens and entities either way.
-    RETURNS (dict[str, Counts]): What was written of "train", "validation" and
-        "test".
+    The files are written atomically: if an error occurs, `out_dir` does not change. The
+    same rows give the same bytes.
 
-    Raises WnutError if a token is empty or holds white space, if `out_dir` holds
-    anything else, or if a post, a token or an entity was lost on the way.
+    rows (DatasetDict): The splits train, validation and test, from `load_rows`.
+    out_dir (Path): A folder for these files only. It is created if it does not exist.
+        Files of an earlier conversion are replaced.
+    tokens (Literal["gold", "spacy"]): The tokens that a pipeline gets from
+        `spacy.training.Corpus`: those of the file, or those of the pipeline's tokenizer.
+        In both cases the DocBins contain the tokens and entities of the file.
+    RETURNS (dict[str, SplitCounts]): The number of posts, tokens and entities of
+        "train", "validation" and "test".
+
+    Raises WnutError if a token is empty or contains white space, if `out_dir` contains
+    other files, or if the files lack a post, a token or an entity.
     """
     out_dir = out_dir.resolve()
     _check_out_dir(out_dir)
@@ -65,47 +72,47 @@ def convert(rows: DatasetDict, out_dir: Path, tokens: Protocol) -> dict[str, Cou
         beside.mkdir()
         for split, name in FILES.items():
             vocab = Vocab()
-            read = _Counter()
+            read = _PostCounter()
             docs = DocBin(attrs=["ENT_IOB", "ENT_TYPE"])
             for post in read.count(_read_rows(rows[split], split)):
                 docs.add(_make_doc(vocab, post, tokens))
             docs.to_disk(beside / name)
-            written = _Counter()
+            written = _PostCounter()
             for _ in written.count(_read_docs(beside / name)):
                 pass
             if written.counts() != read.counts():
                 raise WnutError(
                     f"Split {split}: {read.counts()} were read, but {name} holds "
-                    f"{written.counts()}. Nothing was written. This is a fault of the "
-                    "conversion: please report it with the rows"
+                    f"{written.counts()}. Nothing was written. This is a bug: please "
+                    "report it with the rows"
                 )
             counts[split] = written.counts()
     return counts
 
 
-class _Counter:
-    """Counts posts while they pass."""
+class _PostCounter:
+    """Counter of the posts, tokens and entities of an iterator."""
 
     def __init__(self) -> None:
         self.posts = 0
         self.tokens = 0
         self.entities: Counter[str] = Counter()
 
-    def count(self, posts: Iterable[_Post]) -> Iterator[_Post]:
+    def count(self, posts: Iterable[_TokenizedPost]) -> Iterator[_TokenizedPost]:
         for post in posts:
             self.posts += 1
             self.tokens += len(post.tokens)
             self.entities.update(entity.label for entity in post.entities)
             yield post
 
-    def counts(self) -> Counts:
-        return Counts(self.posts, self.tokens, dict(sorted(self.entities.items())))
+    def counts(self) -> SplitCounts:
+        return SplitCounts(self.posts, self.tokens, dict(sorted(self.entities.items())))
 
 
 def _check_out_dir(out_dir: Path) -> None:
     if out_dir.exists() and not out_dir.is_dir():
         raise WnutError(f"{out_dir} is a file: give a folder to write to")
-    # The folder is replaced as a whole, and a shell must not lose its own.
+    # The folder is replaced as a whole, so it can't be the working directory.
     others = {path.name for path in out_dir.glob("*")} - set(FILES.values())
     if others or Path.cwd().is_relative_to(out_dir):
         raise WnutError(
@@ -115,42 +122,44 @@ def _check_out_dir(out_dir: Path) -> None:
         )
 
 
-def _read_rows(rows: Iterable[Mapping[str, Any]], split: str) -> Iterator[_Post]:
+def _read_rows(
+    rows: Iterable[Mapping[str, Any]], split: str
+) -> Iterator[_TokenizedPost]:
     names = rows.features["ner_tags"].feature.names  # type: ignore[attr-defined]
     for i, row in enumerate(rows):
         for token in row["tokens"]:
-            # The text is the tokens with single spaces between them, so white
-            # space in one would be taken for a border when aligning.
+            # The text joins the tokens with single spaces, so the alignment would take
+            # white space inside a token for a token boundary.
             if not token or any(char.isspace() for char in token):
                 raise WnutError(
                     f"Split {split}, row {i}: the token {token!r} is empty or holds "
-                    "white space. Take that out of the data, or put another "
-                    "character for it"
+                    "white space. Remove it from the data, or replace the white space "
+                    "by another character"
                 )
-        yield _Post(
+        yield _TokenizedPost(
             row["tokens"], tags_to_entities([names[j] for j in row["ner_tags"]])
         )
 
 
-def _make_doc(vocab: Vocab, post: _Post, tokens: Protocol) -> Doc:
+def _make_doc(vocab: Vocab, post: _TokenizedPost, tokens: Protocol) -> Doc:
     if tokens == "gold":
-        # Without `spaces`, the Doc has unknown spaces, and for such Docs
-        # spaCy's Corpus keeps the tokens instead of tokenizing the text.
+        # Without `spaces`, the Doc has unknown spaces. spaCy's Corpus then keeps the
+        # tokens instead of tokenizing the text.
         doc = Doc(vocab, words=post.tokens)
     else:
-        # With them it has a text, which Corpus gives to the pipeline's
-        # tokenizer, aligning what comes out with these tokens.
+        # With `spaces`, Corpus tokenizes the text with the pipeline's tokenizer, and
+        # aligns the result with these tokens.
         spaces = [i + 1 < len(post.tokens) for i in range(len(post.tokens))]
         doc = Doc(vocab, words=post.tokens, spaces=spaces)
     entities = [Span(doc, start, end, label) for start, end, label in post.entities]
-    # Tokens outside of entities are known to be so, not missing annotation.
+    # Tokens outside of entities are annotated as O, not unannotated.
     doc.set_ents(entities, default="outside")
     return doc
 
 
-def _read_docs(path: Path) -> Iterator[_Post]:
+def _read_docs(path: Path) -> Iterator[_TokenizedPost]:
     for doc in DocBin().from_disk(path).get_docs(Vocab()):
-        yield _Post(
+        yield _TokenizedPost(
             [token.text for token in doc],
             [Entity(ent.start, ent.end, ent.label_) for ent in doc.ents],
         )

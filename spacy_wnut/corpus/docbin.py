@@ -1,4 +1,4 @@
-"""Read annotated posts from a DocBin."""
+"""Readers of annotated posts in a DocBin file."""
 
 from pathlib import Path
 
@@ -12,13 +12,14 @@ from ..errors import WnutError
 def read_corpus(corpus: Path, nlp: Language) -> list[Example]:
     """Read a DocBin file as examples without predictions.
 
-    corpus (Path): The file, with the suffix .spacy.
-    nlp (Language): The pipeline, whose tokenizer makes the predicted docs.
+    corpus (Path): The DocBin file, with the suffix .spacy.
+    nlp (Language): The pipeline whose vocabulary and tokenizer are used.
     RETURNS (List[Example]): The examples.
 
-    Raises WnutError if the file is no DocBin, or has no annotation of entities.
+    Raises WnutError if the file is missing, is not a DocBin, or has no entity
+    annotation.
     """
-    # spaCy's Corpus silently skips files with other names.
+    # spaCy's Corpus silently ignores files with other suffixes.
     if corpus.suffix != ".spacy":
         raise WnutError(
             f"{corpus} is no corpus: give one .spacy file, as `spacy-wnut convert` "
@@ -41,15 +42,33 @@ def read_corpus(corpus: Path, nlp: Language) -> list[Example]:
     return examples
 
 
-def surface_forms(corpus: Path) -> frozenset[str]:
-    """Return the casefolded surface forms of the entities of a corpus, for
-    `measures.seen_scores`.
+def read_surface_forms(corpus: Path) -> frozenset[str]:
+    """Read the casefolded surface forms of the entities in a corpus.
 
-    corpus (Path): The DocBin that the pipeline was trained on.
+    `scoring.measures.seen_scores` takes the forms of the training data to score names
+    that were seen in training and unseen names separately.
 
-    Raises WnutError as `read_corpus` does.
+    corpus (Path): The DocBin file, with the suffix .spacy.
+    RETURNS (FrozenSet[str]): The forms. `str.casefold` ignores case: "Straße" and
+        "STRASSE" are both "strasse".
+
+    Raises WnutError if the file is missing, is not a DocBin, or has no entity
+    annotation.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from tempfile import TemporaryDirectory
+        >>> from spacy.tokens import Doc, DocBin
+        >>> from spacy.vocab import Vocab
+        >>> from spacy_wnut.corpus.docbin import read_surface_forms
+        >>> doc = Doc(Vocab(), words=["in", "Oslo"], ents=["O", "B-location"])
+        >>> with TemporaryDirectory() as folder:
+        ...     path = Path(folder) / "train.spacy"
+        ...     DocBin(docs=[doc]).to_disk(path)
+        ...     read_surface_forms(path)
+        frozenset({'oslo'})
     """
-    # Any language will do, since entities are read from the references.
+    # Any language will do: the entities are those of the references.
     return frozenset(
         ent.text.casefold()
         for example in read_corpus(corpus, blank("xx"))

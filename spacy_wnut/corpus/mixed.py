@@ -1,4 +1,4 @@
-"""Training on annotated and on softly labelled posts together."""
+"""`spacy-wnut.MixedCorpus.v1`, a reader of annotated and pseudo-labelled posts."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,13 +13,16 @@ def create_mixed_reader(
     repeats: int = 1,
     limit: int = 0,
 ) -> Callable[[Language], Iterator[Example]]:
-    """Read annotated posts, and with them posts that `pseudo-label` labelled.
+    """Create a reader of annotated posts and of posts labelled by `pseudo-label`.
 
     path (Path): The annotated posts, as for `spacy.Corpus.v1`.
-    pseudo_labelled (Optional[Path]): The labelled ones. None for none.
-    repeats (int): How often an epoch has each annotated post, where there are others
-        to hold their own against; without them, once.
-    limit (int): How many pseudo-labelled posts to read; 0 for all.
+    pseudo_labelled (Optional[Path]): The pseudo-labelled posts, or None to read only
+        annotated posts.
+    repeats (int): The number of times that an epoch includes each annotated post, to
+        balance them against the pseudo-labelled ones. It is ignored if there are no
+        pseudo-labelled posts.
+    limit (int): The maximum number of pseudo-labelled posts, or 0 for no limit.
+    RETURNS (Callable[[Language], Iterator[Example]]): The reader.
     """
     annotated = Corpus(path)
     if pseudo_labelled is None:

@@ -1,4 +1,4 @@
-"""Rows as the hub's `wnut_17` has them, whatever they were read from."""
+"""Rows in the schema of the hub's `wnut_17`, for data from any source."""
 
 from __future__ import annotations
 
@@ -19,7 +19,12 @@ COLUMNS = (
 
 
 class Row(NamedTuple):
-    """A post: its `id`, its `tokens` and their BIO `tags`, as many."""
+    """A post of a dataset.
+
+    id (str): The id.
+    tokens (list[str]): The tokens.
+    tags (list[str]): The BIO tag of each token.
+    """
 
     id: str
     tokens: list[str]
@@ -27,9 +32,18 @@ class Row(NamedTuple):
 
 
 def parse_labels(labels: Sequence[str]) -> LabelScheme:
-    """The scheme of the labels that the user set, in their order.
+    """Create the label scheme of a user's list of entity types.
 
-    Raises WnutError if they can't be labels.
+    labels (Sequence[str]): The entity types, in the order of the tags.
+    RETURNS (LabelScheme): The scheme.
+
+    Raises WnutError if there are no labels, if one is not a valid entity type, or if one
+    occurs twice.
+
+    Example:
+        >>> from spacy_wnut.corpus.rows import parse_labels
+        >>> parse_labels(["film", "actor"]).tags
+        ('O', 'B-film', 'I-film', 'B-actor', 'I-actor')
     """
     if not labels:
         raise WnutError(
@@ -42,11 +56,19 @@ def parse_labels(labels: Sequence[str]) -> LabelScheme:
 
 
 def infer_scheme(tags: Iterable[str]) -> LabelScheme:
-    """The scheme that tags belong to: WNUT 17's if it has all their types, else
-    that of their types in alphabetical order, so that the order of the rows
-    does not matter.
+    """Infer the label scheme of tags.
 
-    Raises ValueError if a tag is no BIO tag or its type can't be a label.
+    tags (Iterable[str]): The BIO tags.
+    RETURNS (LabelScheme): WNUT 17's scheme if it has all types of the tags. Otherwise
+        the scheme of these types in alphabetical order, so that the order of the tags
+        does not matter.
+
+    Raises ValueError if a tag is not a BIO tag, or its type is not a valid entity type.
+
+    Example:
+        >>> from spacy_wnut.corpus.rows import infer_scheme
+        >>> infer_scheme(["O", "B-verb", "I-noun"]).types
+        ('noun', 'verb')
     """
     types = {split_tag(tag)[1] for tag in tags if tag != OUTSIDE}
     return WNUT_17 if types <= set(WNUT_17.types) else LabelScheme(tuple(sorted(types)))
@@ -55,13 +77,13 @@ def infer_scheme(tags: Iterable[str]) -> LabelScheme:
 def build_rows(
     splits: Mapping[str, Sequence[Row]], scheme: LabelScheme, origin: str
 ) -> DatasetDict:
-    """Put rows in memory as a `datasets.DatasetDict`.
+    """Create a `datasets.DatasetDict` from rows in memory.
 
-    splits (Mapping[str, Sequence[Row]]): The rows of "train", "validation" and
-        "test". All their tags are in the scheme.
-    scheme (LabelScheme): Its tags are the names of ner_tags, in that order.
-    origin (str): What was read, kept as each split's `info.description`.
-    RETURNS (DatasetDict): The splits, with features id, tokens and ner_tags.
+    splits (Mapping[str, Sequence[Row]]): The rows of "train", "validation" and "test".
+        All their tags are in the scheme.
+    scheme (LabelScheme): The label scheme. Its tags become the class names of ner_tags.
+    origin (str): The source of the rows, stored as `info.description` of each split.
+    RETURNS (DatasetDict): The splits, with the features id, tokens and ner_tags.
     """
     import datasets
 
@@ -72,8 +94,8 @@ def build_rows(
             "ner_tags": datasets.Sequence(datasets.ClassLabel(names=list(scheme.tags))),
         }
     )
-    # From lists and not from a generator, whose cached result would outlive a
-    # change of the file it was read from.
+    # From lists, since `datasets` caches the result of a generator and would not notice
+    # changes of its file.
     return datasets.DatasetDict(
         {
             split: datasets.Dataset.from_dict(
@@ -92,16 +114,18 @@ def build_rows(
 def adopt_rows(
     loaded: Mapping[str, Dataset], scheme: LabelScheme | None, origin: str
 ) -> DatasetDict:
-    """Check a dataset that others made and bring it to our features.
+    """Check a dataset, and convert it to the features of `build_rows`.
 
-    loaded (Mapping[str, Dataset]): The dataset's splits. Those of no use here
-        are left out; "dev" and "valid" are other names of "validation".
-    scheme (LabelScheme | None): The labels that may occur, or None to take those
-        that the dataset names or, if it holds strings, those that occur.
-    origin (str): What was read, for messages and `build_rows`.
+    loaded (Mapping[str, Dataset]): The splits of the dataset. "dev" and "valid" are
+        accepted as names of "validation". Other splits are ignored.
+    scheme (LabelScheme | None): The allowed labels. If None, they are the class names of
+        the dataset or, if its tags are strings, the labels that occur.
+    origin (str): The source of the dataset, for messages and `build_rows`.
+    RETURNS (DatasetDict): The splits train, validation and test.
 
-    Raises WnutError if a split or a column is missing or of another type, or if
-    a row's tokens and tags don't belong together.
+    Raises WnutError if a split or a column is missing, if a column has another type, if
+    a row has missing values, or different numbers of tokens and tags, or if a tag is not
+    allowed.
     """
     named = {
         {"dev": "validation", "valid": "validation"}.get(name, name): split
@@ -132,7 +156,7 @@ def adopt_rows(
                 raise WnutError(
                     f"{origin}, split {split}: {tag!r} is an unknown tag: the known "
                     f"labels are {', '.join(scheme.types)}. Set the labels to those of "
-                    "the dataset (--labels)"
+                    "the dataset with --labels"
                 )
     return build_rows(splits, scheme, origin)
 
@@ -142,7 +166,7 @@ def _distinct(rows: Iterable[Row]) -> list[str]:
 
 
 def _check_columns(split: Dataset, where: str) -> list[str] | None:
-    """The names of ner_tags, or None if its values are strings."""
+    """Return the class names of ner_tags, or None if its values are strings."""
     columns = {
         name: getattr(split.features.get(name), "feature", None)
         for name in ("tokens", "ner_tags")
@@ -168,11 +192,11 @@ def _adopt_row(
         raise WnutError(f"{where}: a value is missing: fill it in or leave the row out")
     if len(tokens) != len(tags):
         raise WnutError(
-            f"{where} has {len(tokens)} tokens and {len(tags)} ner_tags: there has to be "
-            "one tag a token"
+            f"{where} has {len(tokens)} tokens and {len(tags)} ner_tags: each token "
+            "needs one tag"
         )
     if names is not None:
-        # Masked positions are -100 by custom, and no name stands for that.
+        # Masked positions have the tag -100 by convention, which is no class index.
         if any(not 0 <= tag < len(names) for tag in tags):
             raise WnutError(f"{where} has a tag outside of 0..{len(names) - 1}: {tags}")
         tags = [names[tag] for tag in tags]

@@ -1,4 +1,4 @@
-"""Where rows come from: CoNLL files, the hub, folders in datasets' formats."""
+"""Loading of rows from CoNLL files, the hub, or folders in a format of `datasets`."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ WNUT_FILES = {
     "validation": "emerging.dev.conll",
     "test": "emerging.test.annotated",
 }
-# The hub's own conversion of datasets that are a script in `main`, which
-# datasets 4 and later don't run.
+# The hub's conversion of datasets whose `main` is a loading script, which datasets 4 and
+# later don't run.
 PARQUET = "refs/convert/parquet"
 
 SPLIT_STEMS = {
@@ -40,28 +40,27 @@ HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
 def load_rows(
     source: str, labels: Sequence[str] | None = None, columns: Columns | None = None
 ) -> DatasetDict:
-    """Load WNUT 17, or another dataset of the same schema.
+    """Load WNUT 17, or another dataset with the same schema.
 
     source (str): One of
-        - "wnut_17": WNUT 17 from wherever it can be had, which is the folder
-          assets/wnut17 or else the hub;
-        - a folder with three CoNLL files, of WNUT 17's published names or
+        - "wnut_17": WNUT 17 from the folder assets/wnut17 if it exists, else from the
+          hub;
+        - a folder with three CoNLL files, with the published names of WNUT 17 or named
           train.conll, dev.conll and test.conll;
-        - a folder that `datasets` reads (parquet, JSON, `save_to_disk`);
-        - a dataset's id on the hub, such as "leondz/wnut_17".
-    labels (Sequence[str] | None): The entity types, in the order that the tags
-        are to have. If None they are WNUT 17's, in the published order, when
-        that has all the types of the data, else those of the data in
-        alphabetical order. Files of the published names are held to WNUT 17's.
-    columns (Columns | None): The columns of the tokens and tags in CoNLL files. If
-        None they are inferred, as `read_conll` does it.
-    RETURNS (DatasetDict): train, validation and test, each with the features
-        id (string), tokens (list of string) and ner_tags (list of ClassLabel:
-        O, then B- and I- of every type). Each split's `info.description` says
-        what was read.
+        - a folder that `datasets` can load (parquet, JSON, `save_to_disk`);
+        - the id of a dataset on the hub, such as "leondz/wnut_17".
+    labels (Sequence[str] | None): The entity types, in the order of the tags. If None,
+        they are the types of WNUT 17, in their published order, if these include all
+        types of the data; otherwise the types of the data in alphabetical order. Files
+        with the published names may only contain the types of WNUT 17.
+    columns (Columns | None): The columns of tokens and tags in CoNLL files. If None,
+        `read_conll` infers them.
+    RETURNS (DatasetDict): The splits train, validation and test, with the features id
+        (string), tokens (list of string) and ner_tags (list of ClassLabel: O, then B-
+        and I- of each type). The `info.description` of each split names the source.
 
-    Raises WnutError if the source isn't there or isn't of this schema, or if columns
-    are named and it holds no CoNLL files.
+    Raises WnutError if the source does not exist or has another schema, or if columns
+    are specified but the source has no CoNLL files.
     """
     scheme = None if labels is None else parse_labels(labels)
     columns = columns or Columns()
@@ -87,20 +86,20 @@ def load_rows(
 
 
 def _load_wnut(scheme: LabelScheme | None, columns: Columns) -> DatasetDict:
-    roads: list[Callable[[], DatasetDict]] = [
+    attempts: list[Callable[[], DatasetDict]] = [
         lambda: _load_folder(WNUT_ASSETS, scheme, columns),
         lambda: _load_hub(WNUT_HUB_ID, scheme),
     ]
     failures: list[str] = []
-    for road in roads:
+    for attempt in attempts:
         try:
-            return road()
+            return attempt()
         except WnutError as err:
             failures.append(f"({len(failures) + 1}) {err}")
     raise WnutError(
         f"WNUT 17 wasn't found. Tried: {'; '.join(failures)}. Set SPACY_WNUT_DATA or "
         f"--vars.wnut17 to a folder with {_names_files()}, or run `python -m spacy "
-        "project assets` where the network can be reached"
+        "project assets` with network access"
     )
 
 
@@ -123,13 +122,13 @@ def _load_folder(
 def _refuse_columns(columns: Columns, origin: str) -> None:
     if columns != Columns():
         raise WnutError(
-            f"{origin} has no CoNLL files, whose columns --token-column and "
-            "--tag-column name: leave both out"
+            f"{origin} has no CoNLL files, but --token-column and --tag-column apply "
+            "only to CoNLL files: leave both out"
         )
 
 
 def _find_conll(folder: Path) -> dict[str, Path]:
-    """The CoNLL file of every split, or nothing if the folder has no such file."""
+    """Return the CoNLL file of each split, or nothing if the folder has no CoNLL files."""
     found = {
         split: [
             folder / name
@@ -166,8 +165,7 @@ def _load_conll(
     splits = {
         split: [
             Row(str(i), post.tokens, post.tags)
-            # A published name says what the labels are, so there a label that
-            # WNUT 17 doesn't have is a mistake.
+            # In a file with a published name, a label outside WNUT 17 is an error.
             for i, post in enumerate(
                 read_conll(
                     path,
@@ -191,7 +189,7 @@ def _load_local(folder: Path, scheme: LabelScheme | None) -> DatasetDict:
     import datasets
 
     origin = f"Folder {folder}"
-    # In memory and with a cache that goes away: the files are here already.
+    # In memory, with a temporary cache: the files are on this machine already.
     with TemporaryDirectory() as cache:
         if (folder / "dataset_dict.json").exists():
             loaded = _attempt(
@@ -215,8 +213,8 @@ def _load_hub(name: str, scheme: LabelScheme | None) -> DatasetDict:
     options = {"revision": PARQUET} if name == WNUT_HUB_ID else {}
     silence = _ask_hub()
     before = datasets.config.HF_HUB_OFFLINE
-    # Where the hub doesn't answer, look in the cache at once, which is what
-    # `datasets` does anyway after half a minute of trying again.
+    # If the hub can't be reached, use the cache at once: `datasets` would do the same
+    # after half a minute of retries.
     datasets.config.HF_HUB_OFFLINE = before or silence is not None
     try:
         loaded = _attempt(datasets.load_dataset, name, origin, **options)
@@ -230,16 +228,16 @@ def _load_hub(name: str, scheme: LabelScheme | None) -> DatasetDict:
 
 
 def _ask_hub() -> str | None:
-    """Why the hub can't be reached, or None if it can."""
+    """Return why the hub can't be reached, or None if it can be reached."""
     import huggingface_hub
     from huggingface_hub.constants import ENDPOINT, HF_HUB_OFFLINE
 
     if HF_HUB_OFFLINE:
         return "the hub isn't asked since HF_HUB_OFFLINE is set"
     try:
-        # Any answer will do, an error's too.
+        # Any response will do, even an error.
         huggingface_hub.get_session().head(ENDPOINT, timeout=10)
-    # As requests or httpx has it, whichever this huggingface_hub is built on.
+    # An exception of requests or of httpx, depending on the version of huggingface_hub.
     except Exception as err:
         return f"{ENDPOINT} doesn't answer ({type(err).__name__})"
     return None
@@ -248,8 +246,8 @@ def _ask_hub() -> str | None:
 def _attempt(load: Callable[..., Any], name: str, origin: str, **options: Any) -> Any:
     try:
         return load(name, **options)
-    # Whatever goes wrong in there has a type of its own: that of requests or
-    # httpx, pyarrow, fsspec or datasets. To a user it is all the same.
+    # The types vary: exceptions of requests or httpx, pyarrow, fsspec or datasets. A user
+    # needs the same message for all of them.
     except Exception as err:
         reason = str(err) or type(err).__name__
         raise WnutError(f"{origin} can't be loaded: {reason}") from err
@@ -260,5 +258,5 @@ def _check_datasets() -> None:
         import datasets  # noqa: F401
     except ImportError:
         raise WnutError(
-            "Loading data takes the package datasets: pip install 'spacy-wnut[train]'"
+            "Loading data needs the package datasets: pip install 'spacy-wnut[train]'"
         ) from None

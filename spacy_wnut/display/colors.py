@@ -1,9 +1,10 @@
-"""The colours of entity types: on pages, in terminals and in displaCy."""
+"""Colours of entity types on pages, in terminals and in displaCy."""
 
 from collections.abc import Sequence
 
-# Person and product have spaCy's own, so that other pipelines' keep theirs. All are
-# light: text on them is dark, on a dark page too.
+# Person and product have the colours of spaCy's PERSON and PRODUCT, since displaCy
+# ignores the case of types: other pipelines keep their colours. All colours are light,
+# because the text on them is dark, in dark mode too.
 COLORS = {
     "corporation": "#7aecec",
     "creative-work": "#ff9fc0",
@@ -13,7 +14,7 @@ COLORS = {
     "product": "#bfeeb7",
 }
 
-# For types of other label sets, in this order and then from the start again.
+# Colours of all other types, used in this order and cyclically.
 OTHERS = (
     "#ffe680",
     "#ffb3a1",
@@ -25,7 +26,7 @@ OTHERS = (
     "#a8dcf5",
 )
 
-# The same in the 256 colours of terminals.
+# The nearest of the 256 terminal colours.
 TERMINAL_COLORS = {
     "corporation": 123,
     "creative-work": 211,
@@ -38,15 +39,25 @@ OTHER_TERMINAL_COLORS = (228, 216, 115, 183, 152, 192, 180, 153)
 
 
 def make_colors() -> dict[str, str]:
-    """WNUT 17's six colours, which displaCy takes without being asked.
+    """Create the colours of WNUT 17's six types, which displaCy loads by entry point.
 
-    RETURNS (Dict[str, str]): For each type a colour as CSS has them.
+    RETURNS (Dict[str, str]): A CSS colour (#rrggbb) for each type.
     """
     return dict(COLORS)
 
 
 def page_colors(types: Sequence[str]) -> list[str]:
-    """A colour for each of some types, as CSS has them."""
+    """Assign a CSS colour to each type.
+
+    types (Sequence[str]): Distinct entity types.
+    RETURNS (List[str]): A colour (#rrggbb) for each type. Up to eight types outside
+        WNUT 17 have different colours.
+
+    Example:
+        >>> from spacy_wnut.display.colors import page_colors
+        >>> page_colors(["person", "PER"])
+        ['#aa9cfc', '#ffe680']
+    """
     others = [name for name in types if name not in COLORS]
     return [
         COLORS.get(name) or OTHERS[others.index(name) % len(OTHERS)] for name in types
@@ -54,8 +65,17 @@ def page_colors(types: Sequence[str]) -> list[str]:
 
 
 def terminal_color(label: str) -> int:
-    """A type's number in the 256 colours of terminals."""
-    # Not `hash`: that is another one in every process.
+    """Return the terminal colour of a type.
+
+    label (str): The entity type.
+    RETURNS (int): The number of one of the 256 colours.
+
+    Example:
+        >>> from spacy_wnut.display.colors import terminal_color
+        >>> terminal_color("person")
+        141
+    """
+    # Not `hash`, whose values for strings differ between processes.
     other = OTHER_TERMINAL_COLORS[
         sum(label.encode("utf8")) % len(OTHER_TERMINAL_COLORS)
     ]

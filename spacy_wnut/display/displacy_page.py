@@ -1,4 +1,4 @@
-"""Docs as a page of displaCy's, with the confidences."""
+"""displaCy's page of docs, with confidences."""
 
 from collections.abc import Iterable
 from html import escape
@@ -22,11 +22,11 @@ TEMPLATE = """
 
 
 def write_page(docs: Iterable[Doc], path: Path) -> int:
-    """Write docs with their entities as a page of HTML.
+    """Write docs and their entities to an HTML page rendered by displaCy.
 
     docs (Iterable[Doc]): The docs.
     path (Path): The file to write.
-    RETURNS (int): How many docs they are.
+    RETURNS (int): The number of docs.
     """
     parsed = [_parse(doc) for doc in docs]
     html = displacy.render(
@@ -37,7 +37,7 @@ def write_page(docs: Iterable[Doc], path: Path) -> int:
         jupyter=False,
         options={"template": TEMPLATE, "colors": make_colors()},
     )
-    # displaCy's page doesn't say its encoding, and browsers guess.
+    # displaCy's page does not declare its encoding, so browsers would guess it.
     html = html.replace("<head>", '<head>\n        <meta charset="utf-8">', 1)
     with replacing(path) as beside:
         beside.write_text(html, encoding="utf8", errors="replace")

@@ -1,4 +1,4 @@
-"""What the report shows, as data for its page."""
+"""Data of the report page."""
 
 from collections import Counter
 from collections.abc import Collection, Sequence
@@ -16,38 +16,44 @@ from ..scoring.measures import (
 )
 from ..scoring.mistakes import Judgement, Kind, confusion, judge
 from ..scoring.reliability import (
+    THRESHOLDS,
     expected_calibration_error,
     reliability_table,
     threshold_curve,
 )
 from .colors import page_colors
 
-THRESHOLDS = tuple(step / 100 for step in range(101))
 
+class TaggedCorpus(NamedTuple):
+    """A corpus tagged by a pipeline.
 
-class Run(NamedTuple):
-    """A pipeline's `name` and the `posts` of the corpus as it tagged them."""
+    name (str): The name of the pipeline.
+    posts (Sequence[ScoredPost]): The posts with gold and predicted tags.
+    """
 
     name: str
     posts: Sequence[ScoredPost]
 
 
 def report_data(
-    runs: Sequence[Run],
+    runs: Sequence[TaggedCorpus],
     corpus: str,
     protocol: str,
     train: str | None = None,
     forms: Collection[str] | None = None,
 ) -> dict[str, Any]:
-    """All that the report's page shows: what JSON can hold.
+    """Compute all figures and posts that the report page shows.
 
-    runs (Sequence[Run]): One pipeline, or two on the same posts.
+    runs (Sequence[TaggedCorpus]): The corpus tagged by one or two pipelines.
     corpus (str): The name of the corpus.
     protocol (str): "gold tokens" or "spaCy tokens".
     train (Optional[str]): The name of the training data.
-    forms (Optional[Collection[str]]): The forms in it, as `surface_forms` reads them.
+    forms (Optional[Collection[str]]): The casefolded surface forms of the training data,
+        from `read_surface_forms`. None if the training data is unknown.
+    RETURNS (Dict[str, Any]): JSON-serializable data. Types are indices into "types",
+        with -1 for O. Offsets count UTF-16 code units, as in JavaScript.
 
-    Raises WnutError if the runs' posts have different texts.
+    Raises WnutError if the posts of the two pipelines have different texts.
     """
     types = sorted(
         {
@@ -83,7 +89,7 @@ def report_data(
 
 
 def _run_figures(
-    run: Run,
+    run: TaggedCorpus,
     judgements: Sequence[Judgement],
     index: dict[str, int],
     forms: Collection[str] | None,
@@ -145,7 +151,7 @@ def _by_type(
 def _confidence(
     posts: Sequence[ScoredPost], judgements: Sequence[Judgement]
 ) -> dict[str, Any] | None:
-    """None if no entity has a confidence."""
+    """Compute the figures of confidences, or None if no entity has a confidence."""
     judged = [
         (confidence, one.kind is Kind.right)
         for post, judgement in zip(posts, judgements, strict=True)
@@ -155,7 +161,7 @@ def _confidence(
     if not sure:
         return None
     confidences, right = zip(*sure, strict=True)
-    # What has no confidence stays at every threshold.
+    # Entities without a confidence count as predicted at every threshold.
     curve = threshold_curve(
         [1.0 if value is None else value for value, _ in judged],
         [is_right for _, is_right in judged],
@@ -177,8 +183,8 @@ def _post(
     if len(set(texts)) > 1:
         raise WnutError(
             "the two pipelines have different texts for a post of the corpus: "
-            f"{texts[0]!r} and {texts[1]!r}. They can be compared only where the "
-            "same words are annotated for both"
+            f"{texts[0]!r} and {texts[1]!r}. Compare pipelines only on a corpus whose "
+            "annotated words are the same for both"
         )
     return {
         "text": texts[0],
@@ -217,14 +223,14 @@ def _confidences(post: ScoredPost) -> Sequence[float | None]:
 
 
 def _characters(post: ScoredPost, entity: Entity) -> tuple[int, int]:
-    """The start and end of an entity in the text, as JavaScript counts."""
+    """Return the start and end of an entity in the text, in UTF-16 code units."""
     before = "".join(post.words[: entity.start])
     text = "".join(post.words[entity.start : entity.end]).rstrip()
     return _utf16(before), _utf16(before + text)
 
 
 def _utf16(text: str) -> int:
-    # An emoji is two of JavaScript's characters.
+    # JavaScript's strings consist of UTF-16 code units; an emoji has two of them.
     return len(text.encode("utf-16-le", errors="surrogatepass")) // 2
 
 

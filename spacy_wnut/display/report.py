@@ -1,4 +1,4 @@
-"""The report: one page that shows what a pipeline gets right and wrong."""
+"""The report page: scores, confusion matrix, charts and posts of one or two pipelines."""
 
 import base64
 import hashlib
@@ -10,13 +10,13 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from ..corpus.docbin import surface_forms
+from ..corpus.docbin import read_surface_forms
 from ..errors import WnutError
 from ..files import check_out, replacing
 from ..scoring.evaluation import evaluate_pipeline
-from .figures import Run, report_data
+from .figures import TaggedCorpus, report_data
 
-# In the order in which they use each other.
+# Each script uses only the ones before it.
 SCRIPTS = ("dom.js", "figures.js", "charts.js", "posts.js", "main.js")
 
 
@@ -28,29 +28,29 @@ def report(
     train: Path | None = None,
     gpu_id: int = -1,
 ) -> dict[str, Any]:
-    """Run one pipeline or two over a corpus and write the report of it.
+    """Run one or two pipelines on a corpus, and write the report page.
 
     model (str): The name of an installed pipeline, or its folder.
-    corpus (Path): A DocBin file as `convert` writes it.
-    out (Path): The page to write.
-    against (Optional[str]): Another pipeline to compare with.
-    train (Optional[Path]): The DocBin file that they were trained on, to tell names
-        that were seen from new ones.
+    corpus (Path): A DocBin file written by `convert`.
+    out (Path): The HTML file to write.
+    against (Optional[str]): A second pipeline to compare with.
+    train (Optional[Path]): The DocBin file of the training data, to score seen and new
+        names separately.
     gpu_id (int): The GPU to run on, or -1 for the CPU.
-    RETURNS (Dict[str, Any]): What the page shows, as `report_data` makes it.
+    RETURNS (Dict[str, Any]): The data of the page, from `report_data`.
 
-    Raises WnutError if a pipeline or a corpus can't be used, or the page can't be
+    Raises WnutError if a pipeline or a corpus can't be used, or if the page can't be
     written.
     """
-    # First what is fast and may fail.
+    # Fast checks first.
     check_out(out, [model, corpus, against or "", train or ""])
-    forms = None if train is None else surface_forms(train)
+    forms = None if train is None else read_surface_forms(train)
     models = [model] if against is None else [model, against]
     runs = []
     protocol = ""
     for name in models:
         posts, protocol = evaluate_pipeline(name, corpus, gpu_id)
-        runs.append(Run(name, posts))
+        runs.append(TaggedCorpus(name, posts))
     data = report_data(
         runs, str(corpus), protocol, None if train is None else str(train), forms
     )
@@ -65,13 +65,13 @@ def report(
 
 
 def make_page(data: Mapping[str, Any]) -> str:
-    """The page of a report, complete in itself: it loads nothing.
+    """Create the self-contained report page.
 
-    The browser is told so, too (Content-Security-Policy): it runs the page's own
-    script and style, known by their hashes, and asks for nothing else.
+    The page loads nothing. Its Content-Security-Policy allows only its script and its
+    style, by their hashes.
 
-    data (Mapping[str, Any]): As `report_data` returns it.
-    RETURNS (str): HTML.
+    data (Mapping[str, Any]): The data, from `report_data`.
+    RETURNS (str): The HTML.
     """
     style = _asset("style.css")
     script = "".join(_asset(name) for name in SCRIPTS)
@@ -84,13 +84,25 @@ def make_page(data: Mapping[str, Any]) -> str:
         "script-hash": _hash(script),
         "data": embed(data),
     }
-    # In one go: a post that holds a placeholder stays as it is.
+    # In one pass, so that placeholders inside posts are not replaced.
     return re.sub(r"{{([a-z-]+)}}", lambda found: parts[found[1]], _asset("page.html"))
 
 
 def embed(data: Any) -> str:
-    """JSON that can stand in a script element: whatever its strings hold, they
-    neither end the element (`</script>`) nor open a comment in it (`<!--`).
+    """Serialize data as JSON for a script element.
+
+    The characters <, > and & are escaped, so that no string can end the element
+    (`</script>`) or start a comment in it (`<!--`).
+
+    data (Any): JSON-serializable data.
+    RETURNS (str): ASCII text that `JSON.parse` reads.
+
+    Raises ValueError if a number is infinite or NaN.
+
+    Example:
+        >>> from spacy_wnut.display.report import embed
+        >>> print(embed(["</script>"]))
+        ["\\u003c/script\\u003e"]
     """
     text = json.dumps(data, separators=(",", ":"), allow_nan=False)
     for sign in "<>&":

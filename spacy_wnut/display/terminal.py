@@ -1,4 +1,4 @@
-"""Entities in their text, for a terminal or a pipe."""
+"""Text output of docs with their entities, for terminals and pipes."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -14,7 +14,8 @@ from ..scoring.examples import confidence_of
 from .colors import terminal_color
 
 BLACK = 16
-# A post could otherwise move the cursor or clear the screen.
+# Control characters are replaced by symbols: a post could move the cursor or clear the
+# screen.
 VISIBLE = {
     **{code: 0x2400 + code for code in range(32) if chr(code) not in "\t\n"},
     0x7F: 0x2421,
@@ -23,8 +24,11 @@ VISIBLE = {
 
 
 def has_color(stream: TextIO) -> bool:
-    """Whether to write colours to a stream: to terminals, unless NO_COLOR
-    (https://no-color.org), ANSI_COLORS_DISABLED or TERM=dumb say no.
+    """Return whether a stream should get colours.
+
+    stream (TextIO): The stream.
+    RETURNS (bool): True for a terminal, unless NO_COLOR (https://no-color.org),
+        ANSI_COLORS_DISABLED or TERM=dumb is set.
     """
     return (
         stream.isatty()
@@ -35,17 +39,22 @@ def has_color(stream: TextIO) -> bool:
 
 
 def annotate(nlp: Language, texts: Iterable[str]) -> Iterator[Doc]:
-    """Run a pipeline over texts, one at a time: each is there before the next is
-    asked for, so that people can type them.
+    """Run a pipeline on texts, one at a time.
 
-    Raises WnutError if the pipeline sets no entities, or a text is longer than it
-    reads.
+    Each doc is yielded before the next text is requested, for interactive input.
+
+    nlp (Language): The pipeline.
+    texts (Iterable[str]): The texts.
+    YIELDS (Doc): The docs.
+
+    Raises WnutError if the pipeline sets no entities, or if a text is longer than
+    `nlp.max_length` characters.
     """
     for text in texts:
         if len(text) > nlp.max_length:
             raise WnutError(
-                f"a text has {len(text):,} characters, and the pipeline reads no more "
-                f"than {nlp.max_length:,}: cut it"
+                f"a text has {len(text):,} characters, but the pipeline accepts no more "
+                f"than {nlp.max_length:,}: split it"
             )
         doc = nlp(text)
         if not doc.has_annotation("ENT_IOB"):
@@ -54,13 +63,20 @@ def annotate(nlp: Language, texts: Iterable[str]) -> Iterator[Doc]:
 
 
 def format_doc(doc: Doc, in_color: bool) -> str:
-    """A doc's text with its entities, their types and confidences.
+    """Format the text of a doc with its entities, their types and confidences.
 
     doc (Doc): The doc.
-    in_color (bool): Whether to mark entities by colours, or by brackets:
-        `in [New York](location 0.95)`.
-    RETURNS (str): What to print. Control characters of the text are shown by the
-        signs that stand for them.
+    in_color (bool): Whether to mark entities with colours instead of brackets.
+    RETURNS (str): The text. Control characters other than tabs and line breaks are
+        replaced by visible symbols.
+
+    Example:
+        >>> from spacy.tokens import Doc
+        >>> from spacy.vocab import Vocab
+        >>> from spacy_wnut.display.terminal import format_doc
+        >>> doc = Doc(Vocab(), words=["in", "Oslo"], ents=["O", "B-location"])
+        >>> format_doc(doc, in_color=False)
+        'in [Oslo](location) '
     """
     parts, offset = [], 0
     for ent in doc.ents:

@@ -1,4 +1,4 @@
-"""Run a pipeline over a corpus, to score what it predicts."""
+"""Evaluation of a pipeline on a corpus."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,8 +16,11 @@ from .measures import ScoredPost
 
 
 class Evaluation(NamedTuple):
-    """The `posts` of a corpus as a pipeline tagged them, and the `protocol`: "gold
-    tokens" if it was given the file's tokens, "spaCy tokens" if it made its own.
+    """The predictions of a pipeline on a corpus.
+
+    posts (List[ScoredPost]): The posts with gold and predicted tags.
+    protocol (str): "gold tokens" if the pipeline ran on the tokens of the corpus,
+        "spaCy tokens" if it tokenized the texts.
     """
 
     posts: list[ScoredPost]
@@ -25,15 +28,16 @@ class Evaluation(NamedTuple):
 
 
 def evaluate_pipeline(model: str, corpus: Path, gpu_id: int) -> Evaluation:
-    """Run a pipeline over the posts of a corpus, with a progress bar on stderr.
+    """Run a pipeline on the posts of a corpus, with a progress bar on stderr.
 
     model (str): The name of an installed pipeline, or its folder.
-    corpus (Path): A DocBin file as `convert` writes it. It holds the protocol: docs
-        that don't know their spaces are evaluated on their own tokens.
+    corpus (Path): A DocBin file written by `convert`. It determines the protocol: docs
+        with unknown spaces are evaluated on gold tokens, all others on spaCy tokens.
     gpu_id (int): The GPU to run on, or -1 for the CPU.
+    RETURNS (Evaluation): The scored posts and the protocol.
 
-    Raises WnutError if the GPU, the pipeline or the corpus can't be used, or the
-    pipeline sets no entities.
+    Raises WnutError if the GPU, the pipeline or the corpus can't be used, or if the
+    pipeline has no component that sets entities.
     """
     [evaluation] = evaluate_corpora(model, [corpus], gpu_id)
     return evaluation
@@ -71,8 +75,8 @@ def _tag(nlp: Language, examples: Sequence[Example]) -> tuple[list[ScoredPost], 
 
     def run() -> Iterator[Example]:
         nonlocal has_entities
-        # A copy is freed once it is scored. The pipeline would leave an encoder's
-        # vectors on the docs of the whole corpus.
+        # Copies, so that each doc is freed after scoring: with the encoder's vectors
+        # on them, the docs of a whole corpus need too much memory.
         docs = nlp.pipe(example.predicted.copy() for example in examples)
         total = len(examples)
         progress = tqdm(docs, total=total, unit="post", leave=False, disable=None)
@@ -91,8 +95,8 @@ def _protocol(corpus: Path, examples: Sequence[Example]) -> str:
     }
     if len(protocols) > 1:
         raise WnutError(
-            f"some docs of {corpus} know their spaces and some don't: that mixes gold "
-            "tokens with spaCy's. Make one corpus a protocol, with "
-            "`spacy-wnut convert --tokens`"
+            f"some docs of {corpus} have unknown spaces and some don't: that mixes gold "
+            "tokens with spaCy's. Make one corpus per protocol, with `spacy-wnut "
+            "convert --tokens`"
         )
     return protocols.pop()

@@ -1,4 +1,4 @@
-"""From two CoNLL files, the right one and a system's, to scored posts."""
+"""Scored posts from two CoNLL files: the gold file and the output of a system."""
 
 from collections.abc import Iterator
 from itertools import zip_longest
@@ -14,16 +14,17 @@ def read_posts(
 ) -> Iterator[ScoredPost]:
     """Match the posts of two CoNLL files by position.
 
-    The words are gold's: a system may have altered them.
+    The words of the posts come from the gold file, because systems may alter words.
 
-    gold (Path): The file with the right tags.
-    predicted (Path): The system's file, of any system.
-    columns (Columns | None): The columns of the tokens and tags in both files, None
-        to infer them. What `predicted` lacks of them is ignored if it has just two.
+    gold (Path): The file with the gold tags.
+    predicted (Path): The output of a system.
+    columns (Columns | None): The columns of tokens and tags in both files, or None to
+        infer them. They are ignored for `predicted` if it has only two columns, and one
+        of them is beyond these.
     YIELDS (ScoredPost): The posts.
 
-    Raises WnutError, with file and line, if a file can't be read, or if the
-    numbers of posts or the numbers of tokens of a post differ.
+    Raises WnutError, with file and line, if a file can't be read, if the files have
+    different numbers of posts, or if two matched posts have different numbers of tokens.
     """
     pairs = zip_longest(
         read_conll(gold, None, columns),
@@ -42,8 +43,8 @@ def read_posts(
             raise WnutError(
                 f"post {number} has {len(right.tokens)} tokens in {gold} (from line "
                 f"{right.line}), but {len(given.tokens)} in {predicted} (from line "
-                f"{given.line}): posts are matched by position, so give every token "
-                "of the first file a line in the second"
+                f"{given.line}): posts are matched by position, so the second file "
+                "needs one line for each token of the first"
             )
         words = [f"{token} " for token in right.tokens]
         yield ScoredPost(words, right.tags, given.tags)
@@ -55,6 +56,6 @@ def _extra_posts(
     return WnutError(
         f"{longer} has {number - 1 + extra} posts, but {shorter} has {number - 1}: "
         f"post {number} ({longer}, line {post.line}) is the first without a "
-        "counterpart. Posts are matched by position, so both files need all of them, "
-        "with blank lines between"
+        "counterpart. Posts are matched by position, so both files need all posts, "
+        "separated by blank lines"
     )

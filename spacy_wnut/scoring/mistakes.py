@@ -1,4 +1,4 @@
-"""What is wrong with each entity: pure functions on two sets of entities."""
+"""Classification of entities as right or as one of four kinds of mistakes."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable
@@ -9,13 +9,16 @@ from ..labels import OUTSIDE, Entity
 
 
 class Kind(str, Enum):
-    """What became of an entity. Each has exactly one, gold or predicted.
+    """The kind of an entity, gold or predicted. Each entity has exactly one.
+
+    The other side of a gold entity is the predicted entities, and vice versa.
 
     right: the other side has the same span with the same type.
     wrong_type: the other side has the same span with another type.
-    wrong_border: it overlaps entities of the other side, none of them with its span.
-    missed: a gold entity that overlaps no predicted one.
-    spurious: a predicted entity that overlaps no gold one.
+    wrong_border: the entity overlaps entities of the other side, but none of them has
+        the same span.
+    missed: a gold entity that overlaps no predicted entity.
+    spurious: a predicted entity that overlaps no gold entity.
     """
 
     right = "right"
@@ -25,9 +28,13 @@ class Kind(str, Enum):
     spurious = "spurious"
 
 
-class Judged(NamedTuple):
-    """An entity with its `kind`, and the `partner` of the other side that it shares
-    most positions with, the first of several; None if it overlaps none.
+class JudgedEntity(NamedTuple):
+    """An entity with its kind.
+
+    entity (Entity): The entity, gold or predicted.
+    kind (Kind): Its kind.
+    partner (Optional[Entity]): The entity of the other side with the largest overlap
+        (the first one if several tie), or None if there is no overlap.
     """
 
     entity: Entity
@@ -36,22 +43,32 @@ class Judged(NamedTuple):
 
 
 class Judgement(NamedTuple):
-    """The entities of both sides, judged, in order."""
+    """The gold and the predicted entities of a post with their kinds, in text order."""
 
-    gold: list[Judged]
-    predicted: list[Judged]
+    gold: list[JudgedEntity]
+    predicted: list[JudgedEntity]
 
 
 def judge(gold: Collection[Entity], predicted: Collection[Entity]) -> Judgement:
-    """Judge the entities of a post.
+    """Determine the kind of each entity of a post.
 
-    An entity whose span is also on the other side overlaps nothing else there, as
-    entities of one side never overlap. So nothing has to be assigned: the kinds of
-    both sides fit together, whatever the order.
+    Entities of one side never overlap. An entity whose span is also on the other side
+    therefore overlaps nothing else there, and each kind follows from the overlaps
+    alone: no assignment of gold to predicted entities is needed.
 
-    gold (Collection[Entity]): The right entities. None overlap.
-    predicted (Collection[Entity]): A system's. None overlap.
-    RETURNS (Judgement): Each of them with its kind.
+    gold (Collection[Entity]): The gold entities, without overlaps.
+    predicted (Collection[Entity]): The predicted entities, without overlaps.
+    RETURNS (Judgement): The entities with their kinds.
+
+    Example:
+        >>> from spacy_wnut.labels import Entity
+        >>> from spacy_wnut.scoring.mistakes import judge
+        >>> gold = [Entity(0, 2, "person"), Entity(4, 5, "location")]
+        >>> judged = judge(gold, [Entity(0, 1, "person")])
+        >>> [one.kind.value for one in judged.gold]
+        ['wrong_border', 'missed']
+        >>> judged.predicted[0].partner
+        Entity(start=0, end=2, label='person')
     """
     return Judgement(
         [_judge(entity, predicted, Kind.missed) for entity in sorted(gold)],
@@ -60,13 +77,21 @@ def judge(gold: Collection[Entity], predicted: Collection[Entity]) -> Judgement:
 
 
 def confusion(judgements: Iterable[Judgement]) -> dict[tuple[str, str], int]:
-    """How often a gold type was predicted as which type.
+    """Compute the confusion matrix of entity types.
 
-    Each gold entity counts once, under the type of its partner, or O if it was
-    missed. Each spurious entity counts once as gold O.
+    Each gold entity counts once, with the type of its partner as the predicted type, or
+    O if it is missed. Each spurious entity counts once, with O as the gold type.
 
-    judgements (Iterable[Judgement]): Of the posts, as `judge` returns them.
-    RETURNS (Dict[Tuple[str, str], int]): By (gold type, predicted type), no zeros.
+    judgements (Iterable[Judgement]): The judgement of each post, from `judge`.
+    RETURNS (Dict[Tuple[str, str], int]): The nonzero counts by (gold type, predicted
+        type).
+
+    Example:
+        >>> from spacy_wnut.labels import Entity
+        >>> from spacy_wnut.scoring.mistakes import confusion, judge
+        >>> gold = [Entity(0, 2, "person"), Entity(4, 5, "location")]
+        >>> confusion([judge(gold, [Entity(0, 1, "group")])])
+        {('person', 'group'): 1, ('location', 'O'): 1}
     """
     counts: Counter[tuple[str, str]] = Counter()
     for judged in judgements:
@@ -82,15 +107,15 @@ def confusion(judgements: Iterable[Judgement]) -> dict[tuple[str, str], int]:
     return dict(counts)
 
 
-def _judge(entity: Entity, others: Iterable[Entity], alone: Kind) -> Judged:
+def _judge(entity: Entity, others: Iterable[Entity], alone: Kind) -> JudgedEntity:
     partner, most = None, 0
     for other in sorted(others):
         shared = min(entity.end, other.end) - max(entity.start, other.start)
         if shared > most:
             partner, most = other, shared
     if partner is None:
-        return Judged(entity, alone, None)
+        return JudgedEntity(entity, alone, None)
     if (partner.start, partner.end) != (entity.start, entity.end):
-        return Judged(entity, Kind.wrong_border, partner)
+        return JudgedEntity(entity, Kind.wrong_border, partner)
     is_right = partner.label == entity.label
-    return Judged(entity, Kind.right if is_right else Kind.wrong_type, partner)
+    return JudgedEntity(entity, Kind.right if is_right else Kind.wrong_type, partner)

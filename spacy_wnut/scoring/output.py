@@ -1,4 +1,4 @@
-"""Hand scores over: a table for people, JSON for machines."""
+"""Output of scores: tables for people, JSON for programs."""
 
 import json
 import sys
@@ -16,24 +16,25 @@ STDOUT = Path("-")
 
 
 def report_scores(title: str, scores: AllScores, json_to: Path | None) -> None:
-    """Print scores as tables, and write them as JSON if asked to.
+    """Print scores as tables, and optionally write them as JSON.
 
-    title (str): A line to print above the tables.
-    scores (AllScores): Fractions, as `measures.all_scores` returns them.
-    json_to (Path | None): The file to write. With `-` JSON alone goes to standard
-        output, and the tables to standard error.
+    title (str): The line above the tables.
+    scores (AllScores): The scores, from `measures.all_scores`.
+    json_to (Path | None): The JSON file, or None to write no JSON. With `-`, the JSON
+        goes to standard output and the tables go to standard error.
 
     Raises WnutError if the file can't be written.
     """
-    hand_over(f"{title}\n{format_scores(scores)}", scores, json_to)
+    write_output(f"{title}\n{format_scores(scores)}", scores, json_to)
 
 
-def hand_over(text: str, figures: Any, json_to: Path | None) -> None:
-    """Print a text for people, and write figures as JSON if asked to.
+def write_output(text: str, figures: Any, json_to: Path | None) -> None:
+    """Print a text, and optionally write figures as JSON.
 
-    text (str): The text.
-    figures (Any): What JSON can hold.
-    json_to (Path | None): As `report_scores` has it.
+    text (str): The text to print.
+    figures (Any): JSON-serializable data.
+    json_to (Path | None): The JSON file, or None to write no JSON. With `-`, the JSON
+        goes to standard output and the text goes to standard error.
 
     Raises WnutError if the file can't be written.
     """

@@ -1,6 +1,6 @@
-"""The scorer that `spacy train` and `spacy evaluate` use, `spacy-wnut.scorer.v1`.
+"""`spacy-wnut.scorer.v1`, the scorer that `spacy train` and `spacy evaluate` use.
 
-It needs spaCy alone: a pipeline brings it along where seqeval isn't installed.
+It depends only on spaCy, so that a packaged pipeline loads without seqeval.
 """
 
 from collections.abc import Callable, Iterable
@@ -13,7 +13,7 @@ from .measures import PRF, entity_scores, surface_scores, tag_accuracy, type_sco
 
 
 def make_scorer() -> Callable[..., dict[str, Any]]:
-    """The scorer for a component that sets `doc.ents`.
+    """Create the scorer of a component that sets `doc.ents`.
 
     RETURNS (Callable): `score_entities`.
     """
@@ -21,20 +21,34 @@ def make_scorer() -> Callable[..., dict[str, Any]]:
 
 
 def score_entities(examples: Iterable[Example], **kwargs: Any) -> dict[str, Any]:
-    """Score the entities of predicted docs, as fractions.
+    """Score the entities of predicted docs.
+
+    If a predicted doc and its reference have different tokens, an entity is right if
+    its characters and type are right. spaCy's scorer is more lenient in this case: it
+    aligns a token with all reference tokens that it overlaps.
 
     examples (Iterable[Example]): The predicted docs with their references.
-    RETURNS (Dict[str, Any]): ents_p, ents_r, ents_f and ents_per_type as spaCy's
-        own scorer has them, None if there is no entity on either side; ents_acc,
-        the share of tokens with the right tag, None if nothing is annotated;
-        ents_surface_p, ents_surface_r, ents_surface_f over distinct surface forms
-        (Derczynski et al. 2017).
+    kwargs (Any): Ignored: spaCy passes the same settings to every scorer.
+    RETURNS (Dict[str, Any]): Scores, as fractions between 0 and 1:
+        ents_p, ents_r, ents_f and ents_per_type as from spaCy's scorer, None if there
+        are neither gold nor predicted entities;
+        ents_acc, the share of tokens with the right tag, None if nothing is annotated;
+        ents_surface_p, ents_surface_r and ents_surface_f over distinct surface forms
+        (Derczynski et al. 2017), None like ents_f.
 
-    On tokens that differ from the reference's an entity is right if its characters
-    and type are. spaCy's own scorer is more lenient there: it takes a token for
-    all those that it overlaps.
+    Raises WnutError if the two docs of an example have different texts.
 
-    Raises WnutError if an example's two docs have different texts.
+    Example:
+        >>> from spacy.tokens import Doc
+        >>> from spacy.training import Example
+        >>> from spacy.vocab import Vocab
+        >>> from spacy_wnut.scoring.scorer import score_entities
+        >>> vocab = Vocab()
+        >>> gold = Doc(vocab, words=["in", "Paris"], ents=["O", "B-location"])
+        >>> predicted = Doc(vocab, words=["in", "Paris"], ents=["O", "B-person"])
+        >>> scores = score_entities([Example(predicted, gold)])
+        >>> scores["ents_f"], scores["ents_acc"]
+        (0.0, 0.5)
     """
     posts = list(examples_to_posts(examples))
     per_type = type_scores(posts)

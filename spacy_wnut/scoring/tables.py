@@ -1,4 +1,4 @@
-"""Scores as tables for people, in percent."""
+"""Tables of scores."""
 
 from wasabi.tables import table
 
@@ -6,14 +6,14 @@ from .measures import PRF, AllScores
 
 
 def format_scores(scores: AllScores) -> str:
-    """The scores as two tables, measures and types, in percent with two decimals.
+    """Format scores as two tables: one row per measure, and one row per entity type.
 
-    scores (AllScores): As `measures.all_scores` returns them.
-    RETURNS (str): Lines to print.
+    scores (AllScores): The scores, from `measures.all_scores`.
+    RETURNS (str): The tables, in percent with two decimals.
     """
-    halves = []
+    parts = []
     if "seen" in scores and "unseen" in scores:
-        halves = [
+        parts = [
             ("Seen names", *_columns(scores["seen"]), ""),
             ("Unseen names", *_columns(scores["unseen"]), ""),
         ]
@@ -24,7 +24,7 @@ def format_scores(scores: AllScores) -> str:
             ("Surface", *_columns(scores["surface"]), ""),
             ("seqeval", *_columns(scores["seqeval"]), accuracy),
             ("seqeval strict", *_columns(scores["seqeval_strict"]), ""),
-            *halves,
+            *parts,
         ],
         header=("Measure", "P", "R", "F1", "Accuracy"),
         aligns=("l", "r", "r", "r", "r"),

@@ -1,4 +1,4 @@
-"""What is measured of one training, in the file that says it is finished."""
+"""Metrics of a training, in the file that marks the training as finished."""
 
 import json
 from collections.abc import Callable, Container
@@ -6,16 +6,30 @@ from pathlib import Path
 from typing import TypedDict
 
 from ..errors import WnutError
-from ..scoring.measures import AllScores, Counts, ScoredPost, all_scores, post_counts
+from ..scoring.measures import (
+    AllScores,
+    PostCounts,
+    ScoredPost,
+    all_scores,
+    post_counts,
+)
 
 METRICS = "metrics.json"
 SPLITS = ("dev", "test")
-# Both protocols; the folders of a corpus have the same names.
+# The folders of a corpus have these names, too.
 PROTOCOLS = ("gold", "spacy")
 
 
-class Row(AllScores):
-    """The scores of a training on a split by a protocol, and what it was."""
+class ScoreRow(AllScores):
+    """The scores of a training on one split with one protocol.
+
+    config (str): The name of the config.
+    encoder (str): The name of the encoder.
+    seed (int): The seed.
+    device (str): "cpu" or the name of the GPU.
+    protocol (str): "gold" for gold tokens, "spacy" for spaCy's tokens.
+    split (str): "dev" or "test".
+    """
 
     config: str
     encoder: str
@@ -25,8 +39,13 @@ class Row(AllScores):
     split: str
 
 
-class Settings(TypedDict):
-    """What calibration fitted, and what it gave by cross-validation on dev."""
+class FittedCalibration(TypedDict):
+    """The settings fitted on dev, and their cross-validated calibration error.
+
+    temperature (float): The temperature.
+    bias (float): The bias in nats.
+    ece (float): The expected calibration error, a fraction between 0 and 1.
+    """
 
     temperature: float
     bias: float
@@ -34,10 +53,19 @@ class Settings(TypedDict):
 
 
 class Metrics(TypedDict):
-    """A finished training.
+    """The metrics of a finished training.
 
-    `made_of` has a digest of all that went into it, by its name. `posts` has the
-    counts of each split and protocol, for the bootstrap.
+    config (str): The name of the config.
+    encoder (str): The name of the encoder.
+    seed (int): The seed.
+    device (str): "cpu" or the name of the GPU.
+    seconds (float): The duration of the training, without calibration and evaluation.
+    made_of (Dict[str, str]): The digest of each input of the training, by name.
+    calibration (Optional[FittedCalibration]): The fitted settings, or None if there was
+        nothing to calibrate.
+    rows (List[ScoreRow]): The scores on each split with each protocol.
+    posts (Dict[str, PostCounts]): The counts for the bootstrap, by split and protocol
+        ("test_gold").
     """
 
     config: str
@@ -46,24 +74,24 @@ class Metrics(TypedDict):
     device: str
     seconds: float
     made_of: dict[str, str]
-    calibration: Settings | None
-    rows: list[Row]
-    posts: dict[str, Counts]
+    calibration: FittedCalibration | None
+    rows: list[ScoreRow]
+    posts: dict[str, PostCounts]
 
 
-def measure(
+def add_scores(
     metrics: Metrics,
     posts_of: Callable[[str, str], list[ScoredPost]],
     seen_forms: Container[str],
     protocols: tuple[str, ...] = PROTOCOLS,
 ) -> None:
-    """Put the scores of a training on all splits into its metrics.
+    """Score a training on all splits, and add the scores to its metrics.
 
-    metrics (Metrics): What is known of the training so far.
-    posts_of (Callable[[str, str], List[ScoredPost]]): The scored posts of a
+    metrics (Metrics): The metrics. `rows` and `posts` are extended.
+    posts_of (Callable[[str, str], List[ScoredPost]]): Returns the scored posts of a
         protocol and a split.
-    seen_forms (Container[str]): The forms of the train split's entities.
-    protocols (Tuple[str, ...]): Those to measure.
+    seen_forms (Container[str]): The casefolded surface forms of the training data.
+    protocols (Tuple[str, ...]): The protocols to score.
     """
     for protocol in protocols:
         for split in SPLITS:
@@ -83,18 +111,24 @@ def measure(
 
 
 def write_metrics(folder: Path, metrics: Metrics) -> None:
-    """Write metrics into the folder of their training.
+    """Write the metrics of a training to its folder.
 
-    Not atomic: the folder itself has to be put into place as a whole.
+    The file is not written atomically: the caller moves the finished folder into place.
+
+    folder (Path): The folder.
+    metrics (Metrics): The metrics.
     """
     text = json.dumps(metrics, indent=1)
     (folder / METRICS).write_text(text + "\n", encoding="utf8")
 
 
 def read_metrics(folder: Path) -> Metrics | None:
-    """The metrics in the folder of a training, None if it isn't finished.
+    """Read the metrics of a training.
 
-    Raises WnutError if the file is there and holds something else.
+    folder (Path): The folder of the training.
+    RETURNS (Optional[Metrics]): The metrics, or None if the training isn't finished.
+
+    Raises WnutError if the metrics file has other contents.
     """
     path = folder / METRICS
     if not path.is_file():
@@ -105,23 +139,25 @@ def read_metrics(folder: Path) -> Metrics | None:
             raise ValueError(f"it has {', '.join(metrics) or 'nothing'}")
     except (AttributeError, ValueError) as err:
         raise WnutError(
-            f"{path} holds no metrics of a training: {err}. Remove {folder} to train "
-            "again"
+            f"{path} holds no metrics of a training: {err}. Remove {folder} to repeat "
+            "the training"
         ) from err
     return metrics
 
 
 def read_all_metrics(output: Path) -> list[Metrics]:
-    """The metrics of all finished trainings in the output folder of a sweep, by the
-    names of the configs and by their seeds.
+    """Read the metrics of all finished trainings in the output folder of a sweep.
 
-    Raises WnutError if there are none, or one can't be read.
+    output (Path): The folder.
+    RETURNS (List[Metrics]): The metrics, sorted by config, encoder and seed.
+
+    Raises WnutError if there are no finished trainings or a metrics file can't be read.
     """
     folders = [path.parent for path in output.glob(f"*/seed-*/{METRICS}")]
     found = [metrics for folder in folders if (metrics := read_metrics(folder))]
     if not found:
         raise WnutError(
-            f"{output} holds no finished trainings (*/seed-*/{METRICS}): make them "
-            f"with `spacy-wnut sweep CONFIG... --output {output}`"
+            f"{output} holds no finished trainings (*/seed-*/{METRICS}): train with "
+            f"`spacy-wnut sweep CONFIG... --output {output}`"
         )
     return sorted(found, key=lambda m: (m["config"], m["encoder"], m["seed"]))

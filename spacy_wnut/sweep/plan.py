@@ -1,4 +1,4 @@
-"""Which trainings a sweep has, and what goes into each."""
+"""The plan of a sweep: its trainings and the inputs of each."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
@@ -15,15 +15,16 @@ from .metrics import PROTOCOLS, SPLITS, read_metrics
 SEEDS = ("system.seed", "training.seed")
 
 
-class Run(NamedTuple):
-    """One training.
+class TrainingRun(NamedTuple):
+    """A training of a sweep.
 
-    config (Path): The recipe.
-    seed (int): Its seed.
-    overrides (Dict[str, Any]): Settings for `spacy train`, paths and seed included.
-    folder (Path): Where it belongs when it is finished.
-    encoder (str): The encoder's name.
-    made_of (Dict[str, str]): A digest of all that goes into it, by its name.
+    config (Path): The config.
+    seed (int): The seed.
+    overrides (Dict[str, Any]): The overrides for `spacy train`, including paths and
+        seeds.
+    folder (Path): The folder of the finished training.
+    encoder (str): The name of the encoder.
+    made_of (Dict[str, str]): The digest of each input of the training, by name.
     """
 
     config: Path
@@ -35,7 +36,7 @@ class Run(NamedTuple):
 
     @property
     def name(self) -> str:
-        """What to call it in front of people."""
+        """The name of the training in messages."""
         return f"{self.config.name}, seed {self.seed}"
 
 
@@ -46,30 +47,32 @@ def plan_runs(
     output: Path,
     overrides: Mapping[str, Any],
     has_bias: bool,
-) -> list[Run]:
-    """The trainings of a sweep: all seeds of the first config, then of the next.
+) -> list[TrainingRun]:
+    """Plan the trainings of a sweep: all seeds of the first config, then of the next.
 
-    configs (Sequence[Path]): The recipes.
-    seeds (Sequence[int]): The seeds of each.
-    corpus (Path): A folder with what `convert` makes: the folders gold and spacy.
+    configs (Sequence[Path]): The configs.
+    seeds (Sequence[int]): The seeds of each config.
+    corpus (Path): A folder with the output of `convert` for both protocols, in the
+        subfolders gold and spacy.
     output (Path): The folder for all trainings.
-    overrides (Mapping[str, Any]): Settings to replace, in the configs that have them.
-    has_bias (bool): Whether calibration is to tune the bias.
-    RETURNS (List[Run]): The trainings.
+    overrides (Mapping[str, Any]): Settings to override. Each one applies to the configs
+        that have this setting.
+    has_bias (bool): Whether calibration tunes the bias.
+    RETURNS (List[TrainingRun]): The trainings.
 
-    Raises WnutError if a config can't be read or two have one name, a corpus isn't
-    there, or the overrides name a seed or what no config has.
+    Raises WnutError if a config can't be read, if two configs have the same name, if a
+    corpus file is missing, or if an override is a seed or a setting that no config has.
     """
     names = [path.stem for path in configs]
     for name in names:
         if names.count(name) > 1:
             raise WnutError(
-                f"two configs are called {name}, and each would be trained in "
-                f"{output / name}: give one of them another name"
+                f"two configs are called {name}, and both would be trained in "
+                f"{output / name}: rename one of them"
             )
     for key in SEEDS:
         if key in overrides:
-            raise WnutError(f"--{key} is set by the sweep itself: give --seeds instead")
+            raise WnutError(f"--{key} is set by the sweep: give --seeds instead")
     files = {
         f"{protocol}/{split}": corpus_file(corpus, protocol, split)
         for protocol in PROTOCOLS
@@ -80,13 +83,15 @@ def plan_runs(
         "paths.train": str(files["gold/train"]),
         "paths.dev": str(files["gold/dev"]),
     }
-    # The encoder is read once, not once a training.
+    # Cached, so that the encoder is read once and not once per training.
     digest = cache(digest_path)
     corpora = {name: digest(path) for name, path in files.items()}
     theirs = {config: _settings_of(config, overrides) for config in configs}
     for key in overrides:
         if not any(key in own for own in theirs.values()):
-            raise WnutError(f"no config has the setting --{key}")
+            raise WnutError(
+                f"no config has the setting --{key}: correct it or leave it out"
+            )
     runs = []
     for config in configs:
         for seed in seeds:
@@ -94,14 +99,17 @@ def plan_runs(
             made_of, encoder = _read_config(config, settings, digest)
             made_of |= corpora | {"--bias": str(has_bias)}
             folder = output / config.stem / f"seed-{seed}"
-            runs.append(Run(config, seed, settings, folder, encoder, made_of))
+            runs.append(TrainingRun(config, seed, settings, folder, encoder, made_of))
     return runs
 
 
-def is_finished(run: Run) -> bool:
-    """Whether a training is there already.
+def is_finished(run: TrainingRun) -> bool:
+    """Return whether a training is finished already.
 
-    Raises WnutError if one is there that was made of something else.
+    run (TrainingRun): The training.
+    RETURNS (bool): Whether its folder holds the metrics of the same inputs.
+
+    Raises WnutError if its folder holds a training with other inputs.
     """
     metrics = read_metrics(run.folder)
     if metrics is None:
@@ -111,15 +119,20 @@ def is_finished(run: Run) -> bool:
         raise WnutError(
             f"{run.folder} holds a training of {run.name}, but not of these settings: "
             f"{', '.join(others)} differed. Name another folder with --output, remove "
-            "this one, or give --retrain to replace it"
+            "this one, or replace it with --retrain"
         )
     return True
 
 
 def corpus_file(corpus: Path, protocol: str, split: str) -> Path:
-    """The DocBin of a split in a folder of both protocols.
+    """Return the path of the DocBin file of a split.
 
-    Raises WnutError if it isn't there.
+    corpus (Path): The folder with both protocols.
+    protocol (str): "gold" or "spacy".
+    split (str): "train", "dev" or "test".
+    RETURNS (Path): The file.
+
+    Raises WnutError if the file is missing.
     """
     path = corpus / protocol / f"{split}.spacy"
     if not path.is_file():
@@ -133,10 +146,10 @@ def corpus_file(corpus: Path, protocol: str, split: str) -> Path:
 def _read_config(
     path: Path, overrides: dict[str, Any], digest: Callable[[Path], str]
 ) -> tuple[dict[str, str], str]:
-    """What a config and overrides are made of, and the encoder's name.
+    """Compute the digests of a config with overrides, and the name of the encoder.
 
-    Files and folders of the section [paths] count by what is in them, wherever
-    they lie. Comments and the order of overrides don't count.
+    Files and folders in the section [paths] are identified by their contents, not by
+    their location. Comments and the order of overrides make no difference.
     """
     config = _load(path, overrides)
     paths = _load(path, overrides, interpolate=True).get("paths", {})
@@ -150,7 +163,7 @@ def _read_config(
 
 
 def _settings_of(path: Path, overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of the settings that a config has."""
+    """Select the overrides whose setting a config has."""
     config = _load(path, {})
     own = {}
     for key, value in overrides.items():

@@ -1,4 +1,4 @@
-"""Train what isn't finished yet: nothing of an interrupted training stays."""
+"""Execution of a sweep. An interrupted training leaves no files."""
 
 import json
 import shutil
@@ -11,37 +11,41 @@ from pathlib import Path
 from wasabi import msg
 
 from ..calibration.pipeline import calibrate_pipeline
-from ..corpus.docbin import surface_forms
+from ..corpus.docbin import read_surface_forms
 from ..errors import WnutError
 from ..files import check_out, replacing
 from ..scoring.evaluation import evaluate_pipeline
-from .metrics import Metrics, Settings, measure, read_metrics, write_metrics
-from .plan import Run, corpus_file, is_finished
+from .metrics import FittedCalibration, Metrics, add_scores, read_metrics, write_metrics
+from .plan import TrainingRun, corpus_file, is_finished
 
 MODEL = "model"
 
 
 def run_all(
-    runs: Sequence[Run], corpus: Path, gpu_id: int, has_bias: bool, retrain: bool
+    runs: Sequence[TrainingRun],
+    corpus: Path,
+    gpu_id: int,
+    has_bias: bool,
+    retrain: bool,
 ) -> list[Metrics]:
-    """Train, calibrate and evaluate all runs that aren't finished, and say so.
+    """Train, calibrate and evaluate all unfinished trainings, and print the progress.
 
-    runs (Sequence[Run]): As `plan_runs` makes them.
-    corpus (Path): The folder of both protocols.
+    runs (Sequence[TrainingRun]): The trainings, from `plan_runs`.
+    corpus (Path): The folder with both protocols.
     gpu_id (int): The GPU to run on, or -1 for the CPU.
-    has_bias (bool): Whether to tune the bias on dev when calibrating.
-    retrain (bool): Whether to train what is finished again, from whatever made.
-    RETURNS (List[Metrics]): Of each run, in their order.
+    has_bias (bool): Whether calibration tunes the bias on dev.
+    retrain (bool): Whether to repeat finished trainings, whatever their inputs were.
+    RETURNS (List[Metrics]): The metrics of each training, in the order of `runs`.
 
-    Raises WnutError if a training fails, or a finished one was made of something
-    else. Both are looked for before the first training.
+    Raises WnutError if a training fails. Raises WnutError before the first training if
+    the folder of a training holds a training with other inputs, or other files.
     """
     waiting = [run for run in runs if retrain or not is_finished(run)]
     if len(waiting) < len(runs):
         msg.info(f"{len(runs) - len(waiting)} of {len(runs)} are finished already")
     for run in waiting:
         check_out(run.folder, [corpus], "metrics.json")
-    forms = surface_forms(corpus_file(corpus, "gold", "train"))
+    forms = read_surface_forms(corpus_file(corpus, "gold", "train"))
     for number, run in enumerate(waiting, 1):
         msg.divider(f"{run.name} ({number} of {len(waiting)})")
         metrics = _run(run, corpus, gpu_id, has_bias, forms)
@@ -60,22 +64,22 @@ def run_all(
 
 
 def _run(
-    run: Run, corpus: Path, gpu_id: int, has_bias: bool, forms: Container[str]
+    run: TrainingRun, corpus: Path, gpu_id: int, has_bias: bool, forms: Container[str]
 ) -> Metrics:
-    # In its place as a whole: what is there is finished.
+    # The folder is moved into place when it is complete, so an existing one is finished.
     with replacing(run.folder) as beside:
         model = beside / MODEL
         began = time.perf_counter()
         _train(run, beside / "training", gpu_id)
         seconds = time.perf_counter() - began
-        # The best by dev; the last is of no use.
+        # Only the model with the best dev score is kept.
         (beside / "training" / "model-best").rename(model)
         shutil.rmtree(beside / "training")
         dev = corpus_file(corpus, "gold", "dev")
         calibration = calibrate_pipeline(
             str(model), dev, None, has_bias, gpu_id, or_copy=True
         )
-        fitted: Settings | None = calibration and {
+        fitted: FittedCalibration | None = calibration and {
             "temperature": calibration["temperature"],
             "bias": calibration["bias"],
             "ece": calibration["cross_validated"]["ece"],
@@ -91,7 +95,7 @@ def _run(
             "rows": [],
             "posts": {},
         }
-        measure(
+        add_scores(
             metrics,
             lambda protocol, split: (
                 evaluate_pipeline(
@@ -104,11 +108,11 @@ def _run(
     return metrics
 
 
-def _train(run: Run, folder: Path, gpu_id: int) -> None:
-    """`spacy train`, in a process of its own: seeds, allocators and the GPU are
+def _train(run: TrainingRun, folder: Path, gpu_id: int) -> None:
+    """Run `spacy train` in a subprocess, because seeds, allocators and the GPU are
     settings of a process.
     """
-    # In JSON, as `spacy train` reads them: a string may look like a number or option.
+    # `spacy train` parses JSON. Unquoted strings may look like numbers or options.
     settings = [
         word
         for key, value in run.overrides.items()
@@ -120,13 +124,13 @@ def _train(run: Run, folder: Path, gpu_id: int) -> None:
     try:
         status = training.wait()
     finally:
-        # An interrupted sweep ends it, before the folder it writes to is removed.
+        # If the sweep is interrupted, end the training before its folder is removed.
         training.kill()
         training.wait()
     if status:
         raise WnutError(
-            f"the training of {run.name} failed with status {status}: see above. What "
-            "is finished stays; sweep again to go on"
+            f"the training of {run.name} failed with status {status}: see above. "
+            "Finished trainings are kept; repeat the command to resume the sweep"
         )
 
 

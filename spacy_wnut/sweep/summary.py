@@ -1,4 +1,4 @@
-"""What the trainings of a sweep say together."""
+"""Summary of the trainings of a sweep: means, standard deviations and comparisons."""
 
 from collections.abc import Callable, Sequence
 from statistics import mean, stdev
@@ -6,14 +6,18 @@ from typing import TypedDict
 
 from ..errors import WnutError
 from ..scoring.significance import compare_f1, f1_interval
-from .metrics import Metrics, Row
+from .metrics import Metrics, ScoreRow
 
 TEST = "test_gold"
 
 
 class Figure(TypedDict):
-    """A figure of several trainings: `runs` by seed, their mean, and their standard
-    deviation (of a sample: over n - 1), which one training hasn't.
+    """A score of several trainings.
+
+    runs (List[float]): The score of each training, a fraction between 0 and 1.
+    mean (float): The mean.
+    sd (Optional[float]): The sample standard deviation (with n - 1), None for a single
+        training.
     """
 
     runs: list[float]
@@ -22,8 +26,15 @@ class Figure(TypedDict):
 
 
 class ConfigSummary(TypedDict):
-    """The trainings of a config. `figures` are fractions, by their names.
-    `test_f1_interval` has the two ends of the bootstrap 95% interval over posts.
+    """Summary of the trainings of one config.
+
+    config (str): The name of the config.
+    encoder (str): The name of the encoder.
+    device (str): The names of the devices, separated by commas.
+    seeds (List[int]): The seed of each training.
+    figures (Dict[str, Figure]): The scores by name ("test F1").
+    test_f1_interval (Tuple[float, float]): The 95 percent bootstrap interval over posts
+        of the mean test F1, as fractions.
     """
 
     config: str
@@ -35,8 +46,13 @@ class ConfigSummary(TypedDict):
 
 
 class ConfigComparison(TypedDict):
-    """By how much a config's test F1 (gold tokens) is above another's in the mean,
-    and the one-sided p of the paired bootstrap test.
+    """Comparison of the mean test F1 (gold tokens) of two configs.
+
+    config (str): The name of the first config.
+    against (str): The name of the second config.
+    difference (float): The mean F1 of the first config minus that of the second, a
+        fraction.
+    p (float): The one-sided p-value of the paired bootstrap test.
     """
 
     config: str
@@ -45,8 +61,8 @@ class ConfigComparison(TypedDict):
     p: float
 
 
-class Summary(TypedDict):
-    """All configs of a sweep, and the first compared with each of the others."""
+class SweepSummary(TypedDict):
+    """The summary of each config, and the first config compared with each other one."""
 
     configs: list[ConfigSummary]
     comparisons: list[ConfigComparison]
@@ -71,14 +87,14 @@ FIGURES: dict[str, Callable[[Metrics], float]] = {
 }
 
 
-def summarise(trainings: Sequence[Metrics]) -> Summary:
-    """Bring the trainings of one config or several together.
+def summarise(trainings: Sequence[Metrics]) -> SweepSummary:
+    """Summarize the trainings of one or several configs.
 
-    trainings (Sequence[Metrics]): Those of one config after those of another, all
-        scored on the same posts.
-    RETURNS (Summary): Fractions.
+    trainings (Sequence[Metrics]): The trainings, all scored on the same posts.
+    RETURNS (SweepSummary): The configs in order of their first training, and their
+        comparisons.
 
-    Raises WnutError if they were not scored on the same posts.
+    Raises WnutError if the trainings were scored on different posts.
     """
     by_config: dict[str, list[Metrics]] = {}
     for metrics in trainings:
@@ -98,9 +114,13 @@ def summarise(trainings: Sequence[Metrics]) -> Summary:
 def compare_configs(
     runs: Sequence[Metrics], others: Sequence[Metrics]
 ) -> ConfigComparison:
-    """Whether the trainings of a config are better than those of another.
+    """Test whether the mean test F1 of one config is higher than that of another.
 
-    Raises ValueError if they were not scored on the same posts.
+    runs (Sequence[Metrics]): The trainings of the config expected to be better.
+    others (Sequence[Metrics]): The trainings of the other config.
+    RETURNS (ConfigComparison): The comparison.
+
+    Raises ValueError if the trainings were scored on different posts.
     """
     difference, p = compare_f1(
         [metrics["posts"][TEST] for metrics in runs],
@@ -114,8 +134,16 @@ def compare_configs(
     }
 
 
-def find_row(metrics: Metrics, split: str, protocol: str) -> Row:
-    """The scores of a training on a split by a protocol."""
+def find_row(metrics: Metrics, split: str, protocol: str) -> ScoreRow:
+    """Return the scores of a training on a split with a protocol.
+
+    metrics (Metrics): The metrics of the training.
+    split (str): "dev" or "test".
+    protocol (str): "gold" or "spacy".
+    RETURNS (ScoreRow): The scores.
+
+    Raises ValueError if there is not exactly one such row.
+    """
     [row] = [
         row
         for row in metrics["rows"]
@@ -125,7 +153,18 @@ def find_row(metrics: Metrics, split: str, protocol: str) -> Row:
 
 
 def make_figure(values: Sequence[float]) -> Figure:
-    """A figure of several trainings."""
+    """Compute the mean and the sample standard deviation of a score.
+
+    values (Sequence[float]): The score of each training, at least one.
+    RETURNS (Figure): The figure.
+
+    Example:
+        >>> from spacy_wnut.sweep.summary import make_figure
+        >>> make_figure([0.25, 0.75])["mean"]
+        0.5
+        >>> make_figure([0.25])
+        {'runs': [0.25], 'mean': 0.25, 'sd': None}
+    """
     return {
         "runs": list(values),
         "mean": mean(values),

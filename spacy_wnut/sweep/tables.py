@@ -1,17 +1,17 @@
-"""What a sweep gave, as tables for people, in percent."""
+"""Tables of the results of a sweep."""
 
 from typing import Literal
 
 from wasabi.tables import table
 
-from .summary import ConfigComparison, ConfigSummary, Summary
+from .summary import ConfigComparison, ConfigSummary, SweepSummary
 
 
-def format_summary(summary: Summary) -> str:
-    """A table a config, and a line a comparison.
+def format_summary(summary: SweepSummary) -> str:
+    """Format a summary as one table per config and one line per comparison.
 
-    summary (Summary): As `summarise` makes it.
-    RETURNS (str): Lines to print.
+    summary (SweepSummary): The summary, from `summarise`.
+    RETURNS (str): The tables and lines, in percent.
     """
     parts = [_format_config(config) for config in summary["configs"]]
     lines = [_format_comparison(comparison) for comparison in summary["comparisons"]]

@@ -1,4 +1,4 @@
-"""Further pre-training of an encoder on unlabelled posts, by a masked language model."""
+"""Further pre-training of an encoder on unlabelled posts, with masked language modeling."""
 
 import json
 import re
@@ -21,18 +21,22 @@ from ..errors import WnutError
 from ..files import replacing
 from ..models.checkpoints import load_checkpoint
 
-# Of a post no more is read than this, special tokens counted.
+# Posts are truncated to this number of pieces, special tokens included.
 MAX_PIECES = 128
 # Save a resumable checkpoint every N steps.
 SAVE_STEPS = 200
-# The files of a checkpoint that torch.save writes.
+# The name of a checkpoint's folder.
 STEP = re.compile(r"checkpoint-[0-9]+")
+# The files of a checkpoint that torch.save writes.
 TORCH_FILES = ("optimizer.pt", "scheduler.pt")
 
 
 class Pretrained(NamedTuple):
-    """On how many `posts` an encoder was trained, and the mean `loss`, in nats a
-    masked piece, over the last of the training, or all of it if it was short.
+    """The result of a pre-training.
+
+    posts (int): The number of posts.
+    loss (float): The mean loss in nats per masked piece over the last logged 50 steps,
+        or over the whole training if it was shorter.
     """
 
     posts: int
@@ -49,25 +53,27 @@ def pretrain_encoder(
     batch_size: int = 32,
     seed: int = 0,
 ) -> Pretrained:
-    """Train an encoder to guess masked pieces (Devlin et al. 2019), which brings it
-    nearer to the language of the posts (Gururangan et al. 2020).
+    """Train an encoder with masked language modeling (Devlin et al. 2019).
 
-    15 percent of the pieces are masked anew in each epoch. The head that guesses is
-    tied to the vectors of the vocabulary, and is left behind in the end. A run that
-    was interrupted resumes from its last checkpoint that isn't damaged, in the folder
-    `OUT.checkpoints`.
+    This adapts the encoder to the language of the posts (Gururangan et al. 2020). In
+    each epoch, a new random sample of 15 percent of the pieces is masked. The
+    prediction head is tied to the embeddings of the vocabulary, and is not saved. An
+    interrupted run resumes from its last undamaged checkpoint in the folder
+    `OUT.checkpoints`, which is removed at the end.
 
-    source (str): The encoder: a folder, or a model on the hub.
+    source (str): The folder of the encoder, or the name of a model on the hub.
     texts (Iterable[str]): The posts.
-    out (Path): The folder to write the encoder to.
-    epochs (float): How often each post is seen.
-    learn_rate (float): The highest learning rate, after a warm-up over 6 percent of
-        the steps; it falls linearly to 0.
-    batch_size (int): How many posts a step has.
-    seed (int): Seed of the head, the order and the masks.
+    out (Path): The folder for the trained encoder.
+    epochs (float): The number of passes over the posts.
+    learn_rate (float): The peak learning rate. It is reached after a linear warm-up
+        over 6 percent of the steps, and then decays linearly to 0.
+    batch_size (int): The number of posts per step.
+    seed (int): The seed of the head, the order of the posts and the masks.
+    RETURNS (Pretrained): The number of posts and the loss.
 
-    Raises WnutError if the encoder can't be had, has no masks, there are no posts, or
-    the checkpoints are of another encoder, other posts or other settings.
+    Raises WnutError if the encoder can't be loaded or its tokenizer has no mask token,
+    if there are no posts, or if the checkpoints belong to a run with another encoder,
+    other posts or other settings.
     """
     import torch
     import transformers
@@ -78,16 +84,18 @@ def pretrain_encoder(
     model, tokenizer = load_checkpoint(source, transformers.AutoModelForMaskedLM)
     if tokenizer.mask_token is None:
         raise WnutError(
-            f"The tokenizer of the encoder {source!r} has no mask token, so there is "
-            "nothing to guess. Use an encoder that was trained with one, such as "
-            "distilbert-base-uncased"
+            f"The tokenizer of the encoder {source!r} has no mask token, which masked "
+            "language modeling needs. Use an encoder that was trained with one, such "
+            "as distilbert-base-uncased"
         )
     texts = list(texts)
     posts = [
         {"input_ids": ids, "length": len(ids)} for ids in _encode(tokenizer, texts)
     ]
     if not posts:
-        raise WnutError("There are no posts to train on: give files with a post a line")
+        raise WnutError(
+            "There are no posts to train on: give files with one post per line"
+        )
     dtype = half_precision_dtype()
     checkpoints = out.with_name(f"{out.name}.checkpoints")
     made_of = {
@@ -96,7 +104,7 @@ def pretrain_encoder(
         "settings": digest_values([epochs, learn_rate, batch_size, seed]),
     }
     checkpoint = _last_checkpoint(checkpoints, made_of)
-    # What transformers loads lazily has no types.
+    # Attributes that transformers loads lazily have no types.
     lazy: Any = transformers
     trainer = lazy.Trainer(
         model=model,
@@ -111,7 +119,7 @@ def pretrain_encoder(
             bf16=dtype == torch.bfloat16,
             fp16=dtype == torch.float16,
             save_steps=SAVE_STEPS,
-            # One to fall back to, if the last one is damaged.
+            # A second one, in case the last one is damaged.
             save_total_limit=2,
             logging_steps=SAVE_STEPS // 4,
             seed=seed,
@@ -147,10 +155,10 @@ def _digest_encoder(encoder: Any, tokenizer: Any) -> str:
 
 
 def _last_checkpoint(folder: Path, made_of: dict[str, str]) -> str | None:
-    """The last checkpoint of a run that isn't damaged. None if there is none: then the
-    folder is made, with a record of the run.
+    """Return the last undamaged checkpoint of a run. If there is none, create the folder
+    with a record of the run's inputs and return None.
 
-    Raises WnutError if the checkpoints are those of another run.
+    Raises WnutError if the folder belongs to another run or to something else.
     """
     record = folder / "made-of.json"
     before = read_digests(record)
@@ -160,7 +168,7 @@ def _last_checkpoint(folder: Path, made_of: dict[str, str]) -> str | None:
         and (not folder.is_dir() or any(folder.iterdir()))
     ):
         raise WnutError(
-            f"{folder} is there and holds no run of this command (no {record.name}). "
+            f"{folder} exists and holds no run of this command (no {record.name}). "
             "Move it away, or name another folder for the encoder"
         )
     names = [path for path in folder.glob("checkpoint-*") if STEP.fullmatch(path.name)]
@@ -177,14 +185,14 @@ def _last_checkpoint(folder: Path, made_of: dict[str, str]) -> str | None:
             if fault is None:
                 return str(found[-1])
             msg.warn(f"{fault}, so the checkpoint {found[-1]} is skipped")
-            # Trainer would take it for the newest one and delete those before it.
+            # Trainer would count it as the newest checkpoint, and delete older ones.
             shutil.rmtree(found.pop())
     write_digests(record, made_of)
     return None
 
 
 def _find_fault(checkpoint: Path) -> str | None:
-    """The first file of a checkpoint that is missing or cut off, if there is one."""
+    """Return which file of a checkpoint is missing or damaged, or None if it is whole."""
     from safetensors import SafetensorError, safe_open
 
     names = ("trainer_state.json", "model.safetensors", *TORCH_FILES)

@@ -1,4 +1,4 @@
-"""Labelling unlabelled posts softly with one or several trained pipelines."""
+"""Soft pseudo-labels of unlabelled posts, predicted by trained pipelines (teachers)."""
 
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -21,13 +21,16 @@ from ..labels import LabelScheme
 from ..pipeline.entity_tagger import EntityTagger, find_tagger
 from ..pipeline.loading import load_pipeline
 
-# Less is left out of a logarithm, more than float16 tells apart.
+# Probability floor before the log, below float16 resolution.
 SMALLEST = 1e-8
 
 
 class Labelled(NamedTuple):
-    """How many `posts` were read, how many of them were `kept`, and how many
-    `entities` are probably in those.
+    """The result of pseudo-labelling.
+
+    posts (int): The number of posts that were read.
+    kept (int): The number of posts that were written.
+    entities (float): The expected number of entities in the written posts.
     """
 
     posts: int
@@ -44,26 +47,27 @@ def pseudo_label(
     limit: int | None = None,
     gpu_id: int = -1,
 ) -> Labelled | None:
-    """Label posts with what trained pipelines expect on the average.
+    """Label posts with the mean tag probabilities of trained pipelines.
 
-    The docs hold how probable each tag is at each word, which an `entity_tagger`
-    learns from (self-training: Scudder 1965; by soft labels: Hinton et al. 2015), and
-    as their entities the most probable ones.
+    The docs in the output hold the probability of each tag at each word, the training
+    targets of an `entity_tagger` (self-training: Scudder 1965; soft labels: Hinton et
+    al. 2015). Their entities are the most probable ones.
 
-    teachers (Sequence[str]): Folders or names of pipelines with one `entity_tagger`,
-        all of the same entity types. Their probabilities are those at the stored
+    teachers (Sequence[str]): Folders or names of pipelines with one `entity_tagger`
+        each, all with the same entity types. The probabilities include the stored
         temperature and bias.
-    texts (Iterable[str]): The posts. The same post is labelled once.
-    out (Path): The DocBin to write.
-    min_entities (float): Posts in which fewer entities are to be expected are left
-        out: the sum of the probabilities that one begins, over all words.
-    limit (Optional[int]): The greatest number of posts to keep.
+    texts (Iterable[str]): The posts. Duplicates are labelled once.
+    out (Path): The DocBin file to write. Digests of the inputs are written beside it.
+    min_entities (float): Skip posts with a lower expected number of entities: the sum
+        over all words of the probability that an entity starts there.
+    limit (Optional[int]): The maximum number of posts to keep.
     gpu_id (int): The GPU to run on, or -1 for the CPU.
-    RETURNS (Optional[Labelled]): None if `out` was made of the same teachers, posts and
-        settings before: it is left as it is. Digests of these are kept beside it.
+    RETURNS (Optional[Labelled]): The numbers of posts and entities. None if `out` is
+        the result of an earlier call with the same teachers, posts and settings: it
+        does not change then.
 
-    Raises WnutError if a pipeline can't be used, their types or the words that they
-    split a post into differ, or no post is kept.
+    Raises WnutError if a pipeline can't be used, if the pipelines differ in their entity
+    types or in their tokenization of a post, or if no post is kept.
     """
     texts = list(dict.fromkeys(texts))
     record = out.with_name(f"{out.name}.made-of.json")
@@ -122,7 +126,7 @@ def _made_of(
     for i, teacher in enumerate(teachers):
         folder = Path(teacher)
         if not folder.exists():
-            # An installed pipeline. One that isn't there is an error of loading.
+            # An installed pipeline. Loading reports a missing one.
             with suppress(OSError, ImportError):
                 folder = get_package_path(teacher)
         made_of[f"teacher {i}"] = digest_path(folder)
@@ -151,7 +155,11 @@ def _probabilities(nlp: Language, tagger: EntityTagger, docs: list[Doc]) -> Floa
 def _set_entities(
     docs: list[Doc], lengths: Ints, mean: Floats64, scheme: LabelScheme
 ) -> None:
-    """Set the entities that are best by the mean of the probabilities."""
+    """Set the entities of the best path under the mean probabilities.
+
+    mean: Shape (n_words, n_tags), the words of all docs.
+    """
+    # Rows of zeros (words without pieces) stay zeros: decoding skips these words.
     scores = numpy.where(
         mean.any(axis=1, keepdims=True), numpy.log(numpy.maximum(mean, SMALLEST)), 0.0
     )

@@ -1,4 +1,4 @@
-"""Reading unlabelled posts."""
+"""Readers of unlabelled posts."""
 
 import gzip
 import random
@@ -9,13 +9,23 @@ from ..errors import WnutError
 
 
 def read_texts(paths: Iterable[Path]) -> Iterator[str]:
-    """Read posts, one a line, from text files in UTF-8, gzipped if the name says so.
+    """Read posts from UTF-8 text files with one post per line.
 
-    paths (Iterable[Path]): The files, in order.
-    YIELDS (str): The posts, white space around them taken off. Empty ones are left
-        out.
+    paths (Iterable[Path]): The files, in order. Files with the suffix .gz are
+        decompressed.
+    YIELDS (str): The posts, without surrounding white space. Blank lines are skipped.
 
-    Raises WnutError, with the line, for a file that can't be read or isn't UTF-8.
+    Raises WnutError, with the line, if a file can't be read or isn't UTF-8.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from tempfile import TemporaryDirectory
+        >>> from spacy_wnut.unlabelled.texts import read_texts
+        >>> with TemporaryDirectory() as folder:
+        ...     path = Path(folder) / "posts.txt"
+        ...     _ = path.write_text("so Oslo rocks\\n\\n lol\\n", encoding="utf8")
+        ...     list(read_texts([path]))
+        ['so Oslo rocks', 'lol']
     """
     for path in paths:
         opened = gzip.open if path.suffix == ".gz" else open
@@ -31,7 +41,7 @@ def read_texts(paths: Iterable[Path]) -> Iterator[str]:
                 f"{path}, line {number}: the byte {err.object[err.start]:#04x} isn't "
                 "UTF-8: save the file as UTF-8"
             ) from None
-        # EOFError: a gzipped file that was cut off.
+        # EOFError: a truncated gzip file.
         except (OSError, EOFError) as err:
             raise WnutError(f"{path}, line {number + 1}: can't be read: {err}") from err
 
@@ -39,16 +49,17 @@ def read_texts(paths: Iterable[Path]) -> Iterator[str]:
 def sample_texts(
     names: Iterable[str], per_file: int | None = None, seed: int = 0
 ) -> list[str]:
-    """Posts of text files in random order, each once.
+    """Read the distinct posts of text files, in random order.
 
-    names (Iterable[str]): The files, or folders of such files. Empty names are passed
-        over, so that project.yml can give variables.
-    per_file (Optional[int]): How many posts to draw from each file at the most, so
-        that a large one doesn't drown the others. None for all.
-    seed (int): Seed of the draw and the order.
+    names (Iterable[str]): The files, or folders with .txt and .gz files. Empty names are
+        skipped, so that project.yml can pass empty variables.
+    per_file (Optional[int]): The maximum number of posts to draw from each file, so that
+        a large file does not dominate. None for no limit.
+    seed (int): The seed of the draw and the order.
+    RETURNS (List[str]): The posts.
 
-    Raises WnutError as `read_texts` does, for a folder without text files, and if
-    all names are empty.
+    Raises WnutError, with the line, if a file can't be read or isn't UTF-8. Raises
+    WnutError if a folder has no text files, or if all names are empty.
     """
     draw = random.Random(seed)
     posts: dict[str, None] = {}
@@ -56,7 +67,8 @@ def sample_texts(
     if not paths:
         raise WnutError(
             "No unlabelled posts are named: set --vars.unlabelled or "
-            "SPACY_WNUT_UNLABELLED to a file with a post a line, or a folder of such"
+            "SPACY_WNUT_UNLABELLED to a file with one post per line, or to a folder of "
+            "such files"
         )
     for path in _files(paths):
         texts = list(dict.fromkeys(read_texts([path])))
@@ -74,5 +86,8 @@ def _files(paths: Iterable[Path]) -> Iterator[Path]:
             continue
         files = sorted(p for p in path.iterdir() if p.suffix in (".txt", ".gz"))
         if not files:
-            raise WnutError(f"the folder {path} has no files .txt or .gz in it")
+            raise WnutError(
+                f"the folder {path} has no files .txt or .gz: put the posts into one, "
+                "with one post per line"
+            )
         yield from files

@@ -16,8 +16,8 @@ SCHEME = LabelScheme(("a", "b"))
 
 
 def make_sample(temperature, bias=0.0, n_posts=400, seed=0):
-    """Posts at random, whose entities are right as often as their confidences at a
-    temperature say. Without the bias half of the entities aren't found.
+    """Draw random posts. Each predicted entity is right with the probability given by
+    its confidence at `temperature`, with `bias` added.
     """
     rng = numpy.random.default_rng(seed)
     lengths = rng.integers(1, 15, n_posts)
@@ -36,7 +36,7 @@ def make_sample(temperature, bias=0.0, n_posts=400, seed=0):
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.5])
-def test_finds_the_temperature_that_made_the_data(temperature):
+def test_finds_the_temperature_of_the_data(temperature):
     calibration = calibrate(make_sample(temperature, n_posts=800), bias=0.0)
     assert calibration["bias"] == 0.0
     assert calibration["temperature"] == pytest.approx(temperature, rel=0.2)
@@ -48,7 +48,7 @@ def test_finds_the_temperature_that_made_the_data(temperature):
     assert max(errors[1:]) < 0.07
 
 
-def test_bias_is_tuned_and_the_temperature_fitted_with_it_on():
+def test_temperature_is_fitted_with_the_tuned_bias():
     sample = make_sample(2.0, bias=2.0)
     calibration = calibrate(sample)
     assert calibration["bias"] > 0.5
@@ -63,8 +63,8 @@ def test_bias_is_tuned_and_the_temperature_fitted_with_it_on():
     )
 
 
-def test_folds_are_judged_by_what_was_fitted_on_the_others():
-    """One fold alone is all wrong: what it is judged by can't know that."""
+def test_each_fold_is_scored_with_settings_fitted_on_the_others():
+    """All entities of one fold are wrong, which the other folds don't show."""
     sample = make_sample(1.0, n_posts=100)
     in_fold = numpy.arange(100) % FOLDS == 2
     gold = [
@@ -103,13 +103,13 @@ def test_folds_are_judged_by_what_was_fitted_on_the_others():
     assert expected > calibration["after"]["ece"]
 
 
-def test_fewer_posts_than_folds():
+def test_fewer_posts_than_folds_are_enough():
     calibration = calibrate(make_sample(1.0, n_posts=2, seed=1))
     assert calibration["posts"] == 2
     assert 0 <= calibration["cross_validated"]["ece"] <= 1
 
 
-def test_nothing_is_predicted():
+def test_sample_without_predictions_is_rejected():
     sample = make_sample(1.0, n_posts=5)
     with pytest.raises(
         WnutError, match="predicts no entities, neither right nor wrong"
@@ -120,7 +120,7 @@ def test_nothing_is_predicted():
 @pytest.fixture
 def corpus(make_nlp, make_examples, tmp_path):
     docs = [eg.reference for eg in make_examples(make_nlp())]
-    # Right, and one the other way: else the temperature stays as it is.
+    # One entity of another type: if all were right, the temperature would stay 1.
     words = "Grace Hopper is in Oslo".split()
     ents = ["B-person", "I-person", "O", "O", "B-person"]
     docs.append(Doc(docs[0].vocab, words=words, ents=ents))
@@ -144,10 +144,10 @@ def model(nlp, tmp_path):
 
 
 @pytest.mark.parametrize("in_place", [True, False])
-def test_settings_are_all_that_changes(model, corpus, tmp_path, in_place):
+def test_only_the_settings_change(model, corpus, tmp_path, in_place):
     before = files(model)
     out = model if in_place else tmp_path / "calibrated"
-    # A folder that is there may be replaced if it is empty.
+    # An existing folder is replaced if it is empty.
     out.mkdir(exist_ok=True)
     calibration = calibrate_pipeline(
         str(model), corpus, None if in_place else out, has_bias=True, gpu_id=-1
@@ -170,7 +170,7 @@ def test_settings_are_all_that_changes(model, corpus, tmp_path, in_place):
     json.dumps(calibration)
 
 
-def test_again_gives_the_same(model, corpus):
+def test_calibrating_twice_gives_the_same_result(model, corpus):
     once = calibrate_pipeline(str(model), corpus, None, has_bias=True, gpu_id=-1)
     before = files(model)
     again = calibrate_pipeline(str(model), corpus, None, has_bias=True, gpu_id=-1)
@@ -178,7 +178,7 @@ def test_again_gives_the_same(model, corpus):
     assert files(model) == before
 
 
-def test_a_bias_that_is_not_tuned_stays(nlp, model, corpus):
+def test_bias_stays_unless_it_is_tuned(nlp, model, corpus):
     nlp.get_pipe("ner").bias = 0.7
     nlp.to_disk(model)
     calibration = calibrate_pipeline(
@@ -187,7 +187,7 @@ def test_a_bias_that_is_not_tuned_stays(nlp, model, corpus):
     assert calibration["bias"] == spacy.load(model).get_pipe("ner").bias == 0.7
 
 
-def test_pipeline_without_the_component(corpus, tmp_path):
+def test_pipeline_without_the_component_is_rejected(corpus, tmp_path):
     nlp = spacy.blank("en")
     nlp.add_pipe("sentencizer")
     nlp.to_disk(tmp_path / "other")
@@ -195,19 +195,19 @@ def test_pipeline_without_the_component(corpus, tmp_path):
         calibrate_pipeline(str(tmp_path / "other"), corpus, None, True, -1)
 
 
-def test_corpus_without_entities(model, tmp_path):
+def test_corpus_without_entities_is_rejected(model, tmp_path):
     doc = Doc(spacy.blank("en").vocab, words=["nothing", "here"], ents=["O", "O"])
     DocBin(docs=[doc]).to_disk(tmp_path / "none.spacy")
     with pytest.raises(WnutError, match=r"none\.spacy has no entities"):
         calibrate_pipeline(str(model), tmp_path / "none.spacy", None, True, -1)
 
 
-def test_an_installed_pipeline_needs_a_folder_to_go_to(corpus):
+def test_installed_pipeline_needs_an_output_folder(corpus):
     with pytest.raises(WnutError, match=r"en_wnut_ner is no folder, .* with --out"):
         calibrate_pipeline("en_wnut_ner", corpus, None, True, -1)
 
 
-def test_a_folder_of_something_else_is_not_replaced(model, corpus, tmp_path):
+def test_folder_with_other_files_is_not_replaced(model, corpus, tmp_path):
     mine = tmp_path / "mine"
     mine.mkdir()
     (mine / "thesis.txt").write_text("words")
@@ -216,7 +216,7 @@ def test_a_folder_of_something_else_is_not_replaced(model, corpus, tmp_path):
     assert files(mine) == {"thesis.txt": b"words"}
 
 
-def test_a_failure_leaves_the_pipeline_as_it_was(model, corpus, monkeypatch):
+def test_failure_leaves_the_pipeline_unchanged(model, corpus, monkeypatch):
     before = files(model)
 
     def fail(*args, **options):

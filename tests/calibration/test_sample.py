@@ -13,7 +13,9 @@ ENTS = ["B-person", "I-person", "O", "O", "B-location"]
 
 
 def example(nlp, words, ents, text=None):
-    """Predicted on the same words, or on spaCy's own of a text."""
+    """Create an example whose predicted doc has the given words, or spaCy's tokens of
+    `text`.
+    """
     spaces = None
     if text is not None:
         ends = numpy.cumsum([0, *map(len, words)])
@@ -31,11 +33,9 @@ def judged(nlp, examples, bias=0.0):
     return sample, find_entities(sample, bias, 1.0)
 
 
-def test_found_is_what_the_pipeline_finds_and_right_what_scoring_says(
-    nlp, make_examples
-):
+def test_entities_and_confidences_equal_those_of_the_pipeline(nlp, make_examples):
     examples = make_examples(nlp)
-    # The second half of the posts with other answers.
+    # A post with another gold annotation.
     wrong = example(nlp, WORDS, ["B-person", "O", "O", "O", "B-location"])
     sample, found = judged(nlp, [*examples, wrong])
     assert found.posts.tolist() == [0, 1, 1, 3, 3, 3, 4, 4]
@@ -53,8 +53,8 @@ def test_found_is_what_the_pipeline_finds_and_right_what_scoring_says(
 
 
 @pytest.mark.parametrize("bias", [-1.0, 0.0, 3.0, 8.0])
-def test_counts_are_those_of_scoring(nlp, make_examples, bias):
-    """Of the pipeline with that bias, on all kinds of examples."""
+def test_counts_equal_those_of_scoring(nlp, make_examples, bias):
+    """Decode examples of all kinds with the bias, as the pipeline does."""
     examples = [
         *make_examples(nlp),
         example(nlp, WORDS, ["B-person", "O", "O", "O", "B-group"]),
@@ -74,7 +74,7 @@ def test_counts_are_those_of_scoring(nlp, make_examples, bias):
     assert scores["precision"] == pytest.approx(right / max(predicted, 1))
 
 
-def test_tokens_that_cut_an_entity_can_not_be_right(nlp):
+def test_gold_entity_that_no_tokens_match_is_counted_but_not_listed(nlp):
     location = nlp.get_pipe("ner").labels.index("location")
     cut = example(nlp, ["in", "Os", "lo"], ["O", "B-location", "O"], "in Oslo")
     assert [token.text for token in cut.predicted] == ["in", "Oslo"]
@@ -86,11 +86,11 @@ def test_tokens_that_cut_an_entity_can_not_be_right(nlp):
     assert sample.gold == [frozenset(), {(1, 3, location)}, {(1, 2, location)}]
 
 
-def test_words_without_annotation_are_not_judged(nlp):
+def test_unannotated_words_are_not_scored(nlp):
     sample, found = judged(nlp, [example(nlp, WORDS, [*ENTS[:2], None, None, None])])
     assert sample.unjudged.tolist() == [False, False, True, True, True]
     assert found.right.tolist() == [True]
-    # On spaCy's tokens, as far as they touch such a word.
+    # All of spaCy's tokens that overlap an unannotated word.
     eg = example(nlp, ["in", "Oslo!", "."], ["O", None, "O"], "in Oslo!.")
     tokens = [token.text for token in eg.predicted]
     sample, _ = judged(nlp, [eg])
@@ -99,7 +99,7 @@ def test_words_without_annotation_are_not_judged(nlp):
     ]
 
 
-def test_what_stands_where_earlier_entities_stay_is_not_the_components(nlp):
+def test_gold_entities_under_earlier_entities_are_not_counted(nlp):
     ruler = nlp.add_pipe("entity_ruler", first=True)
     ruler.add_patterns([{"label": "FOUND", "pattern": "Lovelace moved"}])
     sample, found = judged(nlp, [example(nlp, WORDS, ENTS)])
@@ -113,7 +113,7 @@ def test_what_stands_where_earlier_entities_stay_is_not_the_components(nlp):
     assert found.right.tolist() == [True, True]
 
 
-def test_later_pipes_have_no_say(nlp):
+def test_later_components_do_not_run(nlp):
     @spacy.Language.component("test_calibration_one_for_all")
     def one_for_all(doc):
         doc.ents = [Span(doc, 0, len(doc), label="all")]
@@ -125,7 +125,7 @@ def test_later_pipes_have_no_say(nlp):
     assert nlp.pipe_names[-1] == "test_calibration_one_for_all"
 
 
-def test_batches_make_no_difference(nlp, make_examples):
+def test_batch_size_makes_no_difference(nlp, make_examples):
     examples = make_examples(nlp)
     _, together = judged(nlp, examples)
     nlp.batch_size = 3
@@ -142,6 +142,6 @@ def test_docs_are_freed_with_their_vectors(nlp, make_examples, vectors):
     nlp.batch_size = 4
     sample, _ = judged(nlp, examples)
     assert sample.gold == expected.gold
-    # A batch in the pipeline, one that is read, and one before it.
+    # Three batches: in the pipeline, being read, and the one before it.
     assert 0 < vectors.most <= 12
     assert not any("vectors" in eg.predicted.user_data for eg in examples)

@@ -1,16 +1,18 @@
 import numpy
 
-from spacy_wnut.calibration.pipeline import measure
-from spacy_wnut.calibration.sample import Found
+from spacy_wnut.calibration.pipeline import measure_confidences
+from spacy_wnut.calibration.sample import PredictedEntities
 from spacy_wnut.calibration.tables import format_calibration
 
 
 def figures(confidences, right):
     posts = numpy.zeros(len(right), dtype=numpy.int64)
-    return measure(Found(posts, numpy.asarray(confidences), numpy.asarray(right)), 4)
+    return measure_confidences(
+        PredictedEntities(posts, numpy.asarray(confidences), numpy.asarray(right)), 4
+    )
 
 
-def test_table():
+def test_table_has_scores_in_percent_and_ece_as_a_fraction():
     text = format_calibration(
         {
             "temperature": 1.5,

@@ -20,13 +20,13 @@ def read(path, scheme=None, columns=None, **options):
     return [(post.tokens, post.tags) for post in posts]
 
 
-# All that a token may hold: no white space that separates columns or lines.
-# U+0085 and U+2028 are there on purpose, Python's splitlines() breaks at them.
+# Any token without white space that separates columns or lines. U+0085 and U+2028 are
+# included because str.splitlines() splits at them.
 tokens = st.text(
     st.characters(exclude_characters=" \t\n\r", exclude_categories=("Cs",))
     | st.sampled_from("\u200b\ufeff\u0085\u2028"),
     min_size=1,
-    # Hypothesis tries strings of the code that it tests.
+    # Hypothesis also draws string constants of the tested code.
 ).filter(lambda token: token != "-DOCSTART-") | st.sampled_from(
     ["#", "#tag", "##", "-docstart-", "DOCSTART", "1", "2", "1-2", "O"]
 )
@@ -50,7 +50,7 @@ posts = st.lists(
 def test_every_legal_file_is_read_back(
     tmp_path_factory, posts, separator, newline, blank, blanks, bom, ends
 ):
-    # Many numbers could be those in front of words.
+    # With many numbers, the first column could be taken for word numbers.
     numbers = [NUMBER.fullmatch(token) for post in posts for token, _ in post]
     assume(not separator.strip() or 2 * sum(map(bool, numbers)) < len(numbers))
     lines = []
@@ -58,7 +58,7 @@ def test_every_legal_file_is_read_back(
         lines += [token + separator + tag for token, tag in post]
         lines += [blank] * blanks
     text = newline.join(lines if ends else lines[:-blanks])
-    # A token that starts with U+FEFF is only told from a BOM behind a BOM.
+    # A first token with U+FEFF looks like a BOM, unless a BOM precedes it.
     has_bom = bom or text.startswith("\ufeff")
     path = tmp_path_factory.mktemp("conll") / "posts.conll"
     path.write_bytes((b"\xef\xbb\xbf" if has_bom else b"") + text.encode("utf8"))
@@ -68,22 +68,22 @@ def test_every_legal_file_is_read_back(
     ]
 
 
-def test_line_is_that_of_the_first_token(tmp_path):
+def test_line_of_a_post_is_that_of_its_first_token(tmp_path):
     path = write(tmp_path, "\n\t\na\tO\nb\tO\n \nc\tO")
     assert [post.line for post in read_conll(path, None)] == [3, 6]
 
 
-def test_only_the_bom_at_the_start_is_dropped(tmp_path):
+def test_only_the_bom_at_the_start_of_the_file_is_dropped(tmp_path):
     path = write(tmp_path, "\ufeff\ufeffa\tO\n\n\ufeffb\u200b\tO\n")
     assert read(path) == [(["\ufeffa"], ["O"]), (["\ufeffb\u200b"], ["O"])]
 
 
-def test_orphan_inside_tags_are_left_as_they_are(tmp_path):
+def test_orphan_inside_tags_are_kept(tmp_path):
     path = write(tmp_path, "a\tI-person\nb\tI-group\n")
     assert read(path, WNUT_17) == [(["a", "b"], ["I-person", "I-group"])]
 
 
-def test_streams(tmp_path):
+def test_file_is_read_lazily(tmp_path):
     path = write(tmp_path, "a\tO\n\nb\tO\n\nno tab, no tag here\n")
     posts = read_conll(path, None)
     assert next(posts).tokens == ["a"]
@@ -119,27 +119,27 @@ def test_streams(tmp_path):
         (b"a\tO\ncaf\xe9\tO\n", 2, "byte 0xe9 isn't UTF-8: save the file as UTF-8"),
     ],
 )
-def test_refuses_a_line_and_says_why(tmp_path, data, line, message):
+def test_bad_line_is_rejected_with_a_reason(tmp_path, data, line, message):
     path = write(tmp_path, data)
     with pytest.raises(WnutError, match=message) as err:
         read(path, WNUT_17)
     assert str(err.value).startswith(f"{path}, line {line}: ")
 
 
-def test_labels_are_those_of_the_scheme(tmp_path):
+def test_labels_outside_wnut_17_are_allowed_by_another_scheme(tmp_path):
     path = write(tmp_path, "a\tB-film\n")
     assert read(path, LabelScheme(("film",))) == [(["a"], ["B-film"])]
     assert read(path, None) == [(["a"], ["B-film"])]
 
 
 @pytest.mark.parametrize("data", ["", "\n\n", "\t\r\n \r\n", "\ufeff"])
-def test_refuses_an_empty_file(tmp_path, data):
+def test_empty_file_is_rejected(tmp_path, data):
     path = write(tmp_path, data)
     with pytest.raises(WnutError, match="is empty: expected a token and its tag"):
         read(path)
 
 
-def test_refuses_what_is_no_file(tmp_path):
+def test_missing_file_and_folder_are_rejected(tmp_path):
     with pytest.raises(WnutError, match=r"gone\.conll isn't there: give a CoNLL file"):
         read(tmp_path / "gone.conll")
     with pytest.raises(WnutError, match="is a folder: give a CoNLL file in it"):
@@ -157,7 +157,7 @@ rejects VBZ B-VP O
 # SYM B-NP O
 1 CD I-NP O
 """
-# As Label Studio's converter writes it: no blank line, fewer columns.
+# From the converter of Label Studio: no blank line after -DOCSTART-, fewer columns.
 LABEL_STUDIO = """\
 -DOCSTART- -X- O
 EU -X- _ B-ORG
@@ -188,7 +188,7 @@ CONLL_U = """\
 1\t#\t#\tSYM\tNN\t_\t2\tdep\t_\tO
 2\t1\t1\tNUM\tCD\t_\t0\troot\t_\tO
 """
-# Of Universal NER: the tag isn't in the last column.
+# From Universal NER: the tag is not in the last column.
 UNER = """\
 # sent_id = 1
 # text = EU rejects
@@ -198,7 +198,7 @@ UNER = """\
 1\t#\tO\t-\tann
 2\t1\tO\t-\tann
 """
-# Of MultiCoNER: comments with a tab in a file of blanks.
+# From MultiCoNER: comments contain tabs, other lines are separated by blanks.
 MULTICONER = """\
 # id 5239d808-f300-46ea-aa3b-5093040213a3\tdomain=en
 EU _ _ B-ORG
@@ -229,12 +229,12 @@ SAME = [(["EU", "rejects"], ["B-ORG", "O"]), (["#", "1"], ["O", "O"])]
     ],
 )
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
-def test_files_of_all_kinds_hold_the_same(tmp_path, text, columns, newline):
+def test_all_formats_are_read(tmp_path, text, columns, newline):
     path = write(tmp_path, text.replace("\n", newline))
     assert read(path, columns=columns) == SAME
 
 
-def test_inner_tags_are_in_their_own_column(tmp_path):
+def test_nested_tags_are_read_from_a_named_column(tmp_path):
     path = write(tmp_path, GERMEVAL.replace("tO\t", "t").replace("rejects\t", "b\t"))
     path = write(tmp_path, GERMEVAL.replace("B-ORG\tO", "B-ORG\tB-LOC"))
     assert read(path, columns=Columns(tag=4))[0][1] == ["B-LOC", "O"]
@@ -242,21 +242,21 @@ def test_inner_tags_are_in_their_own_column(tmp_path):
 
 @pytest.mark.parametrize("end", ["", "\tO", " -X- O", " -X- O O O", "\t\t\tO", " (1)"])
 @pytest.mark.parametrize("blank", ["", "\n"])
-def test_docstart_separates_and_is_no_word(tmp_path, end, blank):
+def test_docstart_separates_posts(tmp_path, end, blank):
     mark = f"-DOCSTART-{end}\n{blank}"
     path = write(tmp_path, f"{mark}a\tO\n{mark}b\tO\n{mark}{mark}")
     assert read(path) == [(["a"], ["O"]), (["b"], ["O"])]
     assert next(read_conll(path, None)).line == 2 + len(blank)
 
 
-def test_docstart_separates_behind_a_number(tmp_path):
+def test_docstart_separates_posts_in_the_token_column(tmp_path):
     path = write(tmp_path, "1\t-DOCSTART-\tO\n\n1\ta\tO\n2\tb\tB-x\n")
     assert read(path) == [(["a", "b"], ["O", "B-x"])]
     path = write(tmp_path, "O\t-DOCSTART-\nB-x\ta\nO\tb\n")
     assert read(path, columns=Columns(2, 1)) == [(["a", "b"], ["B-x", "O"])]
 
 
-def test_a_file_of_separators_and_comments_is_empty(tmp_path):
+def test_file_of_separators_and_comments_is_empty(tmp_path):
     path = write(tmp_path, "-DOCSTART- -X- O\n\n# newdoc\n")
     with pytest.raises(WnutError, match="is empty: expected a token"):
         read(path)
@@ -292,7 +292,7 @@ def test_comments_are_skipped(tmp_path, comment, separator):
 @pytest.mark.parametrize(
     "line", ["#", "# ", "#\t", "#tag", "#tag\tPER", "#\tPER", "#newdoc id = 1"]
 )
-def test_what_may_be_a_word_is_never_taken_for_a_comment(tmp_path, line):
+def test_possible_word_is_not_taken_for_a_comment(tmp_path, line):
     path = write(tmp_path, f"{line}\na\tO\n")
     with pytest.raises(WnutError, match="line 1: "):
         read(path)
@@ -303,7 +303,7 @@ def test_what_may_be_a_word_is_never_taken_for_a_comment(tmp_path, line):
 
 @pytest.mark.parametrize("others", ["a\tO\n", "a O\n", "a\tX\tX\tO\n", ""])
 @pytest.mark.parametrize("line", ["# O", "#\tO", "#\tB-x"])
-def test_a_number_sign_with_a_tag_is_a_word(tmp_path, others, line):
+def test_number_sign_with_a_tag_is_a_word(tmp_path, others, line):
     tag = line[2:]
     path = write(tmp_path, f"{line}\n{others}\n{others}{line}\n")
     words = ["#", "a"] if others else ["#"]
@@ -311,7 +311,7 @@ def test_a_number_sign_with_a_tag_is_a_word(tmp_path, others, line):
     assert read(path) == [(words, tags), (words[::-1], tags[::-1])]
 
 
-def test_words_that_count_stay_words_in_two_columns(tmp_path):
+def test_numbers_in_a_file_of_two_columns_are_words(tmp_path):
     path = write(tmp_path, "1 O\n2 B-x\n3 O\n\n1 O\n2 O\n")
     assert read(path) == [
         (["1", "2", "3"], ["O", "B-x", "O"]),
@@ -319,7 +319,7 @@ def test_words_that_count_stay_words_in_two_columns(tmp_path):
     ]
 
 
-def test_words_that_count_stay_words_among_others(tmp_path):
+def test_numbers_among_other_words_are_words(tmp_path):
     path = write(
         tmp_path, "1 CD O\n2 CD O\n\nAnn NN B-x\nis V O\n\nBo NN B-x\n1 CD O\n"
     )
@@ -330,7 +330,7 @@ def test_words_that_count_stay_words_among_others(tmp_path):
     ]
 
 
-def test_a_number_sign_before_a_number_stays_a_word(tmp_path):
+def test_number_sign_before_a_number_is_a_word(tmp_path):
     path = write(tmp_path, "# SYM O\n1 CD O\n\n#1 NN B-x\n1 CD O\n")
     assert [tokens for tokens, _ in read(path)] == [["#", "1"], ["#1", "1"]]
 
@@ -338,7 +338,7 @@ def test_a_number_sign_before_a_number_stays_a_word(tmp_path):
 @pytest.mark.parametrize(
     "comment", ["# sent_id = 1", "# a 1", "#a b c", "# text = b O"]
 )
-def test_comments_before_numbers_between_blanks(tmp_path, comment):
+def test_comments_are_skipped_in_a_numbered_file_with_blanks(tmp_path, comment):
     path = write(tmp_path, f"{comment}\n1 Ann B-x\n2 is O\n\n{comment}\n1 # O\n")
     assert [tokens for tokens, _ in read(path)] == [["Ann", "is"], ["#"]]
 
@@ -353,7 +353,7 @@ def test_comments_before_numbers_between_blanks(tmp_path, comment):
         ["1-2 1 2 3", "0.1 1 1.1 2", "1"],
     ],
 )
-def test_numbers_that_count_are_no_words(tmp_path, numbers):
+def test_word_numbers_are_not_words(tmp_path, numbers):
     lines = [[f"{n}\tw{n}\tX\tO" for n in post.split()] for post in numbers]
     path = write(tmp_path, "\n\n".join(map("\n".join, lines)))
     expected = [[f"w{n}" for n in post.split() if n.isdecimal()] for post in numbers]
@@ -400,7 +400,9 @@ def test_any_numbered_posts_are_read_back(tmp_path_factory, posts, separator, ex
         ("a NN B-x N\n", 1, "'N' is not a BIO tag: .* --tag-column"),
     ],
 )
-def test_what_is_ambiguous_names_the_option(tmp_path, text, line, message):
+def test_ambiguous_file_is_rejected_with_the_option_to_set(
+    tmp_path, text, line, message
+):
     path = write(tmp_path, text)
     with pytest.raises(WnutError, match=message) as err:
         read(path)
@@ -412,7 +414,7 @@ def test_very_long_numbers_are_words(tmp_path):
     assert read(path) == [(["9" * 5000], ["O"])]
 
 
-def test_named_columns_are_never_guessed_at(tmp_path):
+def test_named_columns_are_not_inferred(tmp_path):
     path = write(tmp_path, "1 a O\n1 b O\n\n2 c O\n")
     assert [tokens for tokens, _ in read(path, columns=Columns(2))] == [
         ["a", "b"],
@@ -438,13 +440,13 @@ def test_named_columns_are_never_guessed_at(tmp_path):
         (Columns(tag=3), "line 2: column 3 is missing: expected the tag .* 2 'B-y'"),
     ],
 )
-def test_columns_that_are_not_there(tmp_path, columns, message):
+def test_missing_columns_are_rejected(tmp_path, columns, message):
     path = write(tmp_path, "a X O\nb B-y\n")
     with pytest.raises(WnutError, match=message):
         read(path, columns=columns)
 
 
-def test_columns_that_can_not_be():
+def test_impossible_columns_are_rejected():
     with pytest.raises(
         WnutError, match="--tag-column is 0: columns are counted from 1"
     ):
@@ -453,7 +455,7 @@ def test_columns_that_can_not_be():
         Columns(2, 2)
 
 
-def test_output_of_a_system_may_be_words_and_tags_alone(tmp_path):
+def test_output_of_a_system_may_have_two_columns(tmp_path):
     path = write(tmp_path, "a O\nb B-y\n")
     expected = [(["a", "b"], ["O", "B-y"])]
     assert read(path, columns=Columns(2, 3), is_output=True) == expected
@@ -461,7 +463,7 @@ def test_output_of_a_system_may_be_words_and_tags_alone(tmp_path):
     assert read(path, columns=Columns(2, 1), is_output=True) == expected
 
 
-def test_numbers_that_end_behind_the_sample_are_refused(tmp_path):
+def test_missing_word_number_after_the_sample_is_rejected(tmp_path):
     text = "1 a O\n2 b O\n\n" * SAMPLE
     assert len(read(write(tmp_path, text))) == SAMPLE
     path = write(tmp_path, f"{text}Ann NN B-x\n")

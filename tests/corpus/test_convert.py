@@ -9,7 +9,7 @@ from spacy.tokens import DocBin
 from spacy.training import Corpus
 
 from spacy_wnut.corpus import convert as convert_module
-from spacy_wnut.corpus.convert import Counts, convert
+from spacy_wnut.corpus.convert import SplitCounts, convert
 from spacy_wnut.corpus.rows import SPLITS, Row, build_rows
 from spacy_wnut.corpus.sources import load_rows
 from spacy_wnut.errors import WnutError
@@ -46,7 +46,7 @@ rows = st.lists(
 # Each example writes and reads three files. The first one pays for imports.
 @settings(deadline=None, max_examples=25)
 @given(rows=rows, tokens=st.sampled_from(["gold", "spacy"]))
-def test_keeps_every_token_and_entity(tmp_path_factory, rows, tokens):
+def test_all_tokens_and_entities_are_kept(tmp_path_factory, rows, tokens):
     out = tmp_path_factory.mktemp("out") / "corpus"
     counts = convert(make_rows(rows), out, tokens)
     docs = read(out / "train.spacy")
@@ -58,7 +58,7 @@ def test_keeps_every_token_and_entity(tmp_path_factory, rows, tokens):
     assert [
         [(ent.start, ent.end, ent.label_) for ent in doc.ents] for doc in docs
     ] == expected
-    # Known to be outside (2) or in an entity, never missing (0).
+    # Every token is annotated: 0 would mean missing.
     assert all(token.ent_iob for doc in docs for token in doc)
     assert counts["train"].posts == len(rows)
     assert counts["train"].tokens == sum(len(row.tokens) for row in rows)
@@ -68,14 +68,14 @@ def test_keeps_every_token_and_entity(tmp_path_factory, rows, tokens):
             assert doc.text == " ".join(row.tokens)
 
 
-def test_gold_protocol_shows_the_tokens_of_the_file(tmp_path):
+def test_gold_protocol_gives_the_tokens_of_the_file(tmp_path):
     convert(make_rows([POST]), tmp_path / "out", "gold")
     [example] = Corpus(tmp_path / "out" / "train.spacy")(spacy.blank("en"))
     assert [token.text for token in example.predicted] == POST.tokens
     assert example.get_aligned_ner() == ["U-person", "O", "U-location"]
 
 
-def test_spacy_protocol_shows_the_tokens_of_the_tokenizer(tmp_path):
+def test_spacy_protocol_gives_the_tokens_of_the_tokenizer(tmp_path):
     convert(make_rows([POST]), tmp_path / "out", "spacy")
     nlp = spacy.blank("en")
     [example] = Corpus(tmp_path / "out" / "train.spacy")(nlp)
@@ -91,10 +91,10 @@ def test_spacy_protocol_shows_the_tokens_of_the_tokenizer(tmp_path):
     ]
 
 
-def test_entities_side_by_side_stay_apart(tmp_path):
+def test_adjacent_entities_stay_separate(tmp_path):
     row = Row("0", ["a", "b", "c"], ["B-person", "B-person", "I-group"])
     counts = convert(make_rows([row]), tmp_path / "out", "gold")
-    assert counts["train"] == Counts(1, 3, {"group": 1, "person": 2})
+    assert counts["train"] == SplitCounts(1, 3, {"group": 1, "person": 2})
 
 
 def test_same_rows_give_the_same_bytes(tmp_path):
@@ -107,7 +107,7 @@ def test_same_rows_give_the_same_bytes(tmp_path):
 
 
 @pytest.mark.parametrize("bad", ["", " ", "a b", "a\u00a0b", "\u2028"])
-def test_refuses_tokens_that_would_not_align(tmp_path, bad):
+def test_tokens_with_white_space_are_rejected(tmp_path, bad):
     rows = make_rows([POST], [POST, Row("1", ["ok", bad], ["O", "O"])])
     with pytest.raises(
         WnutError, match=r"Split validation, row 1: the token .* is empty"
@@ -116,7 +116,7 @@ def test_refuses_tokens_that_would_not_align(tmp_path, bad):
 
 
 @pytest.mark.parametrize("fault", [WnutError, KeyboardInterrupt])
-def test_a_failure_midway_leaves_all_as_it_was(tmp_path, monkeypatch, fault):
+def test_failure_leaves_the_folder_unchanged(tmp_path, monkeypatch, fault):
     def fail_in_test(rows, split):
         if split == "test":
             raise fault("on purpose")
@@ -139,7 +139,7 @@ def test_a_failure_midway_leaves_all_as_it_was(tmp_path, monkeypatch, fault):
     assert contents(out) == before
 
 
-def test_fails_if_something_was_lost(tmp_path, monkeypatch):
+def test_lost_entity_is_an_error(tmp_path, monkeypatch):
     add = DocBin.add
 
     def add_without_persons(self, doc):
@@ -154,7 +154,7 @@ def test_fails_if_something_was_lost(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_refuses_a_folder_with_other_things(tmp_path, monkeypatch):
+def test_folder_with_other_files_is_rejected(tmp_path, monkeypatch):
     (tmp_path / "thesis.txt").touch()
     with pytest.raises(WnutError, match=r"holds thesis\.txt\): give a folder of their"):
         convert(make_rows([POST]), tmp_path, "gold")
@@ -168,7 +168,7 @@ def test_refuses_a_folder_with_other_things(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("tokens", ["gold", "spacy"])
-def test_wnut_17_as_published(tmp_path, tokens):
+def test_published_wnut_17_has_its_published_counts(tmp_path, tokens):
     folder = os.environ.get("SPACY_WNUT_DATA", "")
     if not folder or not Path(folder).is_dir():
         pytest.skip("SPACY_WNUT_DATA is no folder")

@@ -24,12 +24,12 @@ def read(*args):
     return [" ".join(t.text for t in eg.reference) for eg in make(*args)(NLP)]
 
 
-def test_annotated_posts_are_repeated_and_the_others_are_not(paths):
+def test_only_annotated_posts_are_repeated(paths):
     both = read(paths["annotated"], paths["labelled"], 2)
     assert sorted(both) == ["a b", "a b", "c", "c", "d", "e f", "g"]
 
 
-def test_no_more_labelled_posts_than_the_limit(paths):
+def test_number_of_pseudo_labelled_posts_is_limited(paths):
     assert sorted(read(paths["annotated"], paths["labelled"], 1, 2)) == [
         "a b",
         "c",
@@ -38,5 +38,5 @@ def test_no_more_labelled_posts_than_the_limit(paths):
     ]
 
 
-def test_without_others_it_is_the_plain_corpus(paths):
+def test_annotated_posts_alone_are_not_repeated(paths):
     assert read(paths["annotated"], None, 7) == ["a b", "c"]

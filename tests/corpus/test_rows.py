@@ -40,12 +40,12 @@ def masked():
         (masked(), r"row 0 has a tag outside of 0\.\.1: \[-100\]"),
     ],
 )
-def test_refuses_other_schemas(dataset, message):
+def test_other_schemas_are_rejected(dataset, message):
     with pytest.raises(WnutError, match=message) as err:
         adopt_rows(dataset, None, "somebody/x")
     assert str(err.value).startswith("somebody/x")
 
 
-def test_refuses_tags_beyond_the_labels_that_were_set():
+def test_tags_outside_the_given_labels_are_rejected():
     with pytest.raises(WnutError, match=r"'B-person' is an unknown tag: .* film\."):
         adopt_rows(broken(), LabelScheme(("film",)), "somebody/x")

@@ -48,8 +48,8 @@ EXPECTED = {
 
 @pytest.fixture
 def hub(monkeypatch, tmp_path):
-    """The hub as its client sees it: `answers` says if it can be reached, and
-    `load` stands in for the download. Away from any folder assets/wnut17.
+    """A fake of the hub's client. `answers` sets whether the hub can be reached, `load`
+    replaces the download. The working directory has no folder assets/wnut17.
     """
 
     class Hub:
@@ -81,7 +81,7 @@ def hub(monkeypatch, tmp_path):
     "names",
     [PUBLISHED, PLAIN, ("train.txt", "valid.iob", "test.bio")],
 )
-def test_a_folder_of_conll_files(tmp_path, names):
+def test_folder_of_conll_files_is_loaded(tmp_path, names):
     rows = load_rows(fill(tmp_path, names))
     assert decode(rows) == EXPECTED
     assert list(rows) == ["train", "validation", "test"]
@@ -114,13 +114,13 @@ def test_a_folder_of_conll_files(tmp_path, names):
         )
 
 
-def test_a_changed_file_is_read_anew(tmp_path):
+def test_changed_file_is_read_again(tmp_path):
     load_rows(fill(tmp_path))
     rows = load_rows(fill(tmp_path, texts=("new\tO\n", *TEXTS[1:])))
     assert decode(rows)["train"] == [(["new"], ["O"])]
 
 
-def test_labels_of_ones_own_come_from_the_data_or_the_setting(tmp_path):
+def test_labels_come_from_the_data_or_the_setting(tmp_path):
     source = fill(tmp_path, texts=("a\tB-verb\n", "b\tB-noun\n", "c\tO\n"))
 
     def names(labels):
@@ -133,20 +133,20 @@ def test_labels_of_ones_own_come_from_the_data_or_the_setting(tmp_path):
 
 
 @pytest.mark.parametrize("labels", [[], [""], ["a", "a"], ["a\tb"]])
-def test_refuses_labels_that_cannot_be(tmp_path, labels):
+def test_invalid_labels_are_rejected(tmp_path, labels):
     with pytest.raises(WnutError, match="labels"):
         load_rows(fill(tmp_path), labels)
 
 
-def test_published_names_are_held_to_the_published_labels(tmp_path):
+def test_files_with_published_names_may_only_have_published_labels(tmp_path):
     source = fill(tmp_path, PUBLISHED, ("a\tB-persn\n", *TEXTS[1:]))
     with pytest.raises(WnutError, match=r"wnut17train\.conll, line 1: 'persn'"):
         load_rows(source)
 
 
-def test_refuses_folders_without_three_files(tmp_path):
+def test_folder_needs_exactly_one_file_per_split(tmp_path):
     source = fill(tmp_path, PUBLISHED)
-    # What one gets who takes the wrong one of the two test files.
+    # The wrong one of the two published test files.
     (tmp_path / PUBLISHED[2]).rename(tmp_path / "emerging.test.conll")
     with pytest.raises(
         WnutError, match=r"of the split test: expected emerging\.test\.a"
@@ -159,7 +159,7 @@ def test_refuses_folders_without_three_files(tmp_path):
         load_rows(source)
 
 
-def test_refuses_what_is_no_source(tmp_path):
+def test_invalid_sources_are_rejected(tmp_path):
     with pytest.raises(WnutError, match="gone isn't there: give one with wnut17train"):
         load_rows(str(tmp_path / "gone"))
     path = Path(fill(tmp_path)) / "train.conll"
@@ -170,7 +170,7 @@ def test_refuses_what_is_no_source(tmp_path):
         load_rows(str(tmp_path / "empty"))
 
 
-def test_folders_in_formats_of_datasets(tmp_path, monkeypatch):
+def test_folders_in_formats_of_datasets_are_loaded(tmp_path, monkeypatch):
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
     rows = load_rows(fill(tmp_path / "conll"))
     rows.save_to_disk(str(tmp_path / "disk"))
@@ -188,25 +188,25 @@ def test_folders_in_formats_of_datasets(tmp_path, monkeypatch):
         assert decode(loaded) == EXPECTED
         assert loaded["train"].features == rows["train"].features
         assert loaded["train"]["id"][:] == ["0", "1"]
-    # The files are here already, so no copy is kept of them.
+    # No copy of local files is left in the cache.
     assert not (tmp_path / "cache").exists()
 
 
 @pytest.mark.parametrize("source", ["leondz/wnut_17", "wnut_17"])
-def test_wnut_from_the_hub(hub, source):
+def test_wnut_17_is_loaded_from_the_hub(hub, source):
     rows = load_rows(source)
     assert decode(rows) == EXPECTED
     assert hub.calls == [("leondz/wnut_17", {"revision": "refs/convert/parquet"})]
     assert rows["test"].info.description == "Hub dataset leondz/wnut_17"
 
 
-def test_wnut_from_the_assets_first(hub):
+def test_wnut_17_is_loaded_from_the_assets_first(hub):
     fill(Path("assets", "wnut17"), PUBLISHED)
     assert decode(load_rows("wnut_17")) == EXPECTED
     assert hub.calls == []
 
 
-def test_any_other_hub_dataset(hub):
+def test_other_hub_dataset_is_loaded(hub):
     loaded = datasets.DatasetDict(
         {
             name: datasets.Dataset.from_dict(
@@ -228,7 +228,7 @@ def test_any_other_hub_dataset(hub):
     assert rows["train"]["id"][:] == ["7"]
 
 
-def test_no_network_says_what_was_tried(hub, monkeypatch):
+def test_error_without_network_lists_all_attempts(hub, monkeypatch):
     monkeypatch.setattr(datasets, "load_dataset", LOAD_DATASET)
     hub.answers = False
     with pytest.raises(WnutError) as err:
@@ -244,12 +244,12 @@ def test_no_network_says_what_was_tried(hub, monkeypatch):
     assert datasets.config.HF_HUB_OFFLINE is False
 
 
-def test_without_network_the_cache_answers(hub, tmp_path, monkeypatch):
+def test_cache_is_used_without_network(hub, tmp_path, monkeypatch):
     monkeypatch.setattr(datasets, "load_dataset", LOAD_DATASET)
     hub.answers = False
     cache = tmp_path / "cache"
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", cache)
-    # What is in the cache after the hub's dataset of this name was loaded.
+    # Fill the cache as if the dataset had been loaded from the hub.
     for split, data in hub.dataset.items():
         data.to_parquet(str(tmp_path / "wnut_17" / f"{split}.parquet"))
     datasets.load_dataset(str(tmp_path / "wnut_17"))
@@ -258,7 +258,7 @@ def test_without_network_the_cache_answers(hub, tmp_path, monkeypatch):
     assert decode(load_rows("leondz/wnut_17")) == EXPECTED
 
 
-def test_offline_mode_is_named_and_quick():
+def test_error_in_offline_mode_names_the_variable():
     code = (
         "from spacy_wnut.corpus.sources import load_rows; load_rows('nobody/nothing')"
     )
@@ -273,7 +273,7 @@ def test_offline_mode_is_named_and_quick():
     assert "HF_HUB_OFFLINE is set" in done.stderr
 
 
-def test_a_failing_hub_is_quoted(hub, monkeypatch):
+def test_error_of_the_hub_is_quoted(hub, monkeypatch):
     def fail(name, **options):
         raise datasets.exceptions.DatasetNotFoundError("there is no such dataset")
 
@@ -282,12 +282,12 @@ def test_a_failing_hub_is_quoted(hub, monkeypatch):
         load_rows("somebody/x")
 
 
-def test_without_datasets_says_what_to_install(monkeypatch):
+def test_error_without_datasets_names_the_extra_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(WnutError, match=r"pip install 'spacy-wnut\[train\]'"):
         load_rows("wnut_17")
 
 
-def test_importing_needs_no_datasets():
+def test_import_does_not_need_datasets():
     code = "import sys, spacy_wnut.corpus.sources; sys.exit('datasets' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -1,10 +1,10 @@
-"""A headless Chromium, and a report to open in it."""
+"""A headless Chromium, and the data of a report."""
 
 import shutil
 
 import pytest
 
-from spacy_wnut.display.figures import Run, report_data
+from spacy_wnut.display.figures import TaggedCorpus, report_data
 from spacy_wnut.labels import Entity, entities_to_tags
 from spacy_wnut.scoring.measures import ScoredPost
 
@@ -21,8 +21,8 @@ SWITCHES = (
 )
 SCRIPT = "<script>document.title='run'</script><!-- <img src=x onerror=alert(1)>"
 
-# Text, gold entities as (start, end, type) in words, A's with confidences, B's. Each
-# is for one kind, as its number says in the tests.
+# Text, gold entities as (start, end, type) in words, and the entities of pipelines A and
+# B with confidences. For A, each post has entities of one kind.
 POSTS = [
     ("Oslo is cold", [(0, 1, "location")], [(0, 1, "location", 0.9)], []),
     ("Ann left", [(0, 1, "person")], [], [(0, 1, "person", 0.6)]),
@@ -56,18 +56,18 @@ def runs():
                     [confidence for *_, confidence in spans],
                 )
             )
-        both.append(Run(name, posts))
+        both.append(TaggedCorpus(name, posts))
     return both
 
 
 @pytest.fixture(scope="session")
 def make_data(runs):
-    """Makes the data of a report; `n_runs` of the two, each post `times` over."""
+    """Create the data of a report on `n_runs` pipelines, with each post repeated."""
 
     def make(n_runs=1, times=1, has_confidence=True, forms=frozenset({"oslo"})):
         return report_data(
             [
-                Run(
+                TaggedCorpus(
                     run.name,
                     [
                         ScoredPost(
@@ -97,7 +97,7 @@ def _which(*names):
 
 @pytest.fixture(scope="session")
 def browser(tmp_path_factory):
-    """A Chromium without a window. It writes down what it loads and what goes wrong."""
+    """A headless Chromium that logs its requests and errors."""
     chromium = _which("chromium", "chromium-browser", "google-chrome", "chrome")
     driver = _which("chromedriver")
     if chromium is None or driver is None:
@@ -114,7 +114,7 @@ def browser(tmp_path_factory):
     options.set_capability(
         "goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"}
     )
-    # Both by their paths, or selenium looks for them on the network.
+    # With both paths set, selenium does not search the network for them.
     service = webdriver.ChromeService(executable_path=driver)
     with webdriver.Chrome(options=options, service=service) as chrome:
         yield chrome

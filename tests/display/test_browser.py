@@ -1,4 +1,4 @@
-"""The report in a browser: filters, keyboard, figures, themes, and what it loads."""
+"""The report in a browser: filters, keyboard, figures, themes, and requests."""
 
 import json
 
@@ -10,7 +10,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
-from spacy_wnut.display.figures import Run, report_data
+from spacy_wnut.display.figures import TaggedCorpus, report_data
 from spacy_wnut.display.report import make_page
 from spacy_wnut.scoring.measures import ScoredPost
 
@@ -21,7 +21,7 @@ KINDS = ["right", "missed", "spurious", "wrong_type", "wrong_border", "none"]
 
 @pytest.fixture(scope="module")
 def pages(make_data, tmp_path_factory):
-    """Addresses of reports: one pipeline, two, one without confidences, many posts."""
+    """URLs of reports: one pipeline, two, without confidences, many posts, no entities."""
     folder = tmp_path_factory.mktemp("reports")
     data = {
         "one": make_data(),
@@ -29,7 +29,9 @@ def pages(make_data, tmp_path_factory):
         "bare": make_data(has_confidence=False, forms=None),
         "many": make_data(times=200),
         "empty": report_data(
-            [Run("A", [ScoredPost(["none "], ["O"], ["O"])])], "c", "gold tokens"
+            [TaggedCorpus("A", [ScoredPost(["none "], ["O"], ["O"])])],
+            "c",
+            "gold tokens",
         ),
     }
     for name, figures in data.items():
@@ -39,8 +41,8 @@ def pages(make_data, tmp_path_factory):
 
 @pytest.fixture
 def open_page(browser, pages):
-    """Opens one of the reports in a window of some width, and checks afterwards
-    that nothing went wrong in it.
+    """Open a report in a window of the given width. Afterwards, check that the browser
+    logged no errors and requested nothing else.
     """
 
     def open_at(name, width=1200, scheme="light"):
@@ -49,7 +51,7 @@ def open_page(browser, pages):
         feature = {"name": "prefers-color-scheme", "value": scheme}
         browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
         browser.get(pages[name])
-        # Jumps are awaited by the eye, not by a test.
+        # Tests don't wait for smooth scrolling.
         browser.execute_script("document.documentElement.style.scrollBehavior='auto'")
         return browser
 
@@ -67,20 +69,20 @@ def open_page(browser, pages):
         for message in messages
         if message["method"] == "Network.requestWillBeSent"
     }
-    # The icon is empty and stands in the page.
+    # The icon is an empty data URL.
     assert asked & {*pages.values()}
     assert asked <= {*pages.values(), "data:,"}
 
 
 def shown(page):
-    """The numbers of the posts that are shown, in order."""
+    """Return the numbers of the visible posts, in order."""
     return page.execute_script(
         "return [...document.querySelectorAll('.post')].map(p => Number(p.dataset.post))"
     )
 
 
 def rows(page, number):
-    """A post's rows: who, and text with marks."""
+    """Return the rows of a post: their label, and the text with its marks."""
     return [
         (row.find_element(By.CLASS_NAME, "who").text, row.text.split("\n")[-1])
         for row in page.find_elements(By.CSS_SELECTOR, f"[data-post='{number}'] .row")
@@ -88,7 +90,7 @@ def rows(page, number):
 
 
 def only(page, name, *values):
-    """Check these boxes of a fieldset, and no others."""
+    """Select exactly these checkboxes of a fieldset."""
     for box in page.find_elements(By.NAME, name):
         if box.is_selected() != (box.get_attribute("value") in values):
             box.click()
@@ -127,7 +129,7 @@ def test_filter_by_type(open_page):
     types = ["group", "location", "person"]
     only(page, "type", str(types.index("group")))
     assert shown(page) == [3, 6, 7]
-    # Gold or predicted: the person of post 4 was taken for a location.
+    # By gold or predicted type: the person of post 4 is predicted as a location.
     only(page, "type", str(types.index("person")))
     assert shown(page) == [2, 4, 6, 7, 8]
     only(page, "kind", "wrong_type", "missed")
@@ -149,7 +151,7 @@ def test_filter_by_words(open_page):
 def test_sort_by_confidence(open_page):
     page = open_page("one")
     choose(page, "sort", "Confidence, highest first")
-    # What has none comes last, in the corpus's order.
+    # Posts without confidences come last, in the order of the corpus.
     assert shown(page) == [1, 4, 8, 5, 3, 2, 6, 7]
     choose(page, "sort", "Confidence, lowest first")
     assert shown(page) == [3, 5, 8, 4, 1, 2, 6, 7]
@@ -157,7 +159,7 @@ def test_sort_by_confidence(open_page):
     assert shown(page) == [3, 4]
 
 
-def test_marks(open_page):
+def test_entities_are_marked_with_type_confidence_and_kind(open_page):
     page = open_page("one")
     assert rows(page, 1) == [("Right", "Oslolocation 0.90 is cold")]
     assert rows(page, 2) == [
@@ -174,28 +176,28 @@ def test_marks(open_page):
         ("Predicted", "New Yorklocation 0.50wrong border City"),
     ]
     assert rows(page, 6) == [("Right", "nothing here")]
-    # Two of JavaScript's characters each.
+    # Each emoji has two UTF-16 code units.
     assert rows(page, 8) == [("Right", "😀😀 Zoëperson 0.70 😀 Łódź")]
 
 
-def test_a_post_that_is_a_script_stays_text(open_page):
+def test_post_with_a_script_stays_text(open_page):
     page = open_page("one")
     text = f"{SCRIPT} {{{{style}}}} & Bob"
     assert rows(page, 7) == [("Right", text)]
     assert page.title == "A</title><script> on test.spacy"
     assert page.find_element(By.CSS_SELECTOR, "#about dd").text == "A</title><script>"
-    # The data and the page's own.
+    # The data and the script of the page.
     assert len(page.find_elements(By.TAG_NAME, "script")) == 2
     assert page.find_elements(By.TAG_NAME, "img") == []
 
 
-def test_cell_of_the_confusion_table(open_page):
+def test_cell_of_the_confusion_matrix_filters_posts(open_page):
     page = open_page("one")
     assert not page.find_element(By.ID, "cell").is_displayed()
     find = "[aria-label^='1: gold person, predicted location']"
     page.find_element(By.CSS_SELECTOR, find).send_keys(Keys.ENTER)
     WebDriverWait(page, 10).until(lambda page: shown(page) == [4])
-    # One goes on from the posts.
+    # The focus moves to the posts.
     assert page.switch_to.active_element.get_attribute("id") == "posts"
     cell = page.find_element(By.ID, "cell")
     assert cell.text == "✕ gold person, predicted location"
@@ -210,7 +212,7 @@ def test_cell_of_the_confusion_table(open_page):
         WebDriverWait(page, 10).until(lambda page, post=post: shown(page) == [post])
 
 
-def test_keyboard_alone(open_page):
+def test_page_is_usable_with_the_keyboard(open_page):
     page = open_page("one")
 
     def press(*keys):
@@ -220,11 +222,11 @@ def test_keyboard_alone(open_page):
         for _ in range(most):
             press(Keys.TAB)
             if is_there(page.switch_to.active_element):
-                # People see where they are.
+                # The focus is visible.
                 outline = page.switch_to.active_element.value_of_css_property("outline")
                 assert "none" not in outline
                 return
-        raise AssertionError("Tab doesn't lead there")
+        raise AssertionError("the element is not reachable with Tab")
 
     page.find_element(By.TAG_NAME, "body").send_keys(Keys.TAB)
     assert page.switch_to.active_element.text == "Skip to the posts"
@@ -245,11 +247,12 @@ def test_keyboard_alone(open_page):
     assert shown(page) == [3, 2]
 
 
-def test_threshold(open_page):
+def test_slider_shows_scores_at_a_threshold(open_page):
     page = open_page("one")
     slider = page.find_element(By.ID, "threshold")
     scores = page.find_element(By.ID, "at-threshold")
-    # 5 predicted of which 2 are right, 5 to find; 3 stay at 0.7, and the same 2.
+    # 2 of 5 predicted entities are right, and there are 5 gold entities. At 0.7, 3
+    # predicted entities remain, with the same 2 right ones.
     assert scores.text == "Precision 40.0, Recall 40.0, F1 40.0"
     slider.send_keys(Keys.ARROW_RIGHT * 70)
     assert scores.text == "Precision 66.7, Recall 40.0, F1 50.0"
@@ -258,7 +261,7 @@ def test_threshold(open_page):
     assert scores.text == "Precision 0.0, Recall 0.0, F1 0.0"
 
 
-def test_figures(open_page):
+def test_figures_are_those_of_the_data(open_page):
     page = open_page("one")
     cards = page.find_element(By.CLASS_NAME, "cards").text.split("\n")
     assert cards[:6] == [
@@ -270,13 +273,13 @@ def test_figures(open_page):
     assert seen[-2:] == ["Seen in training 1 100.0 100.0 100.0", "New 4 25.0 25.0 25.0"]
     drawn = page.find_elements(By.CSS_SELECTOR, "#confidence svg[role=img]")
     assert [chart.accessible_name for chart in drawn] == [
-        "Precision, recall and F1 along the threshold",
-        "Reliability: the share of entities that is right by their confidence",
+        "Precision, recall and F1 by threshold",
+        "Reliability: share of right entities by confidence",
     ]
     assert len(drawn[1].find_elements(By.CSS_SELECTOR, "circle")) == 5
 
 
-def test_two_pipelines(open_page):
+def test_two_pipelines_are_compared(open_page):
     page = open_page("two")
     assert rows(page, 1) == [
         ("A, right", "Oslolocation 0.90 is cold"),
@@ -294,16 +297,16 @@ def test_two_pipelines(open_page):
     assert shown(page) == [2]
     choose(page, "run", "Pipeline B")
     assert shown(page) == [1, 4, 5, 8]
-    # A cell of B's table judges by B.
+    # A cell of B's confusion matrix filters by B.
     label = "[aria-label^='2: gold location, predicted O']"
     page.find_element(By.CSS_SELECTOR, label).click()
     WebDriverWait(page, 10).until(lambda page: shown(page) == [1, 5])
 
 
-def test_pipeline_without_confidences(open_page):
+def test_pipeline_without_confidences_has_no_charts(open_page):
     page = open_page("bare")
     text = page.find_element(By.ID, "confidence").text
-    assert "gives its entities no confidences" in text
+    assert "has no confidences, so there are no charts" in text
     assert page.find_elements(By.CSS_SELECTOR, "#confidence svg") == []
     assert "--train" in page.find_element(By.ID, "seen").text
     assert rows(page, 1) == [("Right", "Oslolocation is cold")]
@@ -311,13 +314,13 @@ def test_pipeline_without_confidences(open_page):
     assert [option.is_enabled() for option in options] == [True, False, False]
 
 
-def test_no_entities_at_all(open_page):
+def test_report_without_entities(open_page):
     page = open_page("empty")
     assert rows(page, 1) == [("Right", "none")]
     assert page.find_element(By.CLASS_NAME, "cards").text.startswith("Entity F1\n0.0\n")
 
 
-def test_many_posts_come_as_one_scrolls(open_page):
+def test_posts_are_added_while_scrolling(open_page):
     page = open_page("many")
     assert status(page) == "1,600 of 1,600 posts"
     assert len(shown(page)) < 200
@@ -325,7 +328,7 @@ def test_many_posts_come_as_one_scrolls(open_page):
     page.execute_script("scrollTo(0, document.body.scrollHeight)")
     WebDriverWait(page, 10).until(lambda page: len(shown(page)) > n_before)
     more = page.find_element(By.ID, "more")
-    # All of them, in order and none twice.
+    # All posts, in order and without duplicates.
     page.execute_script(
         "while (!arguments[0].hidden) arguments[0].click()",
         more,
@@ -336,16 +339,16 @@ def test_many_posts_come_as_one_scrolls(open_page):
 
 
 @pytest.mark.parametrize("name", ["one", "two"])
-def test_phone(open_page, name):
+def test_page_fits_a_phone(open_page, name):
     page = open_page(name, width=390)
     assert page.execute_script("return document.documentElement.scrollWidth") <= 390
-    # Big enough for fingers.
+    # Touch targets.
     for element in page.find_elements(By.CSS_SELECTOR, "form button, select"):
         if element.is_displayed():
             assert element.size["height"] >= 40
 
 
-def test_light_and_dark(open_page):
+def test_theme_follows_the_system_or_the_button(open_page):
     def back(page):
         return page.find_element(By.TAG_NAME, "body").value_of_css_property(
             "background-color"
@@ -368,12 +371,12 @@ def test_light_and_dark(open_page):
 
 
 @pytest.mark.parametrize("name", ["one", "two"])
-def test_all_that_is_operated_has_a_name(open_page, name):
+def test_all_controls_have_accessible_names(open_page, name):
     page = open_page(name)
-    operated = page.find_elements(
+    controls = page.find_elements(
         By.CSS_SELECTOR, "a, button, input, select, [tabindex='0'], section"
     )
-    assert len(operated) > 25
-    for element in operated:
+    assert len(controls) > 25
+    for element in controls:
         if element.is_displayed():
             assert element.accessible_name.strip(), element.get_attribute("outerHTML")

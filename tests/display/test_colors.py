@@ -17,7 +17,7 @@ from spacy_wnut.labels import WNUT_17
 
 
 def luminance(color):
-    """Of a colour as CSS has them, as WCAG 2 defines it."""
+    """Compute the relative luminance of a CSS colour (WCAG 2)."""
     parts = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
     red, green, blue = (
         part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4
@@ -31,18 +31,18 @@ def contrast(first, second):
     return (light + 0.05) / (dark + 0.05)
 
 
-def test_six_types_have_six_colors():
+def test_types_of_wnut_17_have_different_colors():
     assert tuple(make_colors()) == WNUT_17.types
     assert len(set(make_colors().values())) == 6
     assert len({terminal_color(name) for name in WNUT_17.types}) == 6
 
 
 @pytest.mark.parametrize("color", [*COLORS.values(), *OTHERS])
-def test_dark_text_can_be_read_on_each(color):
+def test_dark_text_is_readable_on_each_color(color):
     assert contrast(color, "#16181b") >= 7
 
 
-def test_displacy_has_them_without_being_asked():
+def test_displacy_uses_the_colors_by_default():
     doc = Doc(spacy.blank("en").vocab, words=["ESB"], ents=["B-creative-work"])
     html = displacy.render(doc, style="ent", jupyter=False)
     assert f"background: {COLORS['creative-work']};" in html
@@ -53,7 +53,7 @@ def test_other_pipelines_keep_their_colors():
         assert DEFAULT_LABEL_COLORS.get(name.upper(), color) == color
 
 
-def test_other_types_have_colors_too():
+def test_other_types_have_colors():
     colors = page_colors(["person", "PER", "LOC"])
     assert colors[0] == COLORS["person"] and len(set(colors)) == 3
     many = page_colors([f"type-{i}" for i in range(40)])

@@ -11,7 +11,7 @@ NLP = spacy.blank("en")
 
 
 class Page(HTMLParser):
-    """What a page is made of: its tags, and the texts of its marks."""
+    """The tags of a page, its texts, and the styles and texts of its marks."""
 
     def __init__(self, html):
         super().__init__()
@@ -38,7 +38,7 @@ def make_doc(words, label, confidence=None):
     return doc
 
 
-def test_entities_with_type_color_and_confidence(tmp_path):
+def test_page_shows_entities_with_type_color_and_confidence(tmp_path):
     path = tmp_path / "new" / "page.html"
     docs = [make_doc(["Oslo"], "location", 0.953), make_doc(["ESB"], "group")]
     assert write_page(iter(docs), path) == 2
@@ -50,7 +50,7 @@ def test_entities_with_type_color_and_confidence(tmp_path):
     assert second_texts == ["ESB", "group"]
 
 
-def test_text_and_types_stay_text(tmp_path):
+def test_texts_and_types_are_escaped(tmp_path):
     bad = "<script>alert(1)</script>"
     write_page([make_doc([bad, bad], f"<b>{bad}")], tmp_path / "page.html")
     page = Page((tmp_path / "page.html").read_text(encoding="utf8"))
@@ -58,12 +58,12 @@ def test_text_and_types_stay_text(tmp_path):
     assert "".join(page.texts).count(bad) == 3
 
 
-def test_encoding_is_said_before_any_text(tmp_path):
+def test_encoding_is_declared_before_any_text(tmp_path):
     write_page([make_doc(["Ōsaka 😀"], "location")], tmp_path / "page.html")
     data = (tmp_path / "page.html").read_bytes()
     assert 0 < data.index(b'<meta charset="utf-8">') < data.index("Ōsaka 😀".encode())
 
 
-def test_no_texts(tmp_path):
+def test_page_without_texts(tmp_path):
     assert write_page([], tmp_path / "page.html") == 0
     assert "<body" in (tmp_path / "page.html").read_text()

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spacy_wnut.display.figures import Run, report_data
+from spacy_wnut.display.figures import TaggedCorpus, report_data
 from spacy_wnut.errors import WnutError
 from spacy_wnut.scoring.measures import ScoredPost, entity_scores, type_scores
 from spacy_wnut.scoring.reliability import (
@@ -38,7 +38,7 @@ posts_of = st.lists(scored_posts(), max_size=5)
 
 
 def javascript(text, start, end):
-    """What `text.slice(start, end)` is in JavaScript."""
+    """Return `text.slice(start, end)` as JavaScript computes it."""
     data = text.encode("utf-16-le", errors="surrogatepass")
     return data[2 * start : 2 * end].decode("utf-16-le", errors="surrogatepass")
 
@@ -48,8 +48,8 @@ def surface(post, entity):
 
 
 @given(posts_of)
-def test_posts_hold_the_entities(posts):
-    data = report_data([Run("A", posts)], "c", "gold tokens")
+def test_posts_have_the_offsets_types_and_confidences_of_entities(posts):
+    data = report_data([TaggedCorpus("A", posts)], "c", "gold tokens")
     assert len(data["posts"]) == len(posts)
     for post, drawn in zip(posts, data["posts"], strict=True):
         for entities, spans in (
@@ -66,8 +66,8 @@ def test_posts_hold_the_entities(posts):
 
 
 @given(posts_of)
-def test_figures_are_those_of_scoring(posts):
-    [run] = report_data([Run("A", posts)], "c", "gold tokens")["runs"]
+def test_figures_equal_those_of_scoring(posts):
+    [run] = report_data([TaggedCorpus("A", posts)], "c", "gold tokens")["runs"]
     types = type_scores(posts)
     assert run["entity"] == pytest.approx(entity_scores(posts), abs=1e-5)
     for scores, (_, expected) in zip(run["per_type"], types.items(), strict=True):
@@ -81,8 +81,8 @@ def test_figures_are_those_of_scoring(posts):
 
 
 @given(posts_of)
-def test_confidence_figures(posts):
-    [run] = report_data([Run("A", posts)], "c", "gold tokens")["runs"]
+def test_confidence_figures_equal_those_of_scoring(posts):
+    [run] = report_data([TaggedCorpus("A", posts)], "c", "gold tokens")["runs"]
     rows = [
         (confidence, entity in post.gold)
         for post in posts
@@ -103,7 +103,7 @@ def test_confidence_figures(posts):
     assert figures["without"] == n_predicted - len(rows)
     assert sum(row["count"] for row in figures["reliability"]) == len(rows)
     assert len(figures["thresholds"]) == 101
-    # At 0 all count.
+    # At threshold 0 all entities count.
     assert figures["thresholds"][0]["f1"] == run["entity"]["f1"]
     if not figures["without"]:
         n_gold = sum(len(post.gold) for post in posts)
@@ -111,19 +111,31 @@ def test_confidence_figures(posts):
         assert figures["thresholds"][50] == pytest.approx(at_half, abs=1e-5)
 
 
-def test_it_is_json(make_data):
+def test_forms_that_casefold_alike_are_seen():
+    posts = [
+        ScoredPost([f"{word} "], ["B-location"], ["O"])
+        for word in ("Straße", "STRASSE", "strasse", "Oslo")
+    ]
+    data = report_data([TaggedCorpus("A", posts)], "c", "gold tokens", "t", {"strasse"})
+    seen = data["runs"][0]["seen"]
+    assert (seen["gold_seen"], seen["gold_unseen"]) == (3, 1)
+
+
+def test_data_is_json_serializable(make_data):
     data = make_data(2)
     assert json.loads(json.dumps(data, allow_nan=False)) == data
     assert data["types"] == ["group", "location", "person"]
     assert len(data["colors"]) == 3
 
 
-def test_other_units_of_the_same_text_can_be_compared():
+def test_different_units_of_the_same_text_are_compared():
     tokens = ScoredPost(["Bob's ", "Paris "], ["O", "B-place"], ["O", "B-place"])
     units = ScoredPost(
         ["Bob", "'s ", "Paris "], ["O", "O", "B-place"], ["B-person", "O", "O"]
     )
-    data = report_data([Run("A", [tokens]), Run("B", [units])], "c", "spaCy tokens")
+    data = report_data(
+        [TaggedCorpus("A", [tokens]), TaggedCorpus("B", [units])], "c", "spaCy tokens"
+    )
     assert data["posts"] == [
         {
             "text": "Bob's Paris",
@@ -136,7 +148,11 @@ def test_other_units_of_the_same_text_can_be_compared():
     ]
 
 
-def test_other_texts_can_not():
+def test_different_texts_are_rejected():
     posts = [ScoredPost([word], ["O"], ["O"]) for word in ("Ann", "Bob")]
     with pytest.raises(WnutError, match=r"different texts for a post .* 'Ann' and"):
-        report_data([Run("A", posts[:1]), Run("B", posts[1:])], "c", "gold tokens")
+        report_data(
+            [TaggedCorpus("A", posts[:1]), TaggedCorpus("B", posts[1:])],
+            "c",
+            "gold tokens",
+        )

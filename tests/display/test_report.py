@@ -1,4 +1,4 @@
-"""The page as text; in a browser it is looked at in test_browser.py."""
+"""The HTML of the report. test_browser.py tests it in a browser."""
 
 import base64
 import hashlib
@@ -23,7 +23,7 @@ STYLE = (files("spacy_wnut.display") / "assets" / "style.css").read_text()
 
 
 class Elements(HTMLParser):
-    """The start tags of a page, with attributes, and what stands in its scripts."""
+    """The start tags of a page with attributes, and the contents of its scripts."""
 
     def __init__(self, html):
         super().__init__()
@@ -41,13 +41,13 @@ class Elements(HTMLParser):
 
 
 @given(st.text() | st.lists(st.sampled_from(["</script>", "<!--", "-->", "&", "]]>"])))
-def test_embedded_json_ends_no_script(value):
+def test_embedded_json_cannot_end_the_script(value):
     text = embed(value)
     assert json.loads(text) == value
     assert not set("<>&\u2028\u2029") & set(text) and text.isascii()
 
 
-def test_page_is_complete_in_itself(make_data):
+def test_page_is_self_contained(make_data):
     page = make_page(make_data(2))
     elements = Elements(page)
     assert "{{" not in page.replace("{{style}}", "", 1)
@@ -55,7 +55,7 @@ def test_page_is_complete_in_itself(make_data):
     assert json.loads(data) == make_data(2)
     assert SCRIPT not in page
     for tag, attributes in elements.found:
-        # Nothing to load, and links lead to places in the page.
+        # Nothing is loaded, and links stay in the page.
         assert "src" not in attributes and tag not in ("img", "iframe", "object")
         assert attributes.get("href", "#")[0] == "#" or tag == "link"
         assert not [name for name in attributes if name.startswith("on")]
@@ -64,7 +64,7 @@ def test_page_is_complete_in_itself(make_data):
     assert addresses == {"http://www.w3.org/2000/svg"}
 
 
-def test_browser_is_told_to_load_nothing(make_data):
+def test_security_policy_forbids_loading(make_data):
     page = make_page(make_data())
     [policy] = [
         attributes["content"]
@@ -82,14 +82,14 @@ def test_browser_is_told_to_load_nothing(make_data):
         assert rules[name] == f"'sha256-{base64.b64encode(digest).decode()}'"
 
 
-def test_the_wheel_has_all_assets(root, pyproject):
+def test_wheel_contains_all_assets(root, pyproject):
     globs = pyproject["tool"]["setuptools"]["package-data"]["spacy_wnut"]
     package = root / "spacy_wnut"
     packed = {path for glob in globs for path in package.glob(glob)}
     assert {*(package / "display" / "assets").iterdir()} <= packed
 
 
-def test_script_is_free_of_what_makes_markup_of_strings(make_data):
+def test_script_never_parses_strings_as_markup(make_data):
     script = Elements(make_page(make_data())).scripts[1]
     for name in ("innerHTML", "outerHTML", "insertAdjacent", "document.write", "eval"):
         assert name not in script
@@ -111,7 +111,7 @@ COLORS = dict(re.findall(r"--([\w-]+): light-dark\((#\w{6}, #\w{6})\)", STYLE))
         ("recall", ["back"], 3),
     ],
 )
-def test_colors_can_be_read(scheme, text, backs, least):
+def test_colors_have_enough_contrast(scheme, text, backs, least):
     for back in backs:
         pair = [COLORS[name].split(", ")[scheme] for name in (text, back)]
         assert contrast(*pair) >= least
@@ -126,7 +126,7 @@ def corpus(make_nlp, make_examples, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def ruler(tmp_path_factory):
-    """A pipeline without confidences that finds one place."""
+    """A pipeline without confidences that predicts one location."""
     nlp = spacy.blank("en")
     patterns = [{"label": "location", "pattern": "Oslo"}]
     nlp.add_pipe("entity_ruler").add_patterns(patterns)
@@ -135,7 +135,7 @@ def ruler(tmp_path_factory):
     return folder
 
 
-def test_two_pipelines_on_a_corpus(trained_folder, ruler, corpus, tmp_path):
+def test_report_on_two_pipelines(trained_folder, ruler, corpus, tmp_path):
     out = tmp_path / "new" / "report.html"
     data = report(str(trained_folder), corpus, out, str(ruler), corpus)
     assert json.loads(Elements(out.read_text()).scripts[0]) == data
@@ -151,13 +151,13 @@ def test_two_pipelines_on_a_corpus(trained_folder, ruler, corpus, tmp_path):
     }
 
 
-def test_page_that_can_not_be_written(ruler, corpus, tmp_path):
+def test_unwritable_page_is_rejected(ruler, corpus, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(WnutError, match=r"can't write the report to .*with --out"):
         report(str(ruler), corpus, tmp_path / "file" / "report.html")
 
 
-def test_training_data_is_looked_for_first(corpus, tmp_path):
+def test_training_data_is_checked_before_pipelines_run(corpus, tmp_path):
     with pytest.raises(WnutError, match=r"there is no file .*train\.spacy"):
         report(
             "en_nowhere", corpus, tmp_path / "x.html", train=tmp_path / "train.spacy"

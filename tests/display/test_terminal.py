@@ -21,13 +21,13 @@ def doc():
     return doc
 
 
-def test_brackets(doc):
+def test_entities_are_in_brackets(doc):
     assert format_doc(doc, in_color=False) == (
         "storm in [New York](location 0.95), [ESB](creative-work)"
     )
 
 
-def test_color(doc):
+def test_entities_are_in_color(doc):
     assert format_doc(doc, in_color=True) == (
         "storm in \x1b[38;5;16;48;5;221m New York \x1b[0m\x1b[1;38;5;221m location 0.95 "
         "\x1b[0m, \x1b[38;5;16;48;5;211m ESB \x1b[0m\x1b[1;38;5;211m creative-work \x1b[0m"
@@ -35,14 +35,14 @@ def test_color(doc):
 
 
 @pytest.mark.parametrize("in_color", [False, True])
-def test_a_post_can_not_steer_the_terminal(in_color):
+def test_control_characters_are_replaced(in_color):
     doc = Doc(NLP.vocab, words=["\x1b[2J", "\x1b]0;x\x07", "a\x7f\x9b1m"])
     doc.set_ents([Span(doc, 0, 1, "x\x1b[2J")])
     printed = format_doc(doc, in_color)
     assert "␛[2J" in printed and "␛]0;x␇" in printed and "a␡\ufffd1m" in printed
     if not in_color:
         assert printed.isprintable()
-    # But lines and tabs of a text stay.
+    # Line breaks and tabs are kept.
     assert format_doc(Doc(NLP.vocab, words=["a\n\tb"], spaces=[False]), in_color) == (
         "a\n\tb"
     )
@@ -53,7 +53,7 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_color_where_it_is_wanted(monkeypatch):
+def test_color_depends_on_stream_and_environment(monkeypatch):
     for name in ("NO_COLOR", "ANSI_COLORS_DISABLED"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("TERM", "xterm-256color")
@@ -67,12 +67,12 @@ def test_color_where_it_is_wanted(monkeypatch):
         with monkeypatch.context() as patch:
             patch.setenv(name, value)
             assert not has_color(Terminal())
-    # https://no-color.org: set and not empty.
+    # An empty NO_COLOR does not count (https://no-color.org).
     monkeypatch.setenv("NO_COLOR", "")
     assert has_color(Terminal())
 
 
-def test_each_text_is_done_before_the_next_is_asked_for(nlp):
+def test_each_doc_is_yielded_before_the_next_text_is_requested(nlp):
     asked = []
 
     def texts():
@@ -86,12 +86,12 @@ def test_each_text_is_done_before_the_next_is_asked_for(nlp):
     assert [len(doc.ents) for doc in docs] == [0, 0]
 
 
-def test_pipeline_without_entities():
+def test_pipeline_without_entities_is_rejected():
     with pytest.raises(WnutError, match=r"sets entities \(it has: none\)"):
         next(annotate(NLP, ["New York"]))
 
 
-def test_text_that_is_too_long(monkeypatch):
+def test_text_that_is_too_long_is_rejected(monkeypatch):
     monkeypatch.setattr(NLP, "max_length", 4)
     with pytest.raises(WnutError, match=r"a text has 5 characters, .* more than 4"):
         next(annotate(NLP, ["a b c"]))

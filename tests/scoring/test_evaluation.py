@@ -44,17 +44,17 @@ def spacy_tokens():
     return Doc(NLP.vocab, words=WORDS, spaces=spaces, ents=ENTS)
 
 
-def test_gold_tokens(model, save):
+def test_corpus_with_unknown_spaces_is_evaluated_on_gold_tokens(model, save):
     evaluation = evaluate_pipeline(model, save(gold_tokens()), -1)
     assert evaluation.protocol == "gold tokens"
     [post] = evaluation.posts
     assert post.words == ["visit ", "Paris, ", "#London ", "Rome "]
     assert post.gold == {Entity(2, 3, "location"), Entity(3, 4, "location")}
-    # "Paris" isn't a token here.
+    # The gold token is "Paris,".
     assert post.predicted == post.gold - {Entity(2, 3, "location")}
 
 
-def test_spacy_tokens(model, save):
+def test_corpus_with_spaces_is_evaluated_on_spacy_tokens(model, save):
     evaluation = evaluate_pipeline(model, save(spacy_tokens()), -1)
     assert evaluation.protocol == "spaCy tokens"
     [post] = evaluation.posts
@@ -63,7 +63,7 @@ def test_spacy_tokens(model, save):
     assert post.predicted == {*post.gold, Entity(1, 2, "location")}
 
 
-def test_docs_are_freed_with_their_vectors(tmp_path, model, save, vectors):
+def test_docs_are_freed_after_scoring(tmp_path, model, save, vectors):
     nlp = spacy.load(model)
     nlp.add_pipe("test_adds_vectors", first=True)
     nlp.batch_size = nlp.config["nlp"]["batch_size"] = 4
@@ -75,19 +75,19 @@ def test_docs_are_freed_with_their_vectors(tmp_path, model, save, vectors):
     assert 0 < vectors.most <= 8
 
 
-def test_gpu_that_is_not_there(model, save):
+def test_missing_gpu_is_rejected(model, save):
     with pytest.raises(WnutError, match=r"GPU 99 can't be used: .* Leave --gpu-id out"):
         evaluate_pipeline(model, save(gold_tokens()), 99)
 
 
-def test_pipeline_that_is_not_there(save):
+def test_missing_pipeline_is_rejected(save):
     with pytest.raises(
         WnutError, match="pipeline en_nowhere can't be loaded: give the"
     ):
         evaluate_pipeline("en_nowhere", save(gold_tokens()), -1)
 
 
-def test_pipeline_that_is_damaged(tmp_path, save):
+def test_damaged_pipeline_is_rejected(tmp_path, save):
     folder = tmp_path / "damaged"
     spacy.blank("en").to_disk(folder)
     (folder / "config.cfg").write_text("[nlp")
@@ -97,7 +97,7 @@ def test_pipeline_that_is_damaged(tmp_path, save):
         evaluate_pipeline(str(folder), save(gold_tokens()), -1)
 
 
-def test_pipeline_with_a_component_that_nobody_knows(tmp_path, save):
+def test_pipeline_with_an_unknown_component_is_rejected(tmp_path, save):
     folder = tmp_path / "unknown"
     nlp = spacy.blank("en")
     nlp.add_pipe("sentencizer")
@@ -111,7 +111,7 @@ def test_pipeline_with_a_component_that_nobody_knows(tmp_path, save):
 @pytest.mark.parametrize(
     "components, listed", [([], "none"), (["sentencizer"], "sentencizer")]
 )
-def test_pipeline_that_sets_no_entities(tmp_path, save, components, listed):
+def test_pipeline_that_sets_no_entities_is_rejected(tmp_path, save, components, listed):
     nlp = spacy.blank("en")
     for name in components:
         nlp.add_pipe(name)
@@ -120,7 +120,7 @@ def test_pipeline_that_sets_no_entities(tmp_path, save, components, listed):
         evaluate_pipeline(str(tmp_path / "blank"), save(gold_tokens()), -1)
 
 
-def test_corpus_that_is_not_there(model, tmp_path):
+def test_missing_corpus_is_rejected(model, tmp_path):
     with pytest.raises(
         WnutError, match=r"there is no file .*test\.spacy: make it with"
     ):
@@ -128,7 +128,7 @@ def test_corpus_that_is_not_there(model, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["test.conll", ""])
-def test_corpus_of_another_kind(model, tmp_path, name):
+def test_corpus_with_another_suffix_is_rejected(model, tmp_path, name):
     with pytest.raises(WnutError, match=r"is no corpus: give one \.spacy file"):
         evaluate_pipeline(model, tmp_path / name, -1)
 
@@ -138,24 +138,24 @@ def test_corpus_of_another_kind(model, tmp_path, name):
     [b"", b"Ann\tB-person\n", zlib.compress(b"\x93\x01\x02\x03"), b"\x81\xa1a\x01"],
 )
 @pytest.mark.parametrize("compress", [False, True])
-def test_corpus_that_is_no_docbin(model, tmp_path, data, compress):
+def test_corpus_that_is_not_a_docbin_is_rejected(model, tmp_path, data, compress):
     path = tmp_path / "test.spacy"
     path.write_bytes(zlib.compress(data) if compress else data)
     with pytest.raises(WnutError, match=r"test\.spacy can't be read as a DocBin"):
         evaluate_pipeline(model, path, -1)
 
 
-def test_corpus_without_docs(model, save):
+def test_corpus_without_docs_is_rejected(model, save):
     with pytest.raises(WnutError, match=r"no docs with entity annotation \(0 docs\)"):
         evaluate_pipeline(model, save(), -1)
 
 
-def test_corpus_without_annotation(model, save):
+def test_corpus_without_annotation_is_rejected(model, save):
     doc = Doc(NLP.vocab, words=WORDS)
     with pytest.raises(WnutError, match=r"no docs with entity annotation \(1 docs\)"):
         evaluate_pipeline(model, save(doc), -1)
 
 
-def test_corpus_of_both_protocols(model, save):
+def test_corpus_with_both_protocols_is_rejected(model, save):
     with pytest.raises(WnutError, match="that mixes gold tokens with spaCy's"):
         evaluate_pipeline(model, save(gold_tokens(), spacy_tokens()), -1)

@@ -16,7 +16,7 @@ NLP = spacy.blank("en")
 
 
 def make_doc(words, ents=(), spaces=None, missing=()):
-    """A doc whose entities are (start, end, label) in tokens."""
+    """Create a doc. Entities are (start, end, label) in tokens."""
     doc = Doc(NLP.vocab, words=words, spaces=spaces)
     doc.set_ents(
         [Span(doc, *ent) for ent in ents], missing=[doc[i : i + 1] for i in missing]
@@ -39,7 +39,7 @@ def test_same_tokens_are_the_units():
     assert post.surface(post.gold) == {("New York", "location")}
 
 
-def test_same_tokens_count_though_one_doc_knows_its_spaces():
+def test_same_tokens_match_even_if_only_one_doc_has_unknown_spaces():
     reference = make_doc(["(", "Paris", ")"], [(1, 2, "location")])
     predicted = make_doc(
         ["(", "Paris", ")"], [(1, 2, "location")], spaces=[False, False, False]
@@ -48,14 +48,14 @@ def test_same_tokens_count_though_one_doc_knows_its_spaces():
     assert post.gold == post.predicted == {Entity(1, 2, "location")}
 
 
-# The file: "@Ann 's iPhone7s rock", the pipeline: "@Ann's" cut elsewhere.
+# The text "@Ann's iPhone7s rock" in two tokenizations.
 FILE_WORDS = ["@Ann's", "iPhone", "7s", "rock"]
 FILE_SPACES = [True, False, True, False]
 SPACY_WORDS = ["@", "Ann", "'s", "iPhone7s", "rock"]
 SPACY_SPACES = [False, False, True, True, False]
 
 
-def test_same_characters_in_other_tokens_agree():
+def test_entities_with_the_same_characters_match_across_tokenizations():
     reference = make_doc(FILE_WORDS, [(0, 1, "person"), (1, 3, "product")], FILE_SPACES)
     predicted = make_doc(
         SPACY_WORDS, [(0, 3, "person"), (3, 4, "product")], SPACY_SPACES
@@ -67,7 +67,7 @@ def test_same_characters_in_other_tokens_agree():
     assert post.surface(post.gold) == {("@Ann's", "person"), ("iPhone7s", "product")}
 
 
-def test_one_character_off_is_wrong():
+def test_entity_without_its_first_character_is_wrong():
     reference = make_doc(FILE_WORDS, [(0, 1, "person")], FILE_SPACES)
     predicted = make_doc(SPACY_WORDS, [(1, 3, "person")], SPACY_SPACES)
     post = to_post(predicted, reference)
@@ -75,7 +75,7 @@ def test_one_character_off_is_wrong():
     assert post.predicted == {Entity(1, 3, "person")}
 
 
-def test_other_type_is_wrong():
+def test_entity_with_another_type_is_wrong():
     reference = make_doc(FILE_WORDS, [(1, 3, "product")], FILE_SPACES)
     predicted = make_doc(SPACY_WORDS, [(3, 4, "group")], SPACY_SPACES)
     post = to_post(predicted, reference)
@@ -83,7 +83,7 @@ def test_other_type_is_wrong():
     assert post.predicted == {Entity(3, 5, "group")}
 
 
-def test_predicted_tokens_made_from_the_text():
+def test_predicted_doc_may_be_tokenized_from_the_text():
     reference = make_doc(["don't", "visit", "Paris!"], [(2, 3, "location")])
     predicted = NLP(reference.text)
     predicted.ents = [Span(predicted, 3, 4, "location")]
@@ -95,7 +95,7 @@ def test_predicted_tokens_made_from_the_text():
 
 @st.composite
 def cut_texts(draw: st.DrawFn):
-    """Two docs of one text, each cut and annotated in its own way."""
+    """Draw two docs of one text, tokenized and annotated independently."""
     text = " ".join(draw(st.lists(st.text("ab", min_size=1, max_size=4), max_size=5)))
     docs = []
     for _ in range(2):
@@ -118,7 +118,7 @@ def cut_texts(draw: st.DrawFn):
 
 
 @given(cut_texts())
-def test_right_are_the_same_characters_and_type(docs):
+def test_right_entities_have_the_same_characters_and_type(docs):
     predicted, reference = docs
     post = to_post(predicted, reference)
 
@@ -144,7 +144,7 @@ def test_white_space_tokens_are_units():
         "now",
     ]
     predicted.ents = [Span(predicted, 3, 4, "location")]
-    # One token for each run of characters without white space.
+    # The reference splits the white space differently.
     reference = make_doc(
         ["  in", " ", "Paris", "\n", " ", "now"],
         [(2, 3, "location")],
@@ -156,7 +156,7 @@ def test_white_space_tokens_are_units():
     assert post.gold == post.predicted == {Entity(3, 4, "location")}
 
 
-def test_a_space_that_is_a_token_on_one_side():
+def test_space_token_may_be_split_differently():
     reference = make_doc(["a", " ", "b"], [(2, 3, "x")], [False, True, False])
     predicted = make_doc(["a", " ", "b"], [(2, 3, "x")], [True, False, False])
     assert reference.text == predicted.text
@@ -164,13 +164,13 @@ def test_a_space_that_is_a_token_on_one_side():
     assert post.gold == post.predicted == {Entity(2, 3, "x")}
 
 
-def test_adjacent_entities_stay_apart():
+def test_adjacent_entities_stay_separate():
     ents = [(0, 1, "person"), (1, 2, "person")]
     post = to_post(make_doc(["Ann", "Bob"], ents), make_doc(["Ann", "Bob"], ents))
     assert post.predicted == {Entity(0, 1, "person"), Entity(1, 2, "person")}
 
 
-def test_unannotated_tokens_are_left_out():
+def test_unannotated_tokens_are_omitted():
     words = ["Ann", "and", "Bob", "in", "Paris"]
     reference = make_doc(words, [(0, 1, "person")], missing=[2, 3])
     predicted = make_doc(
@@ -182,18 +182,18 @@ def test_unannotated_tokens_are_left_out():
     assert post.predicted_tags == ["B-person", "O", "B-location"]
 
 
-def test_unannotated_references_are_left_out():
+def test_unannotated_references_are_skipped():
     reference = Doc(NLP.vocab, words=["Ann"])
     predicted = make_doc(["Ann"], [(0, 1, "person")])
     assert list(examples_to_posts([Example(predicted, reference)])) == []
 
 
-def test_empty_docs():
+def test_empty_docs_give_an_empty_post():
     post = to_post(make_doc([]), make_doc([]))
     assert (post.words, post.gold, post.predicted) == ([], set(), set())
 
 
-def test_different_texts_are_refused():
+def test_different_texts_are_rejected():
     example = Example(make_doc(["Ann", "Lee"]), make_doc(["Ann", "Leigh"]))
     with pytest.raises(WnutError, match=r"texts differ: 'Ann Lee ' and 'Ann Leigh '"):
         list(examples_to_posts([example]))
@@ -201,7 +201,7 @@ def test_different_texts_are_refused():
 
 @pytest.fixture
 def confident():
-    """Sets entities with confidences: None for what has none."""
+    """Create docs whose entities have confidences, or None for no confidence."""
     install_extensions()
 
     def set_ents(words, ents):
@@ -216,7 +216,7 @@ def confident():
     return set_ents
 
 
-def test_confidences_go_with_the_entities_that_are_judged(confident):
+def test_confidences_belong_to_the_scored_entities(confident):
     words = ["Ann", "and", "Bob", "in", "Paris", "or", "Rome"]
     reference = make_doc(words, [(0, 1, "person")], missing=[2])
     ents = [(0, 1, "person", 0.5), (2, 3, "person", 0.25), (4, 5, "place", 0.75)]
@@ -226,7 +226,7 @@ def test_confidences_go_with_the_entities_that_are_judged(confident):
 
 
 @pytest.mark.parametrize("value", [None, "high", 1.5, float("nan"), 1])
-def test_what_is_no_probability_is_no_confidence(confident, value):
+def test_confidence_that_is_not_a_probability_is_ignored(confident, value):
     post = to_post(
         confident(["Ann"], [(0, 1, "person", value)]),
         make_doc(["Ann"], [(0, 1, "person")]),

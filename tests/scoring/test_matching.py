@@ -21,8 +21,8 @@ def write_predicted(tmp_path, data: bytes):
     return path
 
 
-def test_words_are_golds_and_the_last_column_is_the_tag(tmp_path, gold):
-    # Altered words, spaces, more columns, CRLF, an orphan I-, no final newline.
+def test_words_come_from_gold_and_tags_from_the_last_column(tmp_path, gold):
+    # Altered words, blanks, a third column, CRLF, an orphan I-, no final newline.
     predicted = write_predicted(
         tmp_path,
         b"ann NNP B-person\r\nlee NNP O\r\n<unk> VB O\r\n \r\n"
@@ -37,7 +37,7 @@ def test_words_are_golds_and_the_last_column_is_the_tag(tmp_path, gold):
     assert second.predicted == second.gold == {Entity(1, 2, "location")}
 
 
-def test_token_counts_differ(tmp_path, gold):
+def test_different_numbers_of_tokens_are_rejected(tmp_path, gold):
     predicted = write_predicted(tmp_path, b"Ann O\nLee O\nrocks O\n\nParis O\n")
     with pytest.raises(WnutError) as error:
         list(read_posts(gold, predicted))
@@ -47,7 +47,7 @@ def test_token_counts_differ(tmp_path, gold):
     ) in str(error.value)
 
 
-def test_predicted_has_fewer_posts(tmp_path, gold):
+def test_fewer_predicted_posts_are_rejected(tmp_path, gold):
     predicted = write_predicted(tmp_path, b"Ann O\nLee O\nrocks O\n")
     with pytest.raises(WnutError) as error:
         list(read_posts(gold, predicted))
@@ -57,7 +57,7 @@ def test_predicted_has_fewer_posts(tmp_path, gold):
     ) in str(error.value)
 
 
-def test_predicted_has_more_posts(tmp_path, gold):
+def test_more_predicted_posts_are_rejected(tmp_path, gold):
     more = GOLD + "\nmore\tO\n\nand\tO\nmore\tO\n"
     predicted = write_predicted(tmp_path, more.encode())
     with pytest.raises(WnutError) as error:
@@ -83,7 +83,9 @@ GERMEVAL = (
         "# sent_id = 1\n" + GOLD.replace("\n\n", "\n\n# sent_id = 2\n"),
     ],
 )
-def test_columns_are_those_of_both_files_but_for_words_and_tags(tmp_path, predicted):
+def test_named_columns_are_ignored_for_a_prediction_of_words_and_tags(
+    tmp_path, predicted
+):
     gold = tmp_path / "gold.conll"
     gold.write_text(GERMEVAL)
     given = write_predicted(tmp_path, predicted.encode())
@@ -92,6 +94,6 @@ def test_columns_are_those_of_both_files_but_for_words_and_tags(tmp_path, predic
         assert post.gold
     with pytest.raises(WnutError, match=r"gold\.conll, line 2: .* --tag-column"):
         list(read_posts(gold, given))
-    # Of the right file columns are never ignored.
+    # They are never ignored for the gold file.
     with pytest.raises(WnutError, match=r"no column 3, which --tag-column names"):
         list(read_posts(write_predicted(tmp_path, GOLD.encode()), gold, Columns(tag=3)))

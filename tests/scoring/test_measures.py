@@ -36,7 +36,9 @@ def post(text: str, gold: str, predicted: str) -> ScoredPost:
 
 @st.composite
 def posts(draw: st.DrawFn) -> list[ScoredPost]:
-    """Any tags at all, so many orphan I- too. Few words, so forms are repeated."""
+    """Posts with arbitrary tags, many of them orphan I- tags. The vocabulary is small, so
+    that surface forms repeat.
+    """
     drawn = []
     for length in draw(st.lists(st.integers(0, 8), max_size=5)):
         word = st.sampled_from(["la ", "La ", "lo "])
@@ -71,14 +73,14 @@ def test_entities_of_a_post():
     assert first.predicted - first.gold == {Entity(4, 6, "person")}
 
 
-def test_by_hand():
-    # 2 of 4 predicted entities are right, of 4 in gold.
+def test_hand_computed_scores():
+    # 4 predicted entities, 2 of them right, and 4 gold entities.
     assert entity_scores(EXAMPLE) == {"precision": 0.5, "recall": 0.5, "f1": 0.5}
     assert type_scores(EXAMPLE) == {
         "creative-work": {"precision": 1 / 2, "recall": 1 / 2, "f1": 1 / 2},
         "person": {"precision": 1 / 2, "recall": 1 / 2, "f1": 1 / 2},
     }
-    # Predicted: Ann Lee, Dune, and Dune. Gold: Ann Lee, Dune, Ann.
+    # Predicted forms: "Ann Lee", "Dune", "and Dune". Gold: "Ann Lee", "Dune", "Ann".
     assert surface_scores(EXAMPLE) == {
         "precision": 2 / 3,
         "recall": 2 / 3,
@@ -88,11 +90,13 @@ def test_by_hand():
 
 
 def test_surface_forms_have_to_be_right_in_position():
-    # Each side has Paris once, but where gold has it, it was missed.
+    # Both sides contain Paris, at different positions.
     missed = [post("Paris and Paris", "B-location O O", "O O B-location")]
     assert surface_scores(missed) == ZEROS
     forms = [p.surface(p.gold) & p.surface(p.predicted) for p in missed]
-    assert forms == [{("Paris", "location")}], "what the mistaken measure counts"
+    assert forms == [{("Paris", "location")}], (
+        "an intersection of forms would count Paris"
+    )
 
 
 def test_surface_forms_are_counted_once():
@@ -108,14 +112,14 @@ def test_case_and_type_make_different_surface_forms():
     assert surface_scores(typed) == ZEROS
 
 
-def test_surface_form_is_the_text_without_the_white_space_around():
+def test_surface_form_is_the_text_without_surrounding_white_space():
     words = ["New", "-", "York ", "City ", "\n"]
     tags = ["B-location", "I-location", "I-location", "I-location", "O"]
     scored = ScoredPost(words, tags, tags)
     assert scored.surface(scored.gold) == {("New-York City", "location")}
 
 
-def test_strict_mode_leaves_out_orphans():
+def test_strict_mode_ignores_orphan_inside_tags():
     orphan = [post("in Paris", "O B-location", "O I-location")]
     assert entity_scores(orphan)["f1"] == 1.0
     assert seqeval_scores(orphan)["f1"] == 1.0
@@ -124,7 +128,7 @@ def test_strict_mode_leaves_out_orphans():
 
 
 @given(posts())
-def test_equal_to_seqeval(scored):
+def test_entity_scores_equal_seqevals(scored):
     gold = [list(p.gold_tags) for p in scored] or [[]]
     predicted = [list(p.predicted_tags) for p in scored] or [[]]
     ours = entity_scores(scored)
@@ -145,7 +149,7 @@ def test_equal_to_seqeval(scored):
 
 
 @given(posts())
-def test_types_are_equal_to_seqevals(scored):
+def test_type_scores_equal_seqevals(scored):
     types = type_scores(scored)
     assume(types)
     report = metrics.classification_report(
@@ -163,8 +167,8 @@ def test_types_are_equal_to_seqevals(scored):
 
 
 @given(posts())
-def test_surface_scores_by_brute_force(scored):
-    # One pass per form, over all positions of all posts.
+def test_surface_scores_equal_brute_force(scored):
+    # One pass over all occurrences per form.
     def occurrences(side):
         return {
             (i, e, "".join(p.words[e.start : e.end]).strip())
@@ -190,7 +194,7 @@ def test_surface_scores_by_brute_force(scored):
 @pytest.mark.parametrize(
     "scored", [[], [post("", "", "")], [post("so what", "O O", "O O")]]
 )
-def test_nothing_to_find_is_zero_without_a_warning(scored):
+def test_scores_without_entities_are_zero_without_a_warning(scored):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         scores = all_scores(scored)
@@ -211,23 +215,23 @@ def test_structure_of_the_scores():
     }
     groups = [scores[key] for key in scores if key != "per_type"]
     for group in [*groups, *scores["per_type"].values()]:
-        # NumPy's floats are no JSON.
+        # The json module rejects NumPy scalars.
         assert {type(value) for value in group.values()} == {float}
 
 
-def test_lengths_have_to_agree():
+def test_different_lengths_are_rejected():
     with pytest.raises(ValueError, match="2 words, 1 gold tags, 2 predicted tags"):
         ScoredPost(["a ", "b "], ["O"], ["O", "O"])
 
 
-def test_missing_seqeval_says_what_to_install(monkeypatch):
+def test_error_without_seqeval_names_the_extra_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "seqeval", None)
     with pytest.raises(WnutError, match=r'pip install "spacy-wnut\[train\]"'):
         all_scores(EXAMPLE)
 
 
-def test_seen_and_unseen_names():
-    # Each side counts where its own form belongs: DUNE is seen, "and Dune" is not.
+def test_entities_are_seen_or_unseen_by_their_own_form():
+    # "DUNE" is seen, regardless of case; the predicted "and Dune" is not.
     scored = [
         post(
             "Ann Lee likes DUNE and Dune",
@@ -240,22 +244,30 @@ def test_seen_and_unseen_names():
     assert scores["unseen"] == prf_of_counts(right=1, predicted=2, gold=1)
 
 
+@pytest.mark.parametrize("name", ["Straße", "STRASSE", "strasse", "STRAẞE"])
+def test_forms_that_casefold_alike_are_the_same_seen_form(name):
+    # str.lower() keeps ß, so it would tell Straße and STRASSE apart.
+    scores = seen_scores([post(name, "B-location", "B-location")], {"strasse"})
+    assert scores["seen"]["f1"] == 1.0
+    assert scores["unseen"] == ZEROS
+
+
 @given(posts())
-def test_seen_and_unseen_are_everything(scored):
+def test_seen_and_unseen_entities_partition_all_entities(scored):
     assert seen_scores(scored, ())["unseen"] == entity_scores(scored)
     forms = {p.form(e).casefold() for p in scored for e in p.gold | p.predicted}
     assert seen_scores(scored, forms)["seen"] == entity_scores(scored)
 
 
 @given(posts())
-def test_counts_of_posts_add_up_to_the_scores(scored):
+def test_post_counts_add_up_to_the_scores(scored):
     counts = post_counts(scored)
     assert {len(column) for column in counts.values()} == {len(scored)}
     sums = (sum(counts[key]) for key in ("right", "predicted", "gold"))
     assert prf_of_counts(*sums) == entity_scores(scored)
 
 
-def test_seen_names_are_among_all_scores_where_they_are_known():
+def test_all_scores_include_seen_names_if_forms_are_given():
     assert "seen" not in all_scores(EXAMPLE)
     scores = all_scores(EXAMPLE, {"dune"})
     assert {key: scores[key] for key in ("seen", "unseen")} == seen_scores(

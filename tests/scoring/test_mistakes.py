@@ -31,7 +31,7 @@ def place(start, end):
             ["wrong_type"],
         ),
         ([place(0, 2)], [place(0, 1)], ["wrong_border"], ["wrong_border"]),
-        # The border is wrong before the type is.
+        # Both border and type are wrong: the border counts.
         (
             [place(0, 2)],
             [Entity(1, 3, "person")],
@@ -40,9 +40,9 @@ def place(start, end):
         ),
         ([place(0, 2)], [], ["missed"], []),
         ([], [place(0, 2)], [], ["spurious"]),
-        # Next to each other is no overlap.
+        # Adjacent entities do not overlap.
         ([place(0, 2)], [place(2, 3)], ["missed"], ["spurious"]),
-        # One entity where there are two, and the other way round.
+        # One predicted entity for two gold entities, and vice versa.
         (
             [place(0, 2), place(2, 4)],
             [place(0, 4)],
@@ -57,22 +57,22 @@ def place(start, end):
         ),
     ],
 )
-def test_kinds(gold, predicted, gold_kinds, predicted_kinds):
+def test_kind_of_each_entity(gold, predicted, gold_kinds, predicted_kinds):
     judged = judge(gold, predicted)
     assert [one.kind.value for one in judged.gold] == gold_kinds
     assert [one.kind.value for one in judged.predicted] == predicted_kinds
 
 
-def test_partner_is_the_one_that_shares_most():
+def test_partner_has_the_largest_overlap():
     [one] = judge([place(0, 5)], [place(0, 2), Entity(2, 5, "person")]).gold
     assert one.partner == Entity(2, 5, "person")
-    # Of equals the first.
+    # The first one of a tie.
     [one] = judge([place(0, 4)], [Entity(2, 4, "person"), place(0, 2)]).gold
     assert one.partner == place(0, 2)
 
 
 @given(sides)
-def test_each_entity_has_the_kind_that_its_definition_says(sides):
+def test_exactly_one_definition_of_a_kind_holds(sides):
     gold, predicted = sides
     judged = judge(gold, predicted)
     assert [one.entity for one in judged.gold] == sorted(gold)
@@ -95,13 +95,12 @@ def test_each_entity_has_the_kind_that_its_definition_says(sides):
                 and entity[:2] not in [other[:2] for other in touching],
                 alone: not touching,
             }
-            # One definition holds, and it's the kind's.
             assert [name for name, does in holds.items() if does] == [kind]
             assert partner in touching if touching else partner is None
 
 
 @given(sides)
-def test_both_sides_fit_together(sides):
+def test_kinds_of_both_sides_are_consistent(sides):
     gold, predicted = judge(*sides)
     gold_kinds = Counter(one.kind for one in gold)
     predicted_kinds = Counter(one.kind for one in predicted)
@@ -114,7 +113,7 @@ def test_both_sides_fit_together(sides):
 
 
 @given(sides)
-def test_confusion_has_every_gold_entity_once(sides):
+def test_confusion_counts_each_gold_entity_once(sides):
     judged = judge(*sides)
     counts = confusion([judged, judged])
     by_gold = Counter()
@@ -127,7 +126,7 @@ def test_confusion_has_every_gold_entity_once(sides):
     assert ("O", "O") not in counts and 0 not in counts.values()
 
 
-def test_confusion_by_hand():
+def test_hand_computed_confusion():
     judged = judge(
         [place(0, 1), place(2, 4), place(6, 7)],
         [Entity(0, 1, "person"), place(2, 3), Entity(8, 9, "person")],

@@ -8,8 +8,8 @@ from spacy_wnut.scoring.measures import ScoredPost, all_scores
 from spacy_wnut.scoring.output import report_scores, write_figures
 from spacy_wnut.scoring.tables import format_scores
 
-# Right is c alone, of three entities on either side. Forms: a a, b and c were
-# predicted, a and c are in gold.
+# Gold entities: a, a, c. Predicted entities: "a a", b, c. Only c is right.
+# Distinct gold forms: a, c. Distinct predicted forms: "a a", b, c.
 SCORES = all_scores(
     [
         ScoredPost(
@@ -42,27 +42,27 @@ def test_tables_are_in_percent():
     ]
 
 
-def test_tables_alone(capsys):
+def test_tables_go_to_standard_output(capsys):
     report_scores("3 posts", SCORES, None)
     out, err = capsys.readouterr()
     assert (out, err) == (f"3 posts\n{format_scores(SCORES)}\n", "")
 
 
-def test_json_to_a_file(tmp_path, capsys):
+def test_json_is_written_to_a_file(tmp_path, capsys):
     path = tmp_path / "new" / "scores.json"
     report_scores("3 posts", SCORES, path)
     assert json.loads(path.read_text()) == SCORES
     assert capsys.readouterr().out.startswith("3 posts\n")
 
 
-def test_json_alone_on_standard_output(capsys):
+def test_json_on_standard_output_moves_tables_to_standard_error(capsys):
     report_scores("3 posts", SCORES, Path("-"))
     out, err = capsys.readouterr()
     assert json.loads(out) == SCORES
     assert err.startswith("3 posts\n")
 
 
-def test_file_that_cannot_be_written(tmp_path):
+def test_unwritable_file_is_rejected(tmp_path):
     (tmp_path / "file").touch()
     path = tmp_path / "file" / "scores.json"
     with pytest.raises(WnutError, match=r"can't write the scores to .*scores\.json"):

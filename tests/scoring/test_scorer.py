@@ -68,13 +68,13 @@ def approx_or_none(value):
     return None if value is None else pytest.approx(value)
 
 
-def test_registered():
+def test_scorer_is_registered():
     assert registry.scorers.get("spacy-wnut.scorer.v1") is make_scorer
     assert make_scorer() is score_entities
 
 
 @given(examples(may_miss=False))
-def test_seqeval_spacy_and_ours_are_equal_on_the_same_tokens(drawn):
+def test_scores_equal_seqevals_and_spacys_on_the_same_tokens(drawn):
     scores, spacys = score_entities(drawn), get_ner_prf(drawn)
     for key in PRF_KEYS:
         assert scores[key] == approx_or_none(spacys[key])
@@ -98,13 +98,13 @@ def test_seqeval_spacy_and_ours_are_equal_on_the_same_tokens(drawn):
 
 
 @given(examples(may_miss=True))
-def test_equal_to_spacy_where_annotation_is_missing(drawn):
+def test_scores_equal_spacys_with_partial_annotation(drawn):
     scores, spacys = score_entities(drawn), get_ner_prf(drawn)
     for key in PRF_KEYS:
         assert scores[key] == approx_or_none(spacys[key])
 
 
-def test_by_hand():
+def test_hand_computed_scores():
     reference = Doc(NLP.vocab, words=["Ann", "and", "Ann"], ents=["B-x", "O", "B-x"])
     predicted = Doc(NLP.vocab, words=["Ann", "and", "Ann"], ents=["B-x", "O", "O"])
     assert score_entities([Example(predicted, reference)]) == {
@@ -119,7 +119,7 @@ def test_by_hand():
     }
 
 
-def test_characters_count_on_other_tokens():
+def test_other_tokens_match_by_characters():
     reference = Doc(
         NLP.vocab,
         words=["at", "#Paris"],
@@ -134,24 +134,24 @@ def test_characters_count_on_other_tokens():
     )
     example = Example(predicted, reference)
     assert score_entities([example])["ents_f"] == 0.0
-    # spaCy's own takes Paris for all of #Paris.
+    # spaCy's scorer aligns the token Paris with #Paris.
     assert get_ner_prf([example])["ents_f"] == pytest.approx(1.0)
 
 
-def test_nothing_annotated_is_none():
+def test_scores_without_annotation_are_none():
     reference = Doc(NLP.vocab, words=["Ann"])
     predicted = Doc(NLP.vocab, words=["Ann"], ents=["B-x"])
     for examples in ([], [Example(predicted, reference)]):
         assert score_entities(examples) == dict.fromkeys(KEYS)
 
 
-def test_no_entities_on_either_side():
+def test_scores_without_entities_are_none_except_accuracy():
     doc = Doc(NLP.vocab, words=["so", "what"], ents=["O", "O"])
     scores = score_entities([Example(doc.copy(), doc)])
     assert scores == {**dict.fromkeys(KEYS), "ents_acc": 1.0}
 
 
-def test_scores_of_nlp_evaluate():
+def test_nlp_evaluate_returns_the_scores():
     nlp = spacy.blank("en")
     ruler = nlp.add_pipe(
         "entity_ruler", config={"scorer": {"@scorers": "spacy-wnut.scorer.v1"}}
@@ -165,7 +165,7 @@ def test_scores_of_nlp_evaluate():
     }
 
 
-def test_scorer_needs_spacy_alone():
+def test_scorer_works_without_seqeval():
     code = (
         "import sys; sys.modules['seqeval'] = None; sys.modules['sklearn'] = None\n"
         "from spacy.tokens import Doc; from spacy.vocab import Vocab\n"

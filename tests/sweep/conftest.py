@@ -1,4 +1,4 @@
-"""A small corpus of both protocols, and a sweep whose trainings take no time."""
+"""A small corpus with both protocols, and a sweep with faked trainings."""
 
 import shutil
 
@@ -12,7 +12,7 @@ from spacy_wnut.sweep.plan import plan_runs
 
 @pytest.fixture
 def corpus(make_nlp, make_examples, tmp_path):
-    """What `convert` writes, all splits alike."""
+    """A folder like the output of `convert`. All splits are the same."""
     docs = [eg.reference for eg in make_examples(make_nlp())]
     for protocol in ("gold", "spacy"):
         folder = tmp_path / "corpus" / protocol
@@ -24,7 +24,7 @@ def corpus(make_nlp, make_examples, tmp_path):
 
 @pytest.fixture
 def configs(root, tmp_path):
-    """Two recipes that may be changed."""
+    """Copies of two configs, which tests may edit."""
     paths = [tmp_path / "tutorial.cfg", tmp_path / "distilbert.cfg"]
     for path in paths:
         shutil.copy(root / "configs" / path.name, path)
@@ -33,7 +33,7 @@ def configs(root, tmp_path):
 
 @pytest.fixture
 def plan(configs, corpus, tmp_path):
-    """Plans a sweep; takes what is to be different."""
+    """Plan a sweep, with some arguments changed."""
 
     def make(**changed):
         settings = {
@@ -51,8 +51,8 @@ def plan(configs, corpus, tmp_path):
 
 @pytest.fixture
 def trained(trained_folder, monkeypatch):
-    """The names of the runs that were trained: each gives the pipeline that knows
-    the posts, at a temperature of 5.
+    """The names of the executed trainings. Each one is faked: its result is the pipeline
+    that has learned the corpus, with a temperature of 5.
     """
     names = []
 

@@ -8,7 +8,7 @@ from spacy_wnut.sweep.plan import digest_path, is_finished
 
 
 def finish(run, **changed):
-    """As if it had been trained."""
+    """Write the metrics file of a finished training."""
     run.folder.mkdir(parents=True, exist_ok=True)
     metrics = dict.fromkeys(
         ("config", "encoder", "seed", "device", "seconds", "calibration"), None
@@ -17,7 +17,7 @@ def finish(run, **changed):
     (run.folder / "metrics.json").write_text(json.dumps(made))
 
 
-def test_all_seeds_of_the_first_config_come_first(plan, tmp_path):
+def test_trainings_are_ordered_by_config_and_seed(plan, tmp_path):
     runs = plan()
     assert [run.name for run in runs] == [
         *("tutorial.cfg, seed 0", "tutorial.cfg, seed 1"),
@@ -27,7 +27,7 @@ def test_all_seeds_of_the_first_config_come_first(plan, tmp_path):
     assert runs[0].encoder == "distilbert-base-uncased"
 
 
-def test_paths_and_seed_are_set_unless_given(plan, corpus):
+def test_paths_and_seeds_are_set_unless_overridden(plan, corpus):
     [run, *_] = plan(seeds=[3], overrides={"paths.train": "my.spacy", "nlp.lang": "de"})
     assert run.overrides == {
         "paths.train": "my.spacy",
@@ -38,14 +38,16 @@ def test_paths_and_seed_are_set_unless_given(plan, corpus):
     }
 
 
-def test_what_is_not_there_is_not_finished(plan):
+def test_training_without_metrics_is_not_finished(plan):
     runs = plan()
     assert not any(map(is_finished, runs))
     finish(runs[0])
     assert [is_finished(run) for run in plan()] == [True, False, False, False]
 
 
-def test_comments_and_places_make_no_difference(plan, configs, corpus, tmp_path):
+def test_comments_and_locations_do_not_change_a_training(
+    plan, configs, corpus, tmp_path
+):
     encoder = tmp_path / "encoder"
     encoder.mkdir()
     (encoder / "weights").write_text("1")
@@ -59,7 +61,7 @@ def test_comments_and_places_make_no_difference(plan, configs, corpus, tmp_path)
     assert is_finished(run)
 
 
-def test_another_training_is_not_taken_for_it(plan, configs, corpus, tmp_path):
+def test_training_with_other_inputs_is_rejected(plan, configs, corpus, tmp_path):
     encoder = tmp_path / "encoder"
     encoder.mkdir()
     (encoder / "weights").write_text("1")
@@ -75,7 +77,7 @@ def test_another_training_is_not_taken_for_it(plan, configs, corpus, tmp_path):
     finish(run)
     assert differing(overrides={**overrides, "training.dropout": 0.2}) == "config"
     assert differing(has_bias=False) == "--bias"
-    # A name on the hub in the place of a folder.
+    # The name of a model on the hub instead of a folder.
     assert differing(overrides={}) == "config, paths.encoder"
     (encoder / "weights").write_text("2")
     assert differing() == "paths.encoder"
@@ -91,7 +93,7 @@ def test_another_training_is_not_taken_for_it(plan, configs, corpus, tmp_path):
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"rows": []}', '{"rows": '])
-def test_metrics_that_are_none(plan, text):
+def test_file_with_other_contents_is_rejected_as_metrics(plan, text):
     [run, *_] = plan()
     run.folder.mkdir(parents=True)
     (run.folder / "metrics.json").write_text(text)
@@ -99,7 +101,7 @@ def test_metrics_that_are_none(plan, text):
         is_finished(run)
 
 
-def test_a_setting_goes_to_the_configs_that_have_it(plan, tmp_path):
+def test_override_applies_only_to_configs_that_have_the_setting(plan, tmp_path):
     overrides = {"paths.pseudo_labelled": "x.spacy", "training.dropout": 0.3}
     runs = plan(overrides=overrides, seeds=[0])
     given = {run.config.stem: run.overrides.keys() & overrides.keys() for run in runs}
@@ -109,7 +111,7 @@ def test_a_setting_goes_to_the_configs_that_have_it(plan, tmp_path):
     }
 
 
-def test_what_cannot_be_planned(plan, configs, corpus, tmp_path):
+def test_invalid_plans_are_rejected(plan, configs, corpus, tmp_path):
     with pytest.raises(WnutError, match="--seeds instead"):
         plan(overrides={"system.seed": 1})
     with pytest.raises(WnutError, match="has the setting --paths"):
@@ -128,7 +130,7 @@ def test_what_cannot_be_planned(plan, configs, corpus, tmp_path):
         plan()
 
 
-def test_digest_of_a_folder_knows_names_and_contents(tmp_path):
+def test_digest_of_a_folder_depends_on_names_and_contents(tmp_path):
     folder = tmp_path / "folder"
     (folder / "sub").mkdir(parents=True)
     (folder / "a").write_text("1")

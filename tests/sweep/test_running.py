@@ -1,4 +1,4 @@
-"""Trainings that take no time, to see what is left of them and what is used again."""
+"""Sweeps with faked trainings: their files, and how they are resumed."""
 
 import json
 
@@ -15,7 +15,7 @@ from spacy_wnut.sweep.running import run_all
 
 @pytest.fixture
 def sweep(plan, corpus, trained):
-    """Runs a sweep of the first config; takes what is to be different."""
+    """Run a sweep, with some arguments of the plan changed."""
 
     def run(retrain=False, **changed):
         return run_all(plan(**changed), corpus, -1, True, retrain)
@@ -23,7 +23,9 @@ def sweep(plan, corpus, trained):
     return run
 
 
-def test_what_is_left(sweep, plan, configs, corpus, tmp_path):
+def test_training_leaves_the_calibrated_model_and_its_metrics(
+    sweep, plan, configs, corpus, tmp_path
+):
     [metrics] = sweep(configs=configs[:1], seeds=[4])
     folder = tmp_path / "sweep" / "tutorial" / "seed-4"
     assert [path.name for path in (tmp_path / "sweep" / "tutorial").iterdir()] == [
@@ -33,7 +35,7 @@ def test_what_is_left(sweep, plan, configs, corpus, tmp_path):
     assert metrics == json.loads((folder / "metrics.json").read_text())
     assert (metrics["config"], metrics["seed"]) == ("tutorial.cfg", 4)
     assert metrics["device"] == "cpu"
-    # Calibrated before it was evaluated.
+    # The stored model is calibrated.
     fitted = spacy.load(folder / "model").get_pipe("ner").temperature
     assert metrics["calibration"]["temperature"] == fitted != 5.0
     rows = {(row["split"], row["protocol"]): row for row in metrics["rows"]}
@@ -44,12 +46,12 @@ def test_what_is_left(sweep, plan, configs, corpus, tmp_path):
     assert row["config"] == "tutorial.cfg" and row["seed"] == 4
     for key, scores in all_scores(posts).items():
         assert row[key] == scores
-    # All of its entities are in the train split.
+    # All splits are the same, so all entities are seen.
     assert row["seen"] == row["entity"] and row["unseen"]["recall"] == 0.0
     assert metrics["posts"]["test_spacy"] == post_counts(posts)
 
 
-def test_what_is_finished_is_not_trained_again(sweep, configs, trained):
+def test_finished_training_is_not_repeated(sweep, configs, trained):
     first = sweep(configs=configs[:1], seeds=[0])
     assert trained == ["tutorial.cfg, seed 0"]
     again = sweep(configs=configs[:1], seeds=[1, 0])
@@ -60,7 +62,7 @@ def test_what_is_finished_is_not_trained_again(sweep, configs, trained):
     assert trained[2:] == ["tutorial.cfg, seed 0"]
 
 
-def test_what_was_interrupted_is_trained_again(
+def test_interrupted_training_is_repeated(
     sweep, configs, trained, monkeypatch, tmp_path
 ):
     def interrupt(model, path, gpu_id):
@@ -77,15 +79,15 @@ def test_what_was_interrupted_is_trained_again(
     assert trained == 2 * ["tutorial.cfg, seed 0"]
 
 
-def test_nothing_is_trained_before_all_is_looked_at(sweep, configs, trained):
+def test_all_folders_are_checked_before_the_first_training(sweep, configs, trained):
     sweep(configs=configs[1:], seeds=[1])
     with pytest.raises(WnutError, match="seed 1, but not of these settings: config"):
         sweep(overrides={"training.dropout": 0.5})
     assert trained == ["distilbert.cfg, seed 1"]
 
 
-def test_training_that_fails(plan, corpus, configs, monkeypatch, tmp_path):
-    """Really run: the setting is no number."""
+def test_failed_training_leaves_no_files(plan, corpus, configs, monkeypatch, tmp_path):
+    """Runs `spacy train` with a setting that is not a number."""
     settings = {"configs": configs[:1], "seeds": [0]}
     [run] = plan(**settings, overrides={"training.max_steps": "--1"})
     with pytest.raises(WnutError, match=r"tutorial\.cfg, seed 0 failed with status 1"):
@@ -93,7 +95,7 @@ def test_training_that_fails(plan, corpus, configs, monkeypatch, tmp_path):
     assert list((tmp_path / "sweep" / "tutorial").iterdir()) == []
 
 
-def test_all_finished_trainings_of_a_folder(sweep, tmp_path):
+def test_all_finished_trainings_of_a_folder_are_read(sweep, tmp_path):
     found = sweep()
     read = read_all_metrics(tmp_path / "sweep")
     assert read == found[2:] + found[:2]

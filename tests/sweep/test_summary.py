@@ -17,17 +17,17 @@ def trainings(make_metrics):
     ]
 
 
-def test_mean_and_standard_deviation():
+def test_figure_has_the_mean_and_the_sample_standard_deviation():
     assert make_figure([0.5, 0.3]) == {
         "runs": [0.5, 0.3],
         "mean": pytest.approx(0.4),
-        # Of a sample: the root of (0.01 + 0.01) / (2 - 1).
+        # The square root of (0.01 + 0.01) / (2 - 1).
         "sd": pytest.approx(0.02**0.5),
     }
     assert make_figure([0.5])["sd"] is None
 
 
-def test_each_config_by_itself(trainings):
+def test_each_config_is_summarized(trainings):
     good, bad = summarise(trainings)["configs"]
     assert (good["config"], good["seeds"]) == ("good.cfg", [0, 1])
     assert (bad["config"], bad["seeds"]) == ("bad.cfg", [5])
@@ -51,7 +51,7 @@ def test_each_config_by_itself(trainings):
     assert good["test_f1_interval"] == f1_interval(posts[:2])
 
 
-def test_the_first_is_compared_with_the_others(trainings, make_metrics):
+def test_first_config_is_compared_with_each_other_one(trainings, make_metrics):
     posts = [metrics["posts"]["test_gold"] for metrics in trainings]
     difference, p = compare_f1(posts[:2], posts[2:])
     third = make_metrics("other.cfg", 0, 8)
@@ -66,7 +66,7 @@ def test_the_first_is_compared_with_the_others(trainings, make_metrics):
     assert comparisons[1]["difference"] < 0 and comparisons[1]["p"] > 0.5
 
 
-def test_other_posts_are_not_compared(trainings, make_metrics):
+def test_different_posts_are_not_compared(trainings, make_metrics):
     other = make_metrics("other.cfg", 0, 8, n_posts=9)
     with pytest.raises(WnutError, match=r"can't compare .* same posts"):
         summarise([*trainings, other])
@@ -82,7 +82,7 @@ def test_seen_names_are_scored(trainings):
     assert all_scores([])["entity"]["f1"] == 0.0
 
 
-def test_tables(trainings):
+def test_tables_are_in_percent(trainings):
     summary = summarise(trainings)
     lines = format_summary(summary).splitlines()
     rows = [line.split() for line in lines]

@@ -1,4 +1,4 @@
-"""Further pre-training, on an encoder so small that it learns in seconds."""
+"""Further pre-training of a tiny encoder, which takes seconds."""
 
 import shutil
 
@@ -13,7 +13,7 @@ from spacy_wnut.unlabelled.masked_lm import pretrain_encoder
 TEXTS = ["so Oslo rocks", "a storm in New York last evening", "lol"] * 20
 
 
-def test_the_encoder_learns_and_is_an_encoder_again(tiny_encoder, tmp_path):
+def test_output_is_an_encoder_with_other_weights(tiny_encoder, tmp_path):
     before = AutoModel.from_pretrained(tiny_encoder).state_dict()
     out = tmp_path / "out"
     first = pretrain_encoder(tiny_encoder, TEXTS, out, learn_rate=1e-2, batch_size=6)
@@ -33,8 +33,8 @@ def test_the_encoder_learns_and_is_an_encoder_again(tiny_encoder, tmp_path):
 
 @pytest.fixture
 def interrupted(tiny_encoder, tmp_path, monkeypatch):
-    """A run that was interrupted in its seventh step, with a checkpoint of the fourth:
-    the steps that were taken, and the folder that it was to write.
+    """A run that was interrupted in its seventh step, with a checkpoint of the fourth.
+    Returns the list of steps that later runs take, and the output folder.
     """
     monkeypatch.setattr(masked_lm, "SAVE_STEPS", 4)
     calls = []
@@ -52,7 +52,7 @@ def interrupted(tiny_encoder, tmp_path, monkeypatch):
         pretrain_encoder(tiny_encoder, TEXTS, out, batch_size=6)
     assert not out.exists() and calls == [0, 1, 2, 3, 4, 5, 6]
     calls.clear()
-    # Anything, so that the next run isn't interrupted.
+    # Later runs only record their steps.
     monkeypatch.setattr(
         Trainer,
         "training_step",
@@ -63,7 +63,7 @@ def interrupted(tiny_encoder, tmp_path, monkeypatch):
     return calls, out
 
 
-def test_an_interrupted_run_goes_on(tiny_encoder, interrupted):
+def test_interrupted_run_resumes(tiny_encoder, interrupted):
     calls, out = interrupted
     pretrain_encoder(tiny_encoder, TEXTS, out, batch_size=6)
     assert calls == [4, 5, 6, 7, 8, 9]
@@ -81,7 +81,7 @@ def test_an_interrupted_run_goes_on(tiny_encoder, interrupted):
         ({"batch_size": 5}, "settings"),
     ],
 )
-def test_a_checkpoint_of_another_run_is_refused(
+def test_checkpoint_of_another_run_is_rejected(
     tiny_encoder, interrupted, changed, differed
 ):
     calls, out = interrupted
@@ -93,9 +93,7 @@ def test_a_checkpoint_of_another_run_is_refused(
     assert calls == [] and sorted(out.parent.rglob("*")) == before
 
 
-def test_a_checkpoint_of_another_encoder_is_refused(
-    tiny_encoder, interrupted, tmp_path
-):
+def test_checkpoint_of_another_encoder_is_rejected(tiny_encoder, interrupted, tmp_path):
     calls, out = interrupted
     other = tmp_path / "other"
     shutil.copytree(tiny_encoder, other)
@@ -112,12 +110,12 @@ def test_a_checkpoint_of_another_encoder_is_refused(
     "name", ["model.safetensors", "optimizer.pt", "scheduler.pt", "trainer_state.json"]
 )
 @pytest.mark.parametrize("is_missing", [True, False])
-def test_a_damaged_checkpoint_is_skipped(
+def test_damaged_checkpoint_is_skipped(
     tiny_encoder, interrupted, name, is_missing, capsys
 ):
     calls, out = interrupted
     [checkpoint] = (out.parent / "out.checkpoints").glob("checkpoint-*")
-    # One that was killed while it was written, after a whole one.
+    # A later checkpoint, whose writing was killed.
     later = checkpoint.with_name("checkpoint-12")
     shutil.copytree(checkpoint, later)
     if is_missing:
@@ -130,13 +128,13 @@ def test_a_damaged_checkpoint_is_skipped(
     assert f"{name} is missing or damaged" in capsys.readouterr().out.replace("\n", " ")
 
 
-def test_no_posts_are_refused(tiny_encoder, tmp_path):
+def test_input_without_posts_is_rejected(tiny_encoder, tmp_path):
     with pytest.raises(WnutError, match="no posts to train on"):
         pretrain_encoder(tiny_encoder, [], tmp_path / "out")
     assert not list(tmp_path.iterdir())
 
 
-def test_an_encoder_without_masks_is_refused(tiny_encoder, tmp_path):
+def test_encoder_without_a_mask_token_is_rejected(tiny_encoder, tmp_path):
     tokenizer = AutoTokenizer.from_pretrained(tiny_encoder)
     tokenizer.mask_token = None
     tokenizer.save_pretrained(tmp_path / "unmasked")
@@ -146,7 +144,7 @@ def test_an_encoder_without_masks_is_refused(tiny_encoder, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["notes.txt", "checkpoint-old", "checkpoint-4"])
-def test_a_folder_of_somebody_else_is_left_alone(tiny_encoder, tmp_path, name):
+def test_folder_with_other_files_is_not_touched(tiny_encoder, tmp_path, name):
     theirs = tmp_path / "out.checkpoints"
     (theirs / name).mkdir(parents=True)
     (theirs / name / "inside").write_text("theirs")
@@ -158,7 +156,7 @@ def test_a_folder_of_somebody_else_is_left_alone(tiny_encoder, tmp_path, name):
     assert not (tmp_path / "out").exists()
 
 
-def test_a_checkpoint_with_another_name_is_passed_over(tiny_encoder, interrupted):
+def test_checkpoint_with_another_name_is_ignored(tiny_encoder, interrupted):
     calls, out = interrupted
     (out.parent / "out.checkpoints" / "checkpoint-old").mkdir()
     pretrain_encoder(tiny_encoder, TEXTS, out, batch_size=6)

@@ -27,7 +27,7 @@ def read(path):
     return list(DocBin().from_disk(path).get_docs(spacy.blank("en").vocab))
 
 
-def test_labels_are_the_mean_of_what_teachers_expect(
+def test_labels_are_the_mean_probabilities_of_the_teachers(
     trained_folder, other_teacher, tmp_path
 ):
     teachers = [str(trained_folder), str(other_teacher)]
@@ -55,20 +55,22 @@ def test_labels_are_the_mean_of_what_teachers_expect(
     }
 
 
-def test_posts_with_few_entities_can_be_left_out(trained_folder, tmp_path):
+def test_posts_with_few_expected_entities_are_skipped(trained_folder, tmp_path):
     out = tmp_path / "out.spacy"
     labelled = pseudo_label([str(trained_folder)], TEXTS, out, min_entities=0.9)
     assert [doc.text for doc in read(out)] == TEXTS[:1]
     assert (labelled.posts, labelled.kept) == (3, 1)
 
 
-def test_no_more_posts_than_the_limit(trained_folder, tmp_path):
+def test_number_of_posts_is_limited(trained_folder, tmp_path):
     out = tmp_path / "out.spacy"
     assert pseudo_label([str(trained_folder)], TEXTS, out, limit=2).kept == 2
     assert len(read(out)) == 2
 
 
-def test_a_student_learns_what_its_teacher_knows(trained_folder, make_nlp, tmp_path):
+def test_student_learns_the_predictions_of_its_teacher(
+    trained_folder, make_nlp, tmp_path
+):
     out = tmp_path / "out.spacy"
     teacher = spacy.load(trained_folder)
     texts = [
@@ -97,7 +99,7 @@ def test_a_student_learns_what_its_teacher_knows(trained_folder, make_nlp, tmp_p
         )
 
 
-def test_teachers_of_other_types_are_refused(
+def test_teachers_with_different_types_are_rejected(
     trained_folder, make_nlp, make_examples, tmp_path
 ):
     nlp = make_nlp()
@@ -113,7 +115,7 @@ def test_teachers_of_other_types_are_refused(
         pseudo_label([str(tmp_path / "blank")], TEXTS, tmp_path / "out")
 
 
-def test_a_run_that_keeps_nothing_writes_nothing(trained_folder, tmp_path):
+def test_nothing_is_written_if_no_post_is_kept(trained_folder, tmp_path):
     with pytest.raises(WnutError, match="None of 3 posts was kept"):
         pseudo_label(
             [str(trained_folder)], TEXTS, tmp_path / "out.spacy", min_entities=99
@@ -121,7 +123,9 @@ def test_a_run_that_keeps_nothing_writes_nothing(trained_folder, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_nothing_is_done_twice(trained_folder, other_teacher, tmp_path):
+def test_unchanged_inputs_are_not_labelled_again(
+    trained_folder, other_teacher, tmp_path
+):
     out = tmp_path / "out.spacy"
     teachers = [str(trained_folder), str(other_teacher)]
     assert pseudo_label(teachers, TEXTS, out) is not None
@@ -130,7 +134,7 @@ def test_nothing_is_done_twice(trained_folder, other_teacher, tmp_path):
     assert (out.stat().st_mtime_ns, out.read_bytes()) == before
 
 
-def test_what_changed_is_labelled_anew(trained_folder, tmp_path):
+def test_changed_inputs_or_output_are_labelled_again(trained_folder, tmp_path):
     out = tmp_path / "out.spacy"
     teacher = tmp_path / "teacher"
     shutil.copytree(trained_folder, teacher)
@@ -141,17 +145,17 @@ def test_what_changed_is_labelled_anew(trained_folder, tmp_path):
     assert label() and not label()
     assert label([*TEXTS, "one more"])
     assert label() and label(limit=1) and label(min_entities=0.1)
-    # The same name, but trained anew.
+    # The same folder with another pipeline.
     nlp = spacy.load(teacher)
     nlp.get_pipe("ner").temperature = 2.0
     nlp.to_disk(teacher)
     assert label(min_entities=0.1) and not label(min_entities=0.1)
-    # Damaged, or replaced by something else.
+    # The output was replaced by another file.
     out.write_bytes(b"something else")
     assert label(min_entities=0.1)
 
 
-def test_teachers_that_split_posts_into_other_words(trained_folder, tmp_path):
+def test_teachers_with_different_tokenizers_are_rejected(trained_folder, tmp_path):
     nlp = spacy.load(trained_folder)
     nlp.tokenizer.infix_finditer = None
     nlp.tokenizer.suffix_search = None

@@ -6,7 +6,7 @@ from spacy_wnut.errors import WnutError
 from spacy_wnut.unlabelled.texts import read_texts, sample_texts
 
 
-def test_posts_of_several_files_in_order(tmp_path):
+def test_posts_are_read_in_the_order_of_files_and_lines(tmp_path):
     plain, packed = tmp_path / "a.txt", tmp_path / "b.txt.gz"
     plain.write_text(" so  Oslo \n\n \u3000\nrocks\u2028here", encoding="utf8")
     packed.write_bytes(gzip.compress("caf\u00e9\r\n".encode()))
@@ -17,7 +17,7 @@ def test_posts_of_several_files_in_order(tmp_path):
     ]
 
 
-def test_what_cannot_be_read_is_named_with_its_line(tmp_path):
+def test_error_names_the_unreadable_line(tmp_path):
     latin = tmp_path / "latin.txt"
     latin.write_bytes("one\ncaf\u00e9\n".encode("latin1"))
     with pytest.raises(WnutError, match=r"latin\.txt, line 2: the byte 0xe9"):
@@ -42,7 +42,7 @@ def folder(tmp_path):
     return tmp_path
 
 
-def test_a_sample_has_each_post_once_in_an_order_of_its_seed(folder):
+def test_sample_has_each_post_once_in_a_seeded_order(folder):
     texts = sample_texts([str(folder), ""])
     assert sorted(texts) == ["four", "one", "three", "two"]
     assert sample_texts([str(folder), ""]) == texts
@@ -52,7 +52,7 @@ def test_a_sample_has_each_post_once_in_an_order_of_its_seed(folder):
     )
 
 
-def test_no_more_posts_of_a_file_than_asked_for(folder):
+def test_number_of_posts_per_file_is_limited(folder):
     drawn = [
         sample_texts([str(folder), ""], per_file=1, seed=seed) for seed in range(20)
     ]
@@ -60,7 +60,7 @@ def test_no_more_posts_of_a_file_than_asked_for(folder):
     assert {text for texts in drawn for text in texts} > {"one", "four"}
 
 
-def test_a_folder_without_texts_is_refused(tmp_path):
+def test_folder_without_texts_is_rejected(tmp_path):
     with pytest.raises(WnutError, match="has no files"):
         sample_texts([str(tmp_path)])
     with pytest.raises(WnutError, match="No unlabelled posts are named"):

@@ -1,4 +1,4 @@
-// Precision and recall along the threshold, and the reliability diagram.
+// Charts: scores by threshold, and the reliability diagram.
 
 const WIDTH = 440;
 const HEIGHT = 300;
@@ -52,10 +52,10 @@ function drawThresholds(runs) {
     ["Recall", "recall"],
     ["F1", "f1"],
   ];
-  const chart = axes("Precision, recall and F1 along the threshold", "threshold", "percent");
+  const chart = axes("Precision, recall and F1 by threshold", "threshold", "percent");
   for (const [run, i] of runs) {
     for (const [, key] of measures) {
-      // Where nothing is left there is no precision.
+      // Precision is undefined without predicted entities.
       const points = run.confidence.thresholds.filter((row) => key !== "precision" || row.recall > 0);
       chart.append(curve(points.map((row) => [row.threshold, row[key]]), `c-${key}${second(i)}`));
     }
@@ -83,7 +83,7 @@ function drawThresholds(runs) {
   return el(
     "figure",
     {},
-    el("figcaption", {}, el("h3", {}, "Along the threshold"), "What stays if entities with a lower confidence are left out."),
+    el("figcaption", {}, el("h3", {}, "Scores by threshold"), "Only entities with at least this confidence count as predicted."),
     chart,
     legend(entries),
     el("div", { class: "slider" }, el("label", { for: "threshold" }, "Threshold"), slider, output),
@@ -92,7 +92,7 @@ function drawThresholds(runs) {
 }
 
 function drawReliability(runs) {
-  const chart = axes("Reliability: the share of entities that is right by their confidence", "confidence", "percent right");
+  const chart = axes("Reliability: share of right entities by confidence", "confidence", "percent right");
   chart.append(svg("line", { class: "diagonal", x1: across(0), x2: across(1), y1: up(0), y2: up(1) }));
   const names = ["c-model", "c-against second"];
   for (const [run, i] of runs) {
@@ -113,7 +113,7 @@ function drawReliability(runs) {
   return el(
     "figure",
     {},
-    el("figcaption", {}, el("h3", {}, "Reliability"), "On the diagonal, confidence is what it says."),
+    el("figcaption", {}, el("h3", {}, "Reliability"), "On the diagonal, confidence equals the share of right entities."),
     chart,
     legend([...(TWO ? runs.map(([, i]) => [`Pipeline${letter(i)}`, names[i]]) : [])]),
     el("p", {}, `${errors.join(", ")} (mean distance from the diagonal, in percent).`),
@@ -121,7 +121,7 @@ function drawReliability(runs) {
       "details",
       {},
       el("summary", {}, "The bins as a table"),
-      table("Bins of equally many predicted entities, in percent", ["Mean confidence", "Right", "Entities"], bins),
+      table("Bins with equal numbers of predicted entities, in percent", ["Mean confidence", "Right", "Entities"], bins),
     ),
   );
 }
@@ -131,11 +131,11 @@ function drawConfidence() {
   for (const [i, run] of RUNS.entries()) {
     if (!run.confidence) {
       const name = TWO ? `Pipeline ${LETTERS[i]}` : "The pipeline";
-      content("confidence").append(quiet(`${name} gives its entities no confidences, so there is nothing to draw.`));
+      content("confidence").append(quiet(`${name} has no confidences, so there are no charts.`));
     } else if (run.confidence.without) {
       const n = count(run.confidence.without);
       content("confidence").append(
-        quiet(`${n} entities${letter(i)} have no confidence: they stay at every threshold, and are in no bin.`),
+        quiet(`${n} entities${letter(i)} have no confidence: they count as predicted at every threshold, and are in no bin.`),
       );
     }
   }

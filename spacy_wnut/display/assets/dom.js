@@ -1,6 +1,6 @@
 "use strict";
-// The data of the page and what makes its elements. Strings become text nodes and
-// attributes, never markup: nothing that stands in a post can become a part of it.
+// The data of the page, and helpers that create elements. Strings become text nodes or
+// attributes, never markup, so no post can inject HTML.
 
 const DATA = JSON.parse(document.getElementById("data").textContent);
 const RUNS = DATA.runs;
@@ -34,7 +34,7 @@ function difference(first, second) {
   return value > 0 ? `+${value}` : value.replace("-", "\u2212");
 }
 
-// The name of a type by its index: O is -1.
+// The name of a type by its index. The index of O is -1.
 const typeName = (index) => (index < 0 ? "O" : DATA.types[index]);
 
 function colored(node, type) {
@@ -47,7 +47,7 @@ const typeLabel = (index) =>
     ? el("span", {}, "O")
     : el("span", {}, colored(el("span", { class: "swatch", "aria-hidden": "true" }), index), typeName(index));
 
-// A table whose first column heads its rows. It scrolls by itself where it's too wide.
+// A table whose first column holds row headers. It scrolls horizontally if it is too wide.
 function table(caption, header, rows, name = "") {
   const cell = (value, column) =>
     column ? (value instanceof HTMLTableCellElement ? value : el("td", {}, value)) : el("th", { scope: "row" }, value);

@@ -1,4 +1,4 @@
-// Scores, types, confusion, seen and new names: all but the charts and the posts.
+// Tables: scores, entity types, confusion matrix, and seen and new names.
 
 function drawAbout() {
   const entries = RUNS.map((run, i) => [TWO ? `Pipeline ${LETTERS[i]}` : "Pipeline", run.name]);
@@ -28,7 +28,7 @@ function drawScores() {
   content("scores").append(
     el("dl", { class: "cards" }, ...measures.map(card)),
     quiet(
-      `In percent${TWO ? ", A \u2212 B in brackets" : ""}. An entity is right if its exact span and type are. Surface: over distinct names, as WNUT 2017 has it. Tags: of words.`,
+      `In percent${TWO ? ", A \u2212 B in brackets" : ""}. An entity is right if its span and its type are exactly right. Surface scores: over distinct names (WNUT 2017). Right tags: share of words.`,
     ),
   );
 }
@@ -52,12 +52,12 @@ function drawTypes() {
   });
   content("types").append(
     quiet(
-      "Each gold entity is right, missed (it overlaps no predicted one), of the wrong type (its span is right) or of the wrong border (spans overlap and differ). A predicted one that overlaps no gold entity is spurious.",
+      "Each gold entity is right, missed (it overlaps no predicted entity), has the wrong type (same span) or has a wrong border (overlapping, but different spans). A predicted entity that overlaps no gold entity is spurious.",
     ),
   );
 }
 
-// Called with (run, gold type, predicted type) when a cell is chosen.
+// Calls choose(run, gold type, predicted type) when a cell is clicked.
 function drawConfusion(choose) {
   const types = [...DATA.types.keys()];
   const order = [...types, -1];
@@ -85,7 +85,7 @@ function drawConfusion(choose) {
   content("confusion").append(
     ...RUNS.map(matrix),
     quiet(
-      "A gold entity counts under the type of the predicted one that it overlaps most, whatever the borders, or under O if it was missed. The last row holds spurious entities. Choose a number to see its posts.",
+      "A gold entity counts under the type of the predicted entity with the largest overlap, whatever its borders, or under O if it was missed. The last row has the spurious entities. Click a number to see its posts.",
     ),
   );
 }
@@ -108,6 +108,6 @@ function drawSeen() {
   );
   content("seen").append(
     table("Names in the training data, and new ones", ["Name", "Gold", "Precision", "Recall", "F1"], rows),
-    quiet("In percent. A name is seen if some entity of the training data has it, of whatever type, in upper or lower case."),
+    quiet("In percent. A name is seen if it is an entity in the training data, of any type. Upper and lower case make no difference."),
   );
 }

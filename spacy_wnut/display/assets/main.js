@@ -1,4 +1,4 @@
-// Light, dark or as the system has it.
+// The theme button cycles through the system's theme, light and dark.
 const THEMES = ["system", "light", "dark"];
 const themeButton = document.getElementById("theme");
 themeButton.addEventListener("click", () => {

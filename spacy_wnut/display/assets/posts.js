@@ -1,4 +1,4 @@
-// The posts, with gold and predicted entities marked, and the filters.
+// The list of posts with marked entities, and its filters.
 
 const KINDS = {
   right: "Right",
@@ -16,10 +16,10 @@ const cellButton = el("button", { type: "button", id: "cell", hidden: true });
 
 let matching = [];
 let shown = 0;
-// The cell of the confusion table that was chosen, if one was: gold, predicted.
+// The selected cell of the confusion matrix, { gold, predicted }, or null.
 let cell = null;
 
-// What the filters look at: kind, type, confidence of each entity, gold ones first.
+// The entities of a post for the filters: gold entities, then predicted ones.
 function entitiesOf(post, run) {
   const judged = post.runs[run];
   return [
@@ -78,7 +78,7 @@ function drawFilters() {
     checks("Type", "type", DATA.types.map((_, type) => [type, typeLabel(type)])),
     el("div", { class: "fields" }, ...fields, cellButton, el("button", { type: "reset" }, "Reset")),
   );
-  // Words count while they are typed, all else once it is chosen.
+  // The word filter applies while typing, all other filters on change.
   form.elements.words.addEventListener("input", update);
   form.addEventListener("change", (event) => {
     if (event.target !== form.elements.words) update();
@@ -86,7 +86,7 @@ function drawFilters() {
   form.addEventListener("submit", (event) => event.preventDefault());
   form.addEventListener("reset", () => {
     cell = null;
-    // The fields have their values back after the event.
+    // The fields are reset after this event.
     setTimeout(update);
   });
   cellButton.addEventListener("click", () => {
@@ -100,7 +100,7 @@ function chooseCell(run, gold, predicted) {
   form.reset();
   cell = { gold, predicted };
   if (TWO) form.elements.run.value = run;
-  // The reset updates what is shown, and then one goes there.
+  // After the update that the reset has scheduled.
   setTimeout(() => {
     const posts = document.getElementById("posts");
     posts.focus({ preventScroll: true });
@@ -125,7 +125,7 @@ function inCell(entity) {
   return entity.isGold && entity.type === cell.gold && entity.partner === cell.predicted;
 }
 
-// The entities of a post that the filters ask for; null if the post isn't shown.
+// The entities of a post that match the filters, or null to hide the post.
 function match(index, filters) {
   if (!LOWER[index].includes(filters.words)) return null;
   if (TWO && filters.compare !== "all") {
@@ -155,7 +155,7 @@ function update() {
     const keys = chosen.flatMap((entity) => (entity.confidence === null ? [] : [sign * entity.confidence]));
     found.push({ index, key: keys.length ? Math.min(...keys) : Infinity });
   });
-  // Sorting is stable: ties stay in the order of the corpus.
+  // The sort is stable: ties keep the order of the corpus.
   if (filters.sort !== "order") found.sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0));
   matching = found.map(({ index }) => index);
   shown = 0;
@@ -171,7 +171,7 @@ function showMore() {
   list.append(...next.map((index) => drawPost(DATA.posts[index], index)));
   shown += next.length;
   more.hidden = shown >= matching.length;
-  // Observed anew, so that it is told of even if it hasn't left the window.
+  // Observe the button again, to be notified even if it is still visible.
   observer.unobserve(more);
   if (!more.hidden) observer.observe(more);
 }
@@ -194,7 +194,7 @@ function drawPost(post, index) {
   return el("li", { class: "post", "data-post": index + 1 }, ...rows);
 }
 
-// What was predicted, and what was missed.
+// The marks of a row: predicted and missed entities.
 function marksOf(post, run) {
   const marks = run.predicted.map(([start, end, type, kind, confidence]) => ({ start, end, type, kind, confidence }));
   post.gold.forEach(([start, end, type], i) => {

@@ -5,7 +5,7 @@ import pytest
 
 from benchmarks.accuracy import calibration
 from spacy_wnut.calibration.pipeline import calibrate as fit
-from spacy_wnut.calibration.pipeline import measure as measure_found
+from spacy_wnut.calibration.pipeline import measure_confidences
 from spacy_wnut.calibration.sample import Sample, find_entities
 from spacy_wnut.crf.decoding import Emitted, legal_chain
 from spacy_wnut.labels import LabelScheme
@@ -36,12 +36,12 @@ def test_calibration_is_fitted_on_dev_and_measured_on_test():
     assert one["dev"]["after"] == fit(dev, 0.0)["cross_validated"]
     gold = int(test.n_gold.sum())
     found = find_entities(test, 0.0, one["temperature"])
-    assert one["test"]["after"] == measure_found(found, gold)
+    assert one["test"]["after"] == measure_confidences(found, gold)
     assert one["test"]["after"]["ece"] < one["test"]["before"]["ece"] / 2
     biased = fit(dev)
     assert one["bias"] == biased["bias"] != 0.0
     found = find_entities(test, biased["bias"], biased["temperature"])
-    assert one["test"]["with_bias"] == measure_found(found, gold)
+    assert one["test"]["with_bias"] == measure_confidences(found, gold)
 
     other = calibration.measure_training(make_sample(2000, 3), test)
     names = {"config": "some.cfg", "encoder": "small"}
