@@ -82,6 +82,8 @@ def make_nlp(tiny_encoder: str) -> Callable[..., Language]:
     def make(encoder: dict | None = None, **settings: object) -> Language:
         fix_random_seed(0)
         nlp = spacy.blank("en")
+        # Setting its 1,347 exceptions would take most of the time of each load.
+        nlp.tokenizer.rules = {}
         architecture = {
             "@architectures": "spacy-wnut.TransformerModel.v1",
             "name": tiny_encoder,

@@ -52,8 +52,7 @@ def reload(nlp, format_, tmp_path):
 @pytest.mark.parametrize("format_", ["disk", "bytes", "config", "pickle"])
 def test_loaded_pipeline_gives_the_same_entities(pipeline, posts, tmp_path, format_):
     ner = pipeline.get_pipe("ner")
-    # Above some confidences, below others: it takes effect.
-    ner.temperature, ner.threshold = 2.0, 0.01
+    ner.temperature, ner.threshold = 1.25, 0.1
     before = annotate(pipeline, posts)
     assert sum(map(len, before)) == 6
     loaded = reload(pipeline, format_, tmp_path)
@@ -125,7 +124,7 @@ def test_memory_zone_frees_its_words(pipeline):
 @pytest.mark.parametrize("format_", ["bytes", "disk", "DocBin", "pickle", "copy"])
 def test_docs_keep_entities_and_confidences(pipeline, tmp_path, format_):
     doc = pipeline(TEXT)
-    vocab = spacy.blank("en").vocab
+    vocab = spacy.blank("xx").vocab
     if format_ == "bytes":
         new = Doc(vocab).from_bytes(doc.to_bytes())
     elif format_ == "disk":
