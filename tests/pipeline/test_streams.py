@@ -1,9 +1,6 @@
-"""`nlp.pipe`: streams, contexts, error handlers and processes."""
+"""`nlp.pipe`: streams, contexts and error handlers."""
 
 import itertools
-import os
-import subprocess
-import sys
 
 import pytest
 from spacy.util import ignore_error, raise_error
@@ -116,72 +113,3 @@ def test_handler_of_the_component_gets_the_failed_docs(failing):
     )
     assert [doc.text for doc in failing.pipe(["so", "bad"], batch_size=1)] == ["so"]
     assert calls == [("ner", True, ["bad"], "this doc is bad")]
-
-
-PROCESSES = """
-import itertools, sys
-import spacy
-from spacy.util import ignore_error
-
-nlp = spacy.load(sys.argv[1])
-texts = ["Ada Lovelace moved to Oslo", "", "nothing to see here", " ", "😀 Oslo"] * 3
-
-def entities(doc):
-    return [(ent.text, ent.label_, round(ent._.confidence, 4)) for ent in doc.ents]
-
-expected = [entities(doc) for doc in nlp.pipe(texts)]
-assert expected[0] and not expected[1]
-
-def annotate(stream, **options):
-    return nlp.pipe(stream, n_process=2, batch_size=2, **options)
-
-assert [entities(doc) for doc in annotate(texts)] == expected
-assert [entities(doc) for doc in annotate(map(nlp.make_doc, texts))] == expected
-print("same")
-
-pairs = [(text, i) for i, text in enumerate(texts)]
-assert [context for _, context in annotate(pairs, as_tuples=True)] == list(range(15))
-print("contexts")
-
-endless = itertools.cycle(texts)
-stream = annotate(endless)
-docs = list(itertools.islice(stream, 20))
-assert [entities(doc) for doc in docs] == (expected * 2)[:20]
-stream.close()
-print("stream")
-
-ner = type(nlp.get_pipe("ner"))
-predict = ner.predict
-
-def fail_on_empty(self, docs):
-    docs = list(docs)
-    if any(not len(doc) for doc in docs):
-        raise ValueError("empty")
-    return predict(self, docs)
-
-ner.predict = fail_on_empty
-try:
-    list(annotate(texts))
-except ValueError as err:
-    assert "empty" in str(err), err
-    print("raised")
-nlp.set_error_handler(ignore_error)
-left = [doc.text for doc in nlp.pipe(texts, n_process=2, batch_size=1)]
-assert left == [text for text in texts if text]
-print("ignored")
-"""
-
-
-def test_two_processes(folder):
-    # In a subprocess with a timeout, in case the workers hang.
-    done = subprocess.run(
-        [sys.executable, "-W", "error::UserWarning:spacy", "-c", PROCESSES, folder],
-        env={**os.environ, "OMP_NUM_THREADS": "2"},
-        capture_output=True,
-        text=True,
-        timeout=900,
-    )
-    steps = ["same", "contexts", "stream", "raised", "ignored"]
-    assert done.stdout.split() == steps, done.stderr[-3000:]
-    # No warning of `tokenizers` about forks.
-    assert "fork" not in done.stderr

@@ -1,9 +1,6 @@
-"""One pipeline used by several threads and by forked processes."""
+"""One pipeline used by several threads."""
 
 import asyncio
-import os
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -104,68 +101,3 @@ def test_asyncio_finds_the_same(pipeline):
 
     expected = call(pipeline)
     assert asyncio.run(gather()) == [expected] * N_THREADS
-
-
-# Processes forked from one that has predicted, as with preloading in gunicorn.
-FORK = """
-import os, signal, sys, time
-import spacy
-sys.path.insert(0, sys.argv[2])
-from test_threads import alike, call, in_threads
-
-def all_alike(runs):
-    return all(alike(run, expected) for run in runs)
-
-def n_threads():
-    return torch.get_num_threads() if torch else 0
-
-torch = sys.modules.get("torch")
-nlp = spacy.load(sys.argv[1])
-expected = call(nlp)
-in_threads(nlp, rounds=1)
-# Ending threads free buffers of MKL under a lock. A child forked meanwhile would wait
-# for this lock forever.
-time.sleep(2)
-before = n_threads()
-
-def child():
-    # Ends a child that hangs.
-    signal.alarm(300)
-    untouched = n_threads() == before
-    same = alike(call(nlp), expected) and all_alike(in_threads(nlp, rounds=1))
-    return 0 if untouched and same else 3
-
-children = []
-for _ in range(2):
-    pid = os.fork()
-    if not pid:
-        os._exit(child())
-    children.append(pid)
-# The parent predicts while the children run.
-same = all_alike(in_threads(nlp, rounds=1))
-print(same, [os.waitpid(pid, 0)[1] for pid in children], n_threads() == before)
-"""
-
-
-def run_script(script, folder):
-    env = {k: v for k, v in os.environ.items() if k != "TOKENIZERS_PARALLELISM"}
-    return subprocess.run(
-        [sys.executable, "-c", script, str(folder), os.path.dirname(__file__)],
-        # torch starts threads, which a child does not inherit. Waiting threads sleep,
-        # since there are more of them than processors.
-        env={**env, "OMP_NUM_THREADS": "2", "OMP_WAIT_POLICY": "PASSIVE"},
-        capture_output=True,
-        text=True,
-        timeout=500,
-    )
-
-
-needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
-
-
-@needs_fork
-def test_forked_processes_find_the_same_without_a_warning(folder):
-    done = run_script(FORK, folder)
-    assert done.stdout == "True [0, 0] True\n", done.stderr
-    # No warning of `tokenizers` about forks.
-    assert done.stderr == ""
