@@ -1,4 +1,6 @@
-"""A tiny random encoder, and pipelines on it that know a few posts by heart."""
+"""Fixtures of several rooms: a tiny encoder, and pipelines trained to reproduce a few
+posts. Fixtures of one room are in its own conftest.py.
+"""
 
 import gc
 import os
@@ -17,8 +19,7 @@ import spacy
 from spacy.language import Language
 from spacy.tokens import Doc, DocBin
 from spacy.training import Example
-from spacy.util import fix_random_seed, registry
-from thinc.api import Model
+from spacy.util import fix_random_seed
 
 from spacy_wnut.corpus.conll import read_conll
 from spacy_wnut.packaging.wheels import SENTENCE, TRY_IT
@@ -31,12 +32,12 @@ else:
     # Installed with pytest.
     import tomli as tomllib
 
-# Threads only get in each other's way on tensors this small. Set before torch
-# is imported, so that processes started by tests have it too.
+# More threads slow down computations on tensors this small. Set before torch is
+# imported, and inherited by the processes that tests start.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-# What a shell starts in the background ignores Ctrl-C, and so would the processes that
-# tests interrupt.
+# A shell starts background jobs with SIGINT ignored. The processes that tests interrupt
+# would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -68,7 +69,7 @@ def pyproject() -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A folder with a DistilBERT of random weights."""
+    """The folder of a DistilBERT with random weights."""
     from spacy_wnut.models.checkpoints import make_tiny_encoder
 
     folder = tmp_path_factory.mktemp("encoders") / "tiny"
@@ -78,94 +79,23 @@ def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(folder)
 
 
-@registry.architectures("tests.WordTable.v1")
-def create_word_table(tags: dict[str, int], space: float = 0.0) -> Model:
-    """A head without an encoder: the emission of a word's tag is 4, white space has
-    `space` for every tag.
-    """
-
-    def init(model: Model, X: Any = None, Y: Any = None) -> None:
-        model.set_dim("nO", Y[0].shape[1])
-        model.set_param("table", model.ops.alloc2f(1, 1))
-
-    def forward(model: Model, docs: list[Doc], is_train: bool) -> tuple[list, Callable]:
-        model.attrs["gradients"] = []
-        emissions = []
-        for doc in docs:
-            # Not zeros for words outside: those would have nothing to be seen.
-            rows = numpy.full((len(doc), model.get_dim("nO")), -0.1, dtype="f")
-            rows += model.get_param("table")[0, 0]
-            for token, row in zip(doc, rows, strict=True):
-                if token.is_space:
-                    row[:] = space
-                row[tags.get(token.text, 0)] += 4.0 * (not token.is_space)
-            emissions.append(rows)
-        return emissions, lambda d_emissions: model.attrs["gradients"].extend(
-            d_emissions
-        )
-
-    return Model(
-        "word_table", forward, init=init, dims={"nO": None}, params={"table": None}
-    )
-
-
-# With the types location and person: O, B-location, I-location, B-person, I-person.
-TABLE = {"New": 1, "York": 2, "Oslo": 1, "Ada": 3, "Lovelace": 4}
-
-
-@pytest.fixture(scope="session")
-def make_table_nlp() -> Callable[..., Language]:
-    """Makes a blank pipeline with `ner` on a table of words, in milliseconds; takes
-    settings of the `ner`.
-    """
-
-    def make(**settings: Any) -> Language:
-        # The language that is loaded fastest.
-        nlp = spacy.blank("xx")
-        add_table_ner(nlp, "ner", **settings)
-        return nlp
-
-    return make
-
-
-@pytest.fixture(scope="session")
-def add_table() -> Callable[..., Any]:
-    """Adds a component on a table of words to a pipeline."""
-    return add_table_ner
-
-
-def add_table_ner(
-    nlp: Language,
-    name: str,
-    tags: dict[str, int] = TABLE,
-    space: float = 0.0,
-    labels: tuple[str, ...] = ("location", "person"),
-    place: dict[str, Any] | None = None,
-    **settings: Any,
-) -> Any:
-    model = {"@architectures": "tests.WordTable.v1", "tags": tags, "space": space}
-    config = {"model": model, "scorer": None, **settings}
-    ner: Any = nlp.add_pipe("entity_tagger", name=name, config=config, **(place or {}))
-    doc = nlp.make_doc("so")
-    ner.initialize(lambda: [Example(doc, doc.copy())], nlp=nlp, labels=list(labels))
-    return ner
-
-
 @pytest.fixture(scope="session")
 def posts() -> list[tuple[str, set[tuple[str, str]]]]:
-    """Texts, and their entities as texts and types."""
+    """Texts, and their entities as pairs of text and type."""
     return [(text, set(entities.items())) for text, entities in POSTS]
 
 
 @pytest.fixture(scope="session")
 def make_nlp(tiny_encoder: str) -> Callable[..., Language]:
-    """Makes a pipeline that isn't initialized; takes settings of the `ner` and,
-    as `encoder`, of the encoder.
+    """Make an uninitialized pipeline. Takes settings of the `ner` and, as `encoder`,
+    of the encoder.
     """
 
     def make(encoder: dict | None = None, **settings: object) -> Language:
         fix_random_seed(0)
         nlp = spacy.blank("en")
+        # Setting its 1,347 exceptions would take most of the time of each load.
+        nlp.tokenizer.rules = {}
         architecture = {
             "@architectures": "spacy-wnut.TransformerModel.v1",
             "name": tiny_encoder,
@@ -180,7 +110,7 @@ def make_nlp(tiny_encoder: str) -> Callable[..., Language]:
 
 @pytest.fixture(scope="session")
 def make_examples() -> Callable[[Language], list[Example]]:
-    """Makes examples of the posts for a pipeline."""
+    """Make one training example per post for a pipeline."""
 
     def make(nlp: Language) -> list[Example]:
         examples = []
@@ -198,7 +128,9 @@ def make_examples() -> Callable[[Language], list[Example]]:
 
 @pytest.fixture(scope="session")
 def train(make_examples: Callable) -> Callable[..., list[float]]:
-    """Initializes a pipeline and trains it on the posts until it knows them."""
+    """Initialize a pipeline and train it on the posts until it reproduces them. Return
+    the loss of each step.
+    """
 
     def train_pipeline(nlp: Language, steps: int = 40) -> list[float]:
         optimizer = nlp.initialize(lambda: make_examples(nlp))
@@ -214,25 +146,10 @@ def train(make_examples: Callable) -> Callable[..., list[float]]:
 
 
 @pytest.fixture(scope="session")
-def emit() -> Callable[..., tuple[float, Any]]:
-    """The loss of a pipeline on examples, and its gradients by the emissions and by the
-    chain.
-    """
-
-    def get_loss(nlp: Language, examples: list[Example]) -> tuple[float, Any]:
-        ner = nlp.get_pipe("ner")
-        with nlp.select_pipes(disable=["ner"]):
-            docs = [nlp(eg.predicted) for eg in examples]
-        return ner.get_loss(examples, ner.model.predict(docs))
-
-    return get_loss
-
-
-@pytest.fixture(scope="session")
 def trained_folder(
     make_nlp: Callable, train: Callable, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    """The folder of a pipeline that knows the posts."""
+    """The folder of a pipeline trained on the posts. Read-only."""
     folder = tmp_path_factory.mktemp("pipelines") / "trained"
     nlp = make_nlp()
     train(nlp)
@@ -246,7 +163,7 @@ def posts_corpus(
     make_examples: Callable,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
-    """The posts as a DocBin."""
+    """The file of a DocBin with the posts. Read-only."""
     path = tmp_path_factory.mktemp("corpora") / "posts.spacy"
     docs = [eg.reference for eg in make_examples(make_nlp())]
     DocBin(docs=docs).to_disk(path)
@@ -257,7 +174,9 @@ def posts_corpus(
 def whole_folder(
     make_nlp: Callable, train: Callable, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    """The folder of a pipeline that knows the posts and has all that a head can have."""
+    """The folder of a pipeline trained on the posts, whose head has all optional parts:
+    word shapes and a hidden layer. Read-only.
+    """
     folder = tmp_path_factory.mktemp("pipelines") / "whole"
     nlp = make_nlp(model={"shape_width": 8, "hidden_width": 16})
     train(nlp)
@@ -269,7 +188,7 @@ def whole_folder(
 def onnx_folder(
     whole_folder: Path, posts_corpus: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    """The same for ONNX Runtime, in full precision."""
+    """The folder of `whole_folder` exported to ONNX in fp32. Read-only."""
     from spacy_wnut.onnx_export.export import export_pipeline
 
     folder = tmp_path_factory.mktemp("pipelines") / "onnx"
@@ -281,7 +200,7 @@ def onnx_folder(
 def int8_folder(
     whole_folder: Path, posts_corpus: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    """The same in int8."""
+    """The folder of `whole_folder` exported to ONNX in int8. Read-only."""
     from spacy_wnut.onnx_export.export import export_pipeline
 
     folder = tmp_path_factory.mktemp("pipelines") / "int8"
@@ -291,12 +210,12 @@ def int8_folder(
 
 @pytest.fixture
 def nlp(trained_folder: Path) -> Language:
-    """A pipeline that knows the posts, for one test alone."""
+    """A pipeline trained on the posts, loaded for one test."""
     return spacy.load(trained_folder)
 
 
 class Vectors:
-    """Stands for an encoder's vectors on a doc, and counts those that are held."""
+    """A stand-in for an encoder's output on a doc, which counts its live instances."""
 
     held: ClassVar[WeakSet] = WeakSet()
     most: ClassVar[int] = 0
@@ -312,7 +231,9 @@ def add_vectors(doc: Doc) -> Doc:
 
 @pytest.fixture
 def vectors() -> type[Vectors]:
-    """What the component "test_adds_vectors" adds: `most` were held at a time."""
+    """The class of the objects that the component "test_adds_vectors" adds to docs.
+    `most` is the largest number of them alive at once.
+    """
     gc.collect()
     Vectors.most = 0
     return Vectors
@@ -320,12 +241,12 @@ def vectors() -> type[Vectors]:
 
 @pytest.fixture
 def hub_cache(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Path]]:
-    """The hub's cache, empty, and no way to the hub. Adds a model by its id, with one
-    commit of zeros: the folder to fill.
+    """Add a model to an empty cache of the hub, while the hub itself is switched off.
+    Takes the model's id and returns the folder for its files.
     """
     import huggingface_hub
 
-    # It may be large, and pytest's tmp_path is kept for three runs.
+    # May be large, and pytest keeps tmp_path for three runs.
     with tempfile.TemporaryDirectory() as cache:
         monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", cache)
         monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
@@ -343,8 +264,8 @@ def hub_cache(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Path]
 
 @pytest.fixture(scope="session")
 def try_wheel() -> Callable[[Path, str, Path], list[list[str]]]:
-    """Installs a pipeline's wheel under a folder and loads it by its name, without the
-    hub: text, type and confidence of the entities it finds.
+    """Install a pipeline's wheel under a folder and load it by its name, without the
+    hub. Return text, type and confidence of the entities found in a sentence.
     """
 
     def run(wheel: Path, name: str, folder: Path) -> list[list[str]]:
@@ -400,16 +321,15 @@ def make_metrics() -> Callable[..., Metrics]:
 
 @pytest.fixture(scope="session")
 def slow_vectors() -> Callable[..., tuple[Any, list[tuple[int, int]]]]:
-    """The vectors of a text's pieces, without special tokens, and the characters
-    that each piece stands for: one window after the other, each without padding,
-    as `transformers` itself has them. A piece is taken from the window that shows
-    most of what lies to both its sides.
+    """Compute the vectors of a text's word pieces, without special tokens, and the
+    character offsets of each piece. `transformers` itself runs one window after the
+    other, without padding. A piece takes its vector from the window with the most
+    context on its shorter side.
     """
 
     def run(
         encoder: Any, tokenizer: Any, text: str, window: int, stride: int
     ) -> tuple[Any, list[tuple[int, int]]]:
-        import numpy
         import torch
 
         encoder.eval()

@@ -47,7 +47,7 @@ def main(
     # Imports torch.
     from benchmarks.common.tutorial_trainer import make_trainer
     from spacy_wnut.corpus.sources import load_rows
-    from spacy_wnut.sweep.metrics import Metrics, write_metrics
+    from spacy_wnut.sweep.metrics import Metrics, add_scores, write_metrics
 
     rows = load_rows(source)
     name = "trainer" if start else "trainer (head of its own)"

@@ -1,16 +1,17 @@
-"""The wheel of a pipeline, and what is said where none can be built."""
+"""Building the wheel of a pipeline, and checking that it installs."""
 
 import json
 import shutil
-import subprocess
 import sys
 import zipfile
 from email.parser import Parser
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import spacy
 from packaging.requirements import Requirement
+from thinc.api import Config
 
 from spacy_wnut import __version__
 from spacy_wnut.errors import WnutError
@@ -61,19 +62,19 @@ def wheel(pack, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def read(wheel):
-    """Reads the one file in the wheel whose path ends so."""
+    """Read the one file of the wheel whose path ends with a string."""
     with zipfile.ZipFile(wheel) as archive:
         yield lambda end: archive.read(
             *(name for name in archive.namelist() if name.endswith(end))
         ).decode("utf8")
 
 
-def test_wheel_is_all_that_is_written(wheel):
+def test_only_the_wheel_is_written(wheel):
     assert wheel.name == "en_posts-1.2.3-py3-none-any.whl"
     assert list(wheel.parent.iterdir()) == [wheel]
 
 
-def test_meta_says_what_it_is(read, trained_folder):
+def test_meta_describes_the_pipeline(read, trained_folder):
     meta = json.loads(read("en_posts/meta.json"))
     assert meta["license"] == "MIT"
     assert "confidence" in meta["description"]
@@ -86,7 +87,7 @@ def test_meta_says_what_it_is(read, trained_folder):
     assert meta["performance"]["dev_gold"] == SCORES
     assert meta["performance"]["dev_gold_entity_f1"] == 0.125
     assert meta["performance"]["dev_gold_surface_f1"] == 0.2
-    # The pipeline itself is as it was.
+    # The pipeline itself is unchanged.
     stored = json.loads((trained_folder / "meta.json").read_text())
     assert stored["name"] == "pipeline" and "performance" not in stored
 
@@ -97,12 +98,12 @@ def test_readme_is_the_model_card(read):
     assert "| dev, gold tokens | 50.0 | 25.0 | 12.5 | 20.0 |" in card
     assert "| entity types | `location`, `person` |" in card
     assert "[WNUT 17: novel and emerging entities](https://github.com/" in card
-    # pip and package indexes show it.
+    # pip and package indexes show the metadata.
     metadata = Parser().parsestr(read(".dist-info/METADATA"))
     assert metadata.get_payload().strip() == card.strip()
 
 
-def test_readme_of_ones_own_stays(pack, trained_folder, tmp_path, monkeypatch):
+def test_readme_of_the_pipeline_is_kept(pack, trained_folder, tmp_path, monkeypatch):
     seen = {}
 
     def build(source, out, **options):
@@ -125,11 +126,11 @@ def test_wnut_17_has_several_names(data):
 
 
 @pytest.mark.parametrize("data", ["corpus/sample", "ada/wnut_18"])
-def test_other_data_is_not_called_wnut_17(data):
+def test_other_data_keeps_its_name(data):
     assert wheels._source(data) == {"name": data.partition("/")[2]}
 
 
-def test_later_releases_of_what_it_needs_are_not_shut_out(read):
+def test_later_releases_of_requirements_are_allowed(read):
     metadata = Parser().parsestr(read(".dist-info/METADATA"))
     needed = {
         requirement.name: requirement
@@ -162,7 +163,7 @@ def test_wheel_loads_by_name_without_the_hub(wheel, tmp_path, try_wheel):
         ("metrics", r"there is no file .*absent to put into the package"),
     ],
 )
-def test_what_is_not_there(pack, tmp_path, missing, message):
+def test_missing_files_are_named(pack, tmp_path, missing, message):
     absent = tmp_path / "absent"
     value = [absent] if missing == "metrics" else absent
     with pytest.raises(WnutError, match=message):
@@ -171,23 +172,21 @@ def test_what_is_not_there(pack, tmp_path, missing, message):
 
 
 @pytest.mark.parametrize("text", ["", "not json", "[]", '{"entity": {"f1": 1.0}}'])
-def test_metrics_that_are_no_scores(pack, tmp_path, text):
+def test_metrics_without_scores_are_refused(pack, tmp_path, text):
     path = tmp_path / "dev_gold.json"
     path.write_text(text, encoding="utf8")
     with pytest.raises(WnutError, match=r"dev_gold.json holds no scores: give what"):
         pack(tmp_path / "packages", metrics=[path])
 
 
-def test_build_that_gives_no_wheel(pack, tmp_path, monkeypatch):
+def test_build_without_a_wheel_is_an_error(pack, tmp_path, monkeypatch):
     monkeypatch.setattr(wheels, "build_package", lambda *args, **options: None)
     with pytest.raises(WnutError, match=r"The wheel of .* wasn't built: see the log"):
         pack(tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_interrupted_build_keeps_the_wheel_of_an_earlier_one(
-    pack, tmp_path, monkeypatch
-):
+def test_interrupted_build_keeps_the_earlier_wheel(pack, tmp_path, monkeypatch):
     def build(source, out, **options):
         built = out / "en_posts-1.2.3" / "dist" / "en_posts-1.2.3-py3-none-any.whl"
         built.parent.mkdir(parents=True)
@@ -211,7 +210,7 @@ def test_interrupted_build_keeps_the_wheel_of_an_earlier_one(
 
 
 @pytest.mark.parametrize("there", [(), ("en_posts",), ("spacy_wnut",)])
-def test_check_without_wheels(tmp_path, there):
+def test_check_names_missing_wheels(tmp_path, there):
     for name in (*there, "en_posts_onnx"):
         (tmp_path / f"{name}-1.0-py3-none-any.whl").write_bytes(b"no archive")
     absent = [name for name in ("en_posts", "spacy_wnut") if name not in there]
@@ -220,7 +219,24 @@ def test_check_without_wheels(tmp_path, there):
         check_wheels(tmp_path, "en_posts", None)
 
 
-def test_check_says_why_an_installation_failed(tmp_path):
+@pytest.fixture
+def no_environment(monkeypatch):
+    """Use the environment of the tests instead of a new one, which takes seconds."""
+
+    class Builder:
+        def __init__(self, **options):
+            pass
+
+        def create(self, folder):
+            pass
+
+        def ensure_directories(self, folder):
+            return SimpleNamespace(env_exe=sys.executable)
+
+    monkeypatch.setattr(wheels.venv, "EnvBuilder", Builder)
+
+
+def test_check_gives_the_reason_of_a_failed_installation(tmp_path, no_environment):
     for name in ("en_posts", "spacy_wnut", "en_other"):
         (tmp_path / f"{name}-1.0-py3-none-any.whl").write_bytes(b"no archive")
     with pytest.raises(
@@ -229,6 +245,31 @@ def test_check_says_why_an_installation_failed(tmp_path):
         check_wheels(tmp_path, "en_posts", None)
     assert "Traceback" not in str(err.value)
     assert "en_other" not in str(err.value)
+
+
+def test_check_ignores_pythonpath(tmp_path, monkeypatch, no_environment):
+    """Neither pip nor the pipeline may find packages that are not installed."""
+    for name in ("en_posts", "spacy_wnut"):
+        (tmp_path / f"{name}-1.0-py3-none-any.whl").touch()
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.setenv("PYTHONPATH", str(elsewhere))
+    seen = []
+    run = wheels.subprocess.run
+
+    def record(command, **options):
+        code = "import sys, os; print(sys.path, os.environ.get('HF_HUB_OFFLINE'))"
+        done = run([sys.executable, "-c", code], **options)
+        seen.append(done.stdout)
+        return done
+
+    monkeypatch.setattr(wheels.subprocess, "run", record)
+    check_wheels(tmp_path, "en_posts", None)
+    # pip, and the attempt to load the pipeline.
+    assert len(seen) == 2
+    for output in seen:
+        assert str(elsewhere) not in output
+        assert output.strip().endswith("1")
 
 
 def test_exported_pipeline_needs_no_torch(pack, onnx_folder, tmp_path):
@@ -242,22 +283,60 @@ def test_exported_pipeline_needs_no_torch(pack, onnx_folder, tmp_path):
         meta = json.loads(archive.read(path))
     [needed] = map(Requirement, metadata.get_all("Requires-Dist"))
     assert (needed.name, needed.extras) == ("spacy-wnut", {"onnx"})
-    # Older ones can't read it.
+    # Older versions cannot read it.
     assert needed.specifier.contains(__version__)
     assert not needed.specifier.contains("0.0.9")
     assert meta["export"]["precision"] == "fp32"
 
 
-@pytest.mark.parametrize("package, status", [("torch", 1), ("nothing_like_it", 0)])
-def test_packages_that_must_not_be_there(onnx_folder, tmp_path, package, status):
-    done = subprocess.run(
-        [sys.executable, "-c", TRY_IT, onnx_folder, SENTENCE, package],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-    )
-    assert done.returncode == status
-    assert ("torch is installed as well" in done.stderr) == bool(status)
+@pytest.mark.parametrize("packages", [(), ("nothing_like_it",), ("torch",)])
+def test_packages_that_must_be_absent(onnx_folder, monkeypatch, capsys, packages):
+    monkeypatch.setattr(sys, "argv", ["-c", str(onnx_folder), SENTENCE, *packages])
+    if "torch" in packages:
+        with pytest.raises(AssertionError, match="torch is installed as well"):
+            exec(TRY_IT, {})
+    else:
+        exec(TRY_IT, {})
+        assert capsys.readouterr().out.splitlines() == [
+            f"{ent.text}\t{ent.label_}\t{ent._.confidence:.3f}"
+            for ent in spacy.load(onnx_folder)(SENTENCE).ents
+        ]
+
+
+ARCHITECTURES = {
+    "torch": "spacy-transformers.TransformerModel.v3",
+    "onnx": "spacy-wnut.OnnxTagger.v1",
+}
+
+
+@pytest.mark.parametrize(
+    "kinds, extra",
+    [
+        (["torch"], "torch"),
+        (["onnx"], "onnx"),
+        (["onnx", "torch"], "torch"),
+        (["torch", "onnx"], "torch"),
+    ],
+)
+def test_extra_that_a_pipeline_requires(tmp_path, kinds, extra):
+    """A pipeline with components of both kinds requires torch."""
+    components = {
+        f"component_{kind}": {
+            "factory": "entity_tagger" if kind == "onnx" else "transformer",
+            "model": {"@architectures": ARCHITECTURES[kind]},
+        }
+        for kind in kinds
+    }
+    components["ner"] = {"factory": "entity_tagger"}
+    Config({"components": components}).to_disk(tmp_path / "config.cfg")
+    needed = {
+        requirement.name: requirement.extras
+        for requirement in map(Requirement, wheels.requirements(tmp_path))
+    }
+    expected = {"spacy-wnut": {extra}}
+    if extra == "torch":
+        expected["spacy-transformers"] = set()
+    assert needed == expected
 
 
 @pytest.mark.parametrize(
@@ -279,7 +358,7 @@ def test_requirements_are_merged(theirs, ours, merged):
 
 @pytest.fixture
 def packed_meta(pack, tmp_path, monkeypatch):
-    """Packages a pipeline with this meta: the meta that goes into the wheel."""
+    """Package a pipeline with a changed meta, and return the meta of the wheel."""
 
     def run(model_dir, changed, **settings):
         seen = {}
@@ -309,7 +388,7 @@ THEIRS = {
 
 
 @pytest.mark.parametrize("kept", THEIRS)
-def test_ours_only_where_a_field_is_empty(packed_meta, trained_folder, kept):
+def test_only_empty_fields_are_filled(packed_meta, trained_folder, kept):
     empty = dict.fromkeys(THEIRS, "")
     changed = {**empty, kept: THEIRS[kept]}
     meta = packed_meta(trained_folder, changed, license_file=None)
@@ -317,7 +396,7 @@ def test_ours_only_where_a_field_is_empty(packed_meta, trained_folder, kept):
     assert {key: meta[key] for key in THEIRS} == expected
 
 
-def test_pipeline_of_other_peoples_components_keeps_its_own(packed_meta, tmp_path):
+def test_meta_of_a_pipeline_without_our_components_is_kept(packed_meta, tmp_path):
     nlp = spacy.blank("en")
     nlp.add_pipe("entity_ruler")
     nlp.to_disk(tmp_path / "ruler")
@@ -326,7 +405,7 @@ def test_pipeline_of_other_peoples_components_keeps_its_own(packed_meta, tmp_pat
     assert {key: meta[key] for key in changed} == changed
 
 
-def test_requirements_of_the_pipeline_stay(packed_meta, trained_folder):
+def test_requirements_of_the_pipeline_are_kept(packed_meta, trained_folder):
     changed = {"requirements": ["emoji>=2", "spacy_wnut!=0.0.1"]}
     meta = packed_meta(trained_folder, changed)
     first, plugin, other = map(Requirement, meta["requirements"])
@@ -338,7 +417,7 @@ def test_requirements_of_the_pipeline_stay(packed_meta, trained_folder):
 
 
 @pytest.mark.parametrize("wrong", ["emoji", ["no requirement !"], [1]])
-def test_requirements_that_pip_cannot_read(pack, trained_folder, tmp_path, wrong):
+def test_invalid_requirements_are_refused(pack, trained_folder, tmp_path, wrong):
     own = tmp_path / "own"
     shutil.copytree(trained_folder, own)
     meta = json.loads((own / "meta.json").read_text())
@@ -355,7 +434,9 @@ def test_requirements_that_pip_cannot_read(pack, trained_folder, tmp_path, wrong
         (None, "BSD-3-Clause"),
     ],
 )
-def test_license_given_wins(packed_meta, trained_folder, tmp_path, text, expected):
+def test_given_license_replaces_that_of_the_pipeline(
+    packed_meta, trained_folder, tmp_path, text, expected
+):
     given = Path("bsd-3-clause")
     if text is not None:
         given = tmp_path / "TERMS"

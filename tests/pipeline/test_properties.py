@@ -1,4 +1,4 @@
-"""Whatever a text, its words and its company are."""
+"""Properties that hold for any text, tokenization, batch and settings."""
 
 import pytest
 import spacy
@@ -6,9 +6,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from spacy.tokens import Doc
 
-# spaCy's strings are UTF-8, which has no surrogates.
+# spaCy stores strings as UTF-8, which has no surrogates.
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
-# Words from the posts that the pipelines know, so that entities are found.
+# Words of the posts that the pipelines were trained on, so that entities are found.
 known = st.sampled_from(
     ["Ada", "Lovelace", "moved", "to", "Oslo", "New", "York", "London", "in", ".", "#"]
 )
@@ -20,7 +20,7 @@ anything = st.one_of(texts, spoken, tokenised)
 bounded = settings(
     max_examples=15,
     deadline=None,
-    # One pipeline serves all examples: it is loaded once and keeps nothing.
+    # One pipeline is loaded for all examples. It keeps no state between them.
     suppress_health_check=[
         HealthCheck.function_scoped_fixture,
         HealthCheck.too_slow,
@@ -36,7 +36,7 @@ def make_doc(nlp, source):
 
 
 def check(doc, labels):
-    """What holds of any doc that the pipe has seen."""
+    """Check the invariants of an annotated doc."""
     taken = set()
     for ent in doc.ents:
         assert 0 <= ent.start < ent.end <= len(doc)
@@ -45,11 +45,11 @@ def check(doc, labels):
         taken |= inside
         assert ent.label_ in labels
         assert 0 < ent._.confidence <= 1
-        # White space neither starts nor ends an entity.
         assert not ent[0].is_space and not ent[-1].is_space
-    for token in doc:
-        assert token.ent_iob_ == ("O" if token.i not in taken else token.ent_iob_)
-        assert token.ent_iob_ in ("B", "I", "O")
+    starts = {ent.start for ent in doc.ents}
+    assert [token.ent_iob_ for token in doc] == [
+        "B" if i in starts else "I" if i in taken else "O" for i in range(len(doc))
+    ]
     group = doc.spans["wnut"]
     assert list(group) == list(doc.ents)
     scores = [ent._.confidence for ent in doc.ents]
@@ -69,7 +69,7 @@ def test_entities_are_well_formed(pipeline, source):
     text, tokens = doc.text, [token.text for token in doc]
     doc = pipeline(doc)
     check(doc, pipeline.get_pipe("ner").labels)
-    # The pipe annotates, and changes nothing else.
+    # Nothing but the annotation changes.
     assert doc.text == text
     assert [token.text for token in doc] == tokens
 
@@ -80,7 +80,7 @@ def test_entities_are_well_formed(pipeline, source):
     batch_size=st.integers(1, 4),
     order=st.randoms(use_true_random=False),
 )
-def test_the_company_changes_nothing(pipeline, sources, batch_size, order):
+def test_batches_and_order_change_nothing(pipeline, sources, batch_size, order):
     alone = [outcome(pipeline(make_doc(pipeline, source))) for source in sources]
     places = list(range(len(sources)))
     order.shuffle(places)
@@ -106,7 +106,9 @@ def test_the_company_changes_nothing(pipeline, sources, batch_size, order):
     ),
     blocked=st.integers(0, 11),
 )
-def test_so_are_they_with_any_settings(pipeline, source, settings_, blocked):
+def test_entities_are_well_formed_with_any_settings(
+    pipeline, source, settings_, blocked
+):
     ner = pipeline.get_pipe("ner")
     defaults = {name: getattr(ner, name) for name in settings_}
     try:
@@ -129,8 +131,8 @@ def test_so_are_they_with_any_settings(pipeline, source, settings_, blocked):
 
 @bounded
 @given(source=anything)
-def test_what_is_stored_is_what_was_found(pipeline, source):
+def test_stored_docs_keep_their_entities(pipeline, source):
     doc = pipeline(make_doc(pipeline, source))
-    stored = Doc(spacy.blank("en").vocab).from_bytes(doc.to_bytes())
+    stored = Doc(spacy.blank("xx").vocab).from_bytes(doc.to_bytes())
     assert stored.text == doc.text
     assert outcome(stored) == outcome(doc)

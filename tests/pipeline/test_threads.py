@@ -1,14 +1,11 @@
-"""One pipeline, shared by threads and by processes forked from its own."""
+"""One pipeline used by several threads."""
 
 import asyncio
-import os
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-# Of mixed lengths, from no word to several windows.
+# Of mixed lengths, from no words to several windows.
 TEXTS = [
     "Pretty bad storm in New York last evening.",
     "",
@@ -36,8 +33,8 @@ def stream(nlp):
     return [found_in(doc) for doc in nlp.pipe(TEXTS, batch_size=3)]
 
 
-def in_threads(nlp, rounds=6):
-    """What calls and streams find that run side by side."""
+def in_threads(nlp, rounds=2):
+    """The entities that concurrent calls and streams find, `rounds` per thread."""
     with ThreadPoolExecutor(N_THREADS) as pool:
         runs = [
             pool.submit(call if i % 2 else stream, nlp)
@@ -47,7 +44,7 @@ def in_threads(nlp, rounds=6):
 
 
 def alike(found, expected):
-    """Whether the entities are the same and the confidences up to float32's rounding:
+    """Whether the entities are equal, and the confidences up to the rounding of float32:
     a batch of several texts is multiplied in another order than one text.
     """
     return [[ent[:3] for ent in post] for post in found] == [
@@ -57,14 +54,14 @@ def alike(found, expected):
     )
 
 
-def test_threads_find_the_same_as_one(pipeline):
+def test_threads_find_the_same(pipeline):
     expected = call(pipeline)
     assert sum(map(len, expected)) > 10
     assert all(alike(found, expected) for found in in_threads(pipeline))
 
 
 def test_threads_find_the_same_right_after_training(make_nlp, train, make_examples):
-    # The first prediction after an update takes the encoder out of training mode.
+    # The first prediction after an update switches the encoder to evaluation mode.
     nlp = make_nlp()
     train(nlp)
     expected = call(nlp)
@@ -74,7 +71,7 @@ def test_threads_find_the_same_right_after_training(make_nlp, train, make_exampl
         assert all(alike(run, expected) for run in found)
 
 
-def test_dropout_is_on_in_updates_alone(make_nlp, make_examples):
+def test_dropout_is_active_in_updates_only(make_nlp, make_examples):
     nlp = make_nlp()
     optimizer = nlp.initialize(lambda: make_examples(nlp))
     encoder = nlp.get_pipe("transformer").model.transformer
@@ -87,13 +84,13 @@ def test_dropout_is_on_in_updates_alone(make_nlp, make_examples):
     assert not any(module.training for module in encoder.modules())
 
 
-def test_settings_of_the_encoders_tokenizer_change_nothing(nlp):
-    # transformers sets padding and truncation in each call and leaves them set.
+def test_padding_and_truncation_set_by_others_change_nothing(nlp):
+    # transformers sets padding and truncation on each call, and they stay set.
     expected = call(nlp)
     tokenizer = nlp.get_pipe("transformer").model.tokenizer
     tokenizer(TEXTS, padding="max_length", truncation=True, max_length=4)
     assert call(nlp) == expected
-    # And ours changes nothing for those who use it.
+    # The pipeline does not change them for others.
     assert tokenizer.backend_tokenizer.truncation["max_length"] == 4
 
 
@@ -104,74 +101,3 @@ def test_asyncio_finds_the_same(pipeline):
 
     expected = call(pipeline)
     assert asyncio.run(gather()) == [expected] * N_THREADS
-
-
-# Processes forked from one that has predicted: gunicorn's preload, and nlp.pipe's own.
-FORK = """
-import os, signal, sys, time
-import spacy
-sys.path.insert(0, sys.argv[2])
-from test_threads import TEXTS, alike, call, found_in, in_threads
-
-def all_alike(runs):
-    return all(alike(run, expected) for run in runs)
-
-def n_threads():
-    return torch.get_num_threads() if torch else 0
-
-torch = sys.modules.get("torch")
-nlp = spacy.load(sys.argv[1])
-expected = call(nlp)
-in_threads(nlp, rounds=1)
-# Threads that end free MKL's buffers, with locks that a child would wait for forever.
-time.sleep(2)
-before = n_threads()
-
-def child():
-    # A child that hangs ends by itself.
-    signal.alarm(300)
-    untouched = n_threads() == before
-    same = alike(call(nlp), expected) and all_alike(in_threads(nlp, rounds=1))
-    return 0 if untouched and same else 3
-
-children = []
-for _ in range(2):
-    pid = os.fork()
-    if not pid:
-        os._exit(child())
-    children.append(pid)
-# While the children run, the parent goes on.
-same = all_alike(in_threads(nlp, rounds=1))
-print(same, [os.waitpid(pid, 0)[1] for pid in children], n_threads() == before)
-
-docs = list(nlp.pipe(TEXTS, n_process=2, batch_size=3))
-scores = [doc.spans["wnut"].attrs["scores"].tolist() for doc in docs]
-print(all_alike([[found_in(doc) for doc in docs]]))
-print(scores == [[ent[3] for ent in found_in(doc)] for doc in docs])
-"""
-
-
-def run_script(script, folder):
-    env = {k: v for k, v in os.environ.items() if k != "TOKENIZERS_PARALLELISM"}
-    return subprocess.run(
-        [sys.executable, "-c", script, str(folder), os.path.dirname(__file__)],
-        # So that torch starts threads, which a child doesn't have.
-        # They sleep while they wait, since there are more of them than processors.
-        env={**env, "OMP_NUM_THREADS": "2", "OMP_WAIT_POLICY": "PASSIVE"},
-        capture_output=True,
-        text=True,
-        timeout=500,
-    )
-
-
-needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
-
-
-@needs_fork
-def test_forked_processes_find_the_same_without_a_warning(folder):
-    done = run_script(FORK, folder)
-    assert done.stdout.split("\n") == ["True [0, 0] True", "True", "True", ""], (
-        done.stderr
-    )
-    # None of `tokenizers` about a fork.
-    assert done.stderr == ""

@@ -1,10 +1,14 @@
-"""What spaCy asks of a component that sets `doc.ents`, beside other such ones."""
+"""Annotation of docs, alone and beside other components that set `doc.ents`."""
 
+import numpy
 import pytest
 import spacy
 from spacy.language import Language
 from spacy.tokens import Doc, Span
 from spacy.training import Example
+
+from spacy_wnut.errors import WnutError
+from spacy_wnut.pipeline.entity_tagger import find_tagger
 
 TEXT = "lol Grace Hopper and Alan Turing are in London"
 
@@ -33,14 +37,58 @@ def add_ruler(nlp, patterns, **options):
     )
 
 
-def test_knows_what_it_was_trained_on_also_after_reloading(pipeline, posts, tmp_path):
-    assert all(found(pipeline(text)) == entities for text, entities in posts)
-    pipeline.to_disk(tmp_path / "again")
-    again = spacy.load(tmp_path / "again")
-    assert all(found(again(text)) == entities for text, entities in posts)
+@pytest.mark.parametrize(
+    "transitions, pooling",
+    [("constrained", "spacy-wnut.reduce_first.v1"), ("learned", "reduce_mean.v1")],
+)
+def test_training_reproduces_the_posts(make_nlp, train, posts, transitions, pooling):
+    nlp = make_nlp(
+        transitions=transitions, model={"tok2vec": {"pooling": {"@layers": pooling}}}
+    )
+    losses = train(nlp)
+    assert losses[-1] < 0.1 * losses[0]
+    for text, entities in posts:
+        assert found(nlp(text)) == entities
 
 
-def test_a_trained_pipe_refuses_new_labels_and_goes_on_as_before(pipeline):
+def test_entities_span_group_and_confidences_agree(pipeline, posts):
+    for text, entities in posts:
+        doc = pipeline(text)
+        assert found(doc) == entities
+        group = doc.spans["wnut"]
+        assert list(group) == list(doc.ents)
+        confidences = [ent._.confidence for ent in doc.ents]
+        assert group.attrs["scores"].tolist() == confidences
+        assert all(0.5 < confidence < 1 for confidence in confidences)
+
+
+def test_words_without_an_entity_are_outside_and_not_missing(pipeline):
+    assert iobs(pipeline("nothing to see here")) == [("O", "")] * 4
+
+
+def test_predict_does_not_change_docs(make_table_nlp):
+    nlp = make_table_nlp()
+    doc = nlp.make_doc("Ada Lovelace left New York for Oslo")
+    before = doc.to_bytes()
+    assert nlp.get_pipe("ner").predict([doc]).starts.tolist() == [0, 3, 6]
+    assert doc.to_bytes() == before
+
+
+def test_entities_below_the_threshold_are_left_out(nlp):
+    before = {ent.text: ent._.confidence for ent in nlp(TEXT).ents}
+    least = min(before, key=before.get)
+    ner = nlp.get_pipe("ner")
+
+    ner.threshold = before[least]
+    assert {ent.text for ent in nlp(TEXT).ents} == set(before)
+    ner.threshold = float(numpy.nextafter(before[least], 1))
+    doc = nlp(TEXT)
+    assert {ent.text for ent in doc.ents} == set(before) - {least}
+    assert [span.text for span in doc.spans["wnut"]] == [e.text for e in doc.ents]
+    assert len(doc.spans["wnut"].attrs["scores"]) == len(doc.ents)
+
+
+def test_new_labels_are_refused_after_training(pipeline):
     before = found(pipeline(TEXT))
     ner = pipeline.get_pipe("ner")
     with pytest.raises(ValueError, match=r"\[E922\]"):
@@ -49,64 +97,48 @@ def test_a_trained_pipe_refuses_new_labels_and_goes_on_as_before(pipeline):
     assert found(pipeline(TEXT)) == before
 
 
-def test_one_by_one_and_in_batches_is_the_same(pipeline, posts):
-    texts = [text for text, _ in posts] * 3
-    alone = [iobs(pipeline(text)) for text in texts]
-    assert [iobs(doc) for doc in pipeline.pipe(texts)] == alone
-    assert [iobs(doc) for doc in pipeline.pipe(texts)] == alone
-
-
-def test_words_without_an_entity_are_outside_and_not_missing(pipeline):
-    assert iobs(pipeline("nothing to see here")) == [("O", "")] * 4
-
-
 @pytest.mark.parametrize("place", [{"first": True}, {"last": True}])
-def test_a_ruler_that_finds_nothing_changes_nothing(pipeline, place):
+def test_ruler_without_matches_changes_nothing(pipeline, place):
     before = iobs(pipeline(TEXT))
     add_ruler(pipeline, {"Atlantis": "myth"}, **place)
     assert iobs(pipeline(TEXT)) == before
 
 
-def test_a_ruler_before_has_its_say_and_the_rest_is_found(pipeline):
+def test_entities_of_an_earlier_ruler_are_kept(pipeline):
     add_ruler(pipeline, {"lol": "laugh", "Hopper": "person"}, first=True)
     doc = pipeline(TEXT)
     assert ("lol", "laugh") in found(doc) and ("Hopper", "person") in found(doc)
     assert {("Alan Turing", "person"), ("London", "location")} <= found(doc)
     assert all(token.ent_iob_ in "BIO" and token.ent_iob_ for token in doc)
+    # The tagger did not predict them.
+    assert not {"lol", "Hopper"} & {span.text for span in doc.spans["wnut"]}
+    for ent in doc.ents:
+        assert (ent._.confidence is None) == (ent.text in ("lol", "Hopper"))
 
 
-def test_a_ruler_after_sees_what_was_found_as_taken(pipeline):
+def test_overwrite_replaces_entities_of_an_earlier_ruler(pipeline, posts):
+    add_ruler(pipeline, {"Grace": "given-name", "are in": "words"}, first=True)
+    pipeline.get_pipe("ner").cfg["overwrite"] = True
+    assert found(pipeline(TEXT)) == dict(posts)[TEXT]
+
+
+def test_later_ruler_adds_entities_around_those_found(pipeline):
     add_ruler(pipeline, {"lol": "laugh", "Alan": "given-name"})
     doc = pipeline(TEXT)
     assert iobs(doc)[0] == ("B", "laugh")
-    # The longer entity that is there already stays whole.
     assert found(doc) >= {("Alan Turing", "person"), ("London", "location")}
+    # It overlaps the longer entity.
     assert ("Alan", "given-name") not in found(doc)
 
 
-def test_a_ruler_after_may_overwrite(pipeline):
+def test_later_ruler_may_overwrite(pipeline):
     add_ruler(pipeline, {"Alan": "given-name"}, config={"overwrite_ents": True})
     doc = pipeline(TEXT)
     assert ("Alan", "given-name") in found(doc)
     assert ("Alan Turing", "person") not in found(doc)
 
 
-@pytest.mark.parametrize("label", ["location", "product"])
-def test_what_a_ruler_relabels_has_no_confidence(pipeline, label):
-    expected = {e.text: e._.confidence for e in pipeline(TEXT).ents}
-    patterns = {"London": label, "Alan": "person"}
-    add_ruler(pipeline, patterns, config={"overwrite_ents": True})
-    doc = pipeline(TEXT)
-    assert found(doc) >= {("London", label), ("Alan", "person")}
-    confidences = {ent.text: ent._.confidence for ent in doc.ents}
-    assert confidences["Alan"] is None
-    assert confidences["Grace Hopper"] == expected["Grace Hopper"]
-    assert confidences["London"] == (
-        expected["London"] if label == "location" else None
-    )
-
-
-def test_a_second_run_over_the_same_doc_changes_nothing(pipeline):
+def test_second_run_over_the_same_doc_changes_nothing(pipeline):
     def outcome(doc):
         group = doc.spans["wnut"]
         ents = [(ent.text, ent.label_, ent._.confidence) for ent in doc.ents]
@@ -140,7 +172,7 @@ def test_entities_set_earlier_keep_their_ids(pipeline):
     assert [(ent.kb_id_, ent.id_) for ent in others] == [("", ""), ("", "")]
 
 
-def test_words_that_an_earlier_pipe_says_are_outside_may_become_entities(pipeline):
+def test_words_annotated_as_outside_may_become_entities(pipeline):
     doc = pipeline.make_doc(TEXT)
     doc.set_ents([], default="outside")
     assert ("London", "location") in found(pipeline(doc))
@@ -172,26 +204,21 @@ def test_hundreds_of_labels(make_nlp):
     assert len(nlp.get_pipe("ner").scheme.tags) == 601
 
 
-def test_learns_the_whole_from_annotations_of_parts(make_nlp):
-    """Nobody annotated all of the post, and together they did."""
-    nlp = make_nlp()
-    words = TEXT.split()
-    known = [(1, 3, "person"), (4, 6, "person"), (8, 9, "location")]
+def test_name_must_not_be_a_path():
+    with pytest.raises(ValueError, match=r"'\.\./ner' can't be the name of a comp"):
+        spacy.blank("en").add_pipe("entity_tagger", name="../ner")
 
-    def example(ents, outside):
-        reference = Doc(nlp.vocab, words=words)
-        reference.set_ents(
-            [Span(reference, *ent) for ent in ents],
-            outside=[reference[i : i + 1] for i in outside],
-            default="missing",
-        )
-        return Example(Doc(nlp.vocab, words=words), reference)
 
-    examples = [example([ent], []) for ent in known]
-    examples.append(example([], [0, 3, 6, 7]))
-    optimizer = nlp.initialize(lambda: examples)
-    optimizer.learn_rate = 3e-3
-    for _ in range(40):
-        nlp.update(examples, sgd=optimizer)
-    doc = nlp(Doc(nlp.vocab, words=words))
-    assert [(ent.start, ent.end, ent.label_) for ent in doc.ents] == known
+def test_find_tagger(make_table_nlp, add_table, tmp_path):
+    class MissingTagger(WnutError):
+        pass
+
+    make_table_nlp().to_disk(tmp_path / "table")
+    nlp = spacy.load(tmp_path / "table")
+    assert find_tagger(nlp) is nlp.get_pipe("ner")
+    add_table(nlp, "more")
+    with pytest.raises(WnutError, match=r"table has 2 .*ner, more") as error:
+        find_tagger(nlp, missing=MissingTagger)
+    assert error.type is WnutError
+    with pytest.raises(MissingTagger, match=r"pipeline has no .* entity_tagger .*none"):
+        find_tagger(spacy.blank("en"), missing=MissingTagger)

@@ -1,9 +1,6 @@
-"""What `nlp.pipe` promises: streams, contexts, error handlers, processes."""
+"""`nlp.pipe`: streams, contexts and error handlers."""
 
 import itertools
-import os
-import subprocess
-import sys
 
 import pytest
 from spacy.util import ignore_error, raise_error
@@ -17,7 +14,7 @@ def entities(doc):
 
 @pytest.fixture
 def failing(pipeline, monkeypatch):
-    """Whose `ner` can't take batches with the text "bad"."""
+    """A pipeline whose `ner` raises an error for batches with the text "bad"."""
     tagger = type(pipeline.get_pipe("ner"))
     predict = tagger.predict
 
@@ -31,17 +28,17 @@ def failing(pipeline, monkeypatch):
     return pipeline
 
 
-def test_stream_without_end_is_read_as_far_as_it_is_needed(pipeline):
+def test_endless_stream_is_read_lazily(pipeline):
     taken = itertools.count()
     texts = (f"{OSLO} {next(taken)}" for _ in itertools.repeat(None))
     docs = list(itertools.islice(pipeline.pipe(texts, batch_size=4), 10))
     assert [doc.text for doc in docs] == [f"{OSLO} {i}" for i in range(10)]
     assert all(len(doc.ents) == 2 for doc in docs)
-    # Batches are read ahead, a few for each pipe, but no more than that.
+    # Each pipe reads at most a few batches ahead.
     assert next(taken) <= 10 + 4 * (len(pipeline.pipeline) + 1)
 
 
-def test_nothing_is_read_before_the_first_doc_is_asked_for(pipeline):
+def test_nothing_is_read_before_the_first_doc_is_requested(pipeline):
     texts = iter([OSLO])
     stream = pipeline.pipe(texts)
     assert next(texts) == OSLO
@@ -57,30 +54,30 @@ def test_contexts_stay_with_their_docs(pipeline, posts):
         assert context is given
 
 
-def test_takes_docs_for_texts(pipeline, posts):
+def test_stream_of_docs(pipeline, posts):
     texts = [text for text, _ in posts]
     expected = [entities(doc) for doc in pipeline.pipe(texts)]
     made = [pipeline.make_doc(text) for text in texts]
     docs = list(pipeline.pipe(made))
     assert [entities(doc) for doc in docs] == expected
-    # They are annotated in their place.
+    # They are annotated in place.
     assert all(doc is given for doc, given in zip(docs, made, strict=True))
 
 
 @pytest.mark.parametrize("batch", [[1, 2], [None], [["a", "list"]]])
-def test_anything_else_is_refused(pipeline, batch):
+def test_stream_of_anything_else_is_refused(pipeline, batch):
     with pytest.raises(ValueError, match=r"\[E1041\]"):
         list(pipeline.pipe(batch))
 
 
-def test_too_long_a_text_names_its_length_and_the_limit(pipeline):
+def test_error_for_a_long_text_names_its_length_and_the_limit(pipeline):
     pipeline.max_length = 10
     with pytest.raises(ValueError, match=r"\[E088\] Text of length 26 .* of 10"):
         pipeline(OSLO)
 
 
 @pytest.mark.parametrize("handler", [None, raise_error])
-def test_errors_are_raised_unless_told_otherwise(failing, handler):
+def test_errors_are_raised_by_default(failing, handler):
     if handler:
         failing.set_error_handler(handler)
     with pytest.raises(ValueError, match="this doc is bad"):
@@ -89,7 +86,7 @@ def test_errors_are_raised_unless_told_otherwise(failing, handler):
         failing("bad")
 
 
-def test_ignored_errors_cost_their_batch_alone(failing):
+def test_ignored_errors_drop_only_their_batch(failing):
     failing.set_error_handler(ignore_error)
     texts = [OSLO, "bad", "so", OSLO, OSLO, "bad"]
     docs = list(failing.pipe(texts, batch_size=2))
@@ -106,80 +103,13 @@ def test_contexts_stay_with_their_docs_when_others_fail(failing):
     assert [(doc.text, context) for doc, context in docs] == [(OSLO, 0), ("so", 2)]
 
 
-def test_a_handler_of_the_pipe_alone_is_told_where_it_failed(failing):
-    told = []
+def test_handler_of_the_component_gets_the_failed_docs(failing):
+    calls = []
     ner = failing.get_pipe("ner")
     ner.set_error_handler(
-        lambda name, pipe, docs, error: told.append(
+        lambda name, pipe, docs, error: calls.append(
             (name, pipe is ner, [doc.text for doc in docs], str(error))
         )
     )
     assert [doc.text for doc in failing.pipe(["so", "bad"], batch_size=1)] == ["so"]
-    assert told == [("ner", True, ["bad"], "this doc is bad")]
-
-
-PROCESSES = """
-import itertools, sys
-import spacy
-from spacy.util import ignore_error
-
-nlp = spacy.load(sys.argv[1])
-texts = ["Ada Lovelace moved to Oslo", "", "nothing to see here", " ", "😀 Oslo"] * 6
-
-def entities(doc):
-    return [(ent.text, ent.label_, round(ent._.confidence, 4)) for ent in doc.ents]
-
-expected = [entities(doc) for doc in nlp.pipe(texts)]
-assert expected[0] and not expected[1]
-
-def annotate(stream, **options):
-    return nlp.pipe(stream, n_process=2, batch_size=2, **options)
-
-assert [entities(doc) for doc in annotate(texts)] == expected
-assert [entities(doc) for doc in annotate(map(nlp.make_doc, texts))] == expected
-print("same")
-
-pairs = [(text, i) for i, text in enumerate(texts)]
-assert [context for _, context in annotate(pairs, as_tuples=True)] == list(range(30))
-print("contexts")
-
-endless = itertools.cycle(texts)
-stream = annotate(endless)
-docs = list(itertools.islice(stream, 40))
-assert [entities(doc) for doc in docs] == (expected * 2)[:40]
-stream.close()
-print("stream")
-
-ner = type(nlp.get_pipe("ner"))
-predict = ner.predict
-
-def fail_on_empty(self, docs):
-    docs = list(docs)
-    if any(not len(doc) for doc in docs):
-        raise ValueError("empty")
-    return predict(self, docs)
-
-ner.predict = fail_on_empty
-try:
-    list(annotate(texts))
-except ValueError as err:
-    assert "empty" in str(err), err
-    print("raised")
-nlp.set_error_handler(ignore_error)
-left = [doc.text for doc in nlp.pipe(texts, n_process=2, batch_size=1)]
-assert left == [text for text in texts if text]
-print("ignored")
-"""
-
-
-def test_two_processes_keep_the_promises_too(folder):
-    # In a process of its own: where they hang, the test fails and does not.
-    done = subprocess.run(
-        [sys.executable, "-W", "error::UserWarning:spacy", "-c", PROCESSES, folder],
-        env={**os.environ, "OMP_NUM_THREADS": "2"},
-        capture_output=True,
-        text=True,
-        timeout=900,
-    )
-    promises = ["same", "contexts", "stream", "raised", "ignored"]
-    assert done.stdout.split() == promises, done.stderr[-3000:]
+    assert calls == [("ner", True, ["bad"], "this doc is bad")]

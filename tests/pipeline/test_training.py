@@ -1,10 +1,9 @@
-"""Initializing and training the component."""
+"""Initialization and training of the component."""
 
 from types import SimpleNamespace
 
 import numpy
 import pytest
-import spacy
 import srsly
 from spacy.cli.init_pipeline import init_labels_cli
 from spacy.tokens import Doc, DocBin, Span
@@ -13,7 +12,7 @@ from spacy.training.initialize import init_nlp
 
 
 def parameters(nlp):
-    """All numbers of the encoder and of the component."""
+    """Copies of all weights of the encoder and of the component."""
     encoder = nlp.get_pipe("transformer").model.transformer.state_dict()
     ours = {
         (i, name): layer.get_param(name).copy()
@@ -30,7 +29,9 @@ def changed(before, after):
 
 
 def example(nlp, words, tags):
-    """Words, and for each a type, "O" or None if its annotation is missing."""
+    """Make an example of words with one tag each: an entity type, "O", or None where the
+    annotation is missing.
+    """
     reference = Doc(nlp.vocab, words=words)
     reference.set_ents(
         [
@@ -65,17 +66,23 @@ def test_labels_given_keep_their_order_and_need_not_occur(make_nlp, make_example
     labels = ["person", "never-seen", "location"]
     nlp.config["initialize"]["components"]["ner"] = {"labels": labels}
     nlp.initialize(lambda: make_examples(nlp))
-    assert nlp.get_pipe("ner").label_data == labels
-    assert nlp("in Oslo") is not None
+    ner = nlp.get_pipe("ner")
+    assert ner.label_data == labels
+    # The columns of the model follow this order: O, then B and I of each label.
+    for column, label in ((1, "person"), (3, "never-seen"), (5, "location")):
+        biases = numpy.zeros(7, dtype="f")
+        biases[column] = 1000.0
+        ner.model.layers[0].get_ref("output_layer").set_param("b", biases)
+        assert [ent.label_ for ent in nlp("in Oslo").ents] == [label, label]
 
 
-def test_labels_of_data_without_entities(make_nlp):
+def test_data_without_entities_is_refused(make_nlp):
     nlp = make_nlp()
     with pytest.raises(ValueError, match=r"\[E143\] .*'ner'"):
         nlp.initialize(lambda: [example(nlp, ["nothing"], ["O"])])
 
 
-def test_labels_go_through_a_file(make_nlp, make_examples, tmp_path):
+def test_labels_are_stored_in_a_file_and_read(make_nlp, make_examples, tmp_path):
     nlp = make_nlp()
     data, labels = tmp_path / "data.spacy", tmp_path / "labels" / "ner.json"
     DocBin(docs=[eg.reference for eg in make_examples(nlp)]).to_disk(data)
@@ -105,14 +112,14 @@ def test_labels_can_be_added_until_it_is_initialized(make_nlp, make_examples):
 
 
 @pytest.mark.parametrize("label", ["", " two words", "a\tb", "a,b"])
-def test_labels_that_files_can_not_hold(make_nlp, label):
+def test_labels_that_cannot_be_stored_are_refused(make_nlp, label):
     ner = make_nlp().get_pipe("ner")
     with pytest.raises(ValueError, match="can't be an entity type"):
         ner.add_label(label)
     assert ner.labels == ()
 
 
-def test_unknown_label_in_an_update(nlp):
+def test_unknown_label_in_an_update_is_refused(nlp):
     unknown = example(nlp, ["in", "Atlantis"], ["O", "myth"])
     before = parameters(nlp)
     with pytest.raises(ValueError, match=r"no entity types myth: .*location, person"):
@@ -121,7 +128,7 @@ def test_unknown_label_in_an_update(nlp):
 
 
 @pytest.mark.parametrize("transitions", ["learned", "constrained"])
-def test_missing_annotation_carries_no_loss(make_nlp, make_examples, transitions, emit):
+def test_missing_annotation_has_no_loss(make_nlp, make_examples, transitions, emit):
     nlp = make_nlp(transitions=transitions)
     nlp.initialize(lambda: make_examples(nlp))
     words = ["Ada", "likes", "rainy", "Oslo", "much"]
@@ -135,14 +142,14 @@ def test_missing_annotation_carries_no_loss(make_nlp, make_examples, transitions
     loss, ([gradient], _) = emit(nlp, [partly])
     assert loss > 0
     if transitions == "constrained":
-        # A word at a time: those without annotation get nothing.
-        carries = numpy.abs(gradient).max(axis=1) > 1e-9
-        assert carries.tolist() == [True, True, False, False, True]
+        # The words are independent: those without annotation have no gradient.
+        has_gradient = numpy.abs(gradient).max(axis=1) > 1e-9
+        assert has_gradient.tolist() == [True, True, False, False, True]
 
 
 def test_doc_without_annotation_changes_nothing(nlp):
     optimizer = nlp.resume_training()
-    # Weight decay would change what has a gradient of zero.
+    # Weight decay changes weights whose gradient is zero, too.
     optimizer.L2 = 0.0
     before, losses = parameters(nlp), {}
     nlp.update(
@@ -162,7 +169,7 @@ def test_update_changes_encoder_head_and_only_learned_transitions(
     nlp = make_nlp(transitions=transitions)
     optimizer = nlp.initialize(lambda: make_examples(nlp))
     before = parameters(nlp)
-    # As `spacy train` does it: all pipes collect their gradients first.
+    # Like `spacy train`: all pipes accumulate their gradients first.
     nlp.update(make_examples(nlp), sgd=False)
     for _, pipe in nlp.pipeline:
         pipe.finish_update(optimizer)
@@ -174,13 +181,13 @@ def test_update_changes_encoder_head_and_only_learned_transitions(
     assert "transformer.layer.0.attention.q_lin.weight" in keys
 
 
-def test_resumed_training_goes_on_from_where_it_was(nlp, make_examples):
+def test_resumed_training_starts_from_the_trained_weights(nlp, make_examples):
     optimizer = nlp.resume_training()
     before = parameters(nlp)
     first, last = {}, {}
     nlp.update(make_examples(nlp), sgd=optimizer, losses=first)
     assert changed(before, parameters(nlp))
-    # At random it would be log(5) = 1.6 nats a word.
+    # With random weights it would be log(5) = 1.6 nats per word.
     assert first["ner"] < 0.2
     for _ in range(10):
         last = nlp.update(make_examples(nlp), sgd=optimizer)
@@ -211,12 +218,12 @@ def test_update_with_nothing_but_empty_docs(nlp, texts):
 
 
 def test_gradients_are_kept_without_an_optimizer(make_nlp, make_examples):
-    """accumulate_gradient = 2: one batch in two halves is the batch."""
+    """Accumulated gradients of two half batches are those of the whole batch."""
     nlp = make_nlp()
     nlp.initialize(lambda: make_examples(nlp))
     switch_dropout_off(nlp.get_pipe("transformer").model.transformer)
     linear = nlp.get_pipe("ner").model.layers[0].get_ref("output_layer")
-    # Two docs of 4 words, so that a mean of means is a mean.
+    # Two docs of 4 words: the mean of their mean losses is the mean loss.
     pair = [
         example(nlp, ["Ada", "is", "in", "Oslo"], ["person", "O", "O", "location"]),
         example(nlp, ["so", "is", "the", "storm"], ["O"] * 4),
@@ -241,7 +248,7 @@ def test_gradients_of_two_listeners_are_summed(nlp, make_examples):
         for token in eg.reference:
             token.tag_ = "TITLE" if token.is_title else "OTHER"
     tagger.initialize(lambda: examples, nlp=nlp)
-    # It starts with zeros, through which no gradient goes.
+    # The tagger starts with weights of zero, which block the gradient.
     weights = tagger.model.get_ref("softmax").get_param("W")
     weights[:] = numpy.random.RandomState(0).normal(size=weights.shape)
     encoder = nlp.get_pipe("transformer").model.transformer
@@ -261,10 +268,26 @@ def test_gradients_of_two_listeners_are_summed(nlp, make_examples):
     numpy.testing.assert_allclose(both, of_ner + of_tagger, atol=1e-5)
 
 
-def test_sourced_into_a_pipeline_with_an_encoder_of_its_own(nlp, make_nlp, posts):
-    other = spacy.blank("en")
-    other.add_pipe("transformer", source=nlp)
-    other.add_pipe("ner", source=nlp)
-    assert other.get_pipe("ner") is nlp.get_pipe("ner")
-    for text, entities in posts:
-        assert {(ent.text, ent.label_) for ent in other(text).ents} == entities
+def test_learns_from_partial_annotations(make_nlp):
+    """Each example annotates one part of the same post."""
+    nlp = make_nlp()
+    words = "lol Grace Hopper and Alan Turing are in London".split()
+    known = [(1, 3, "person"), (4, 6, "person"), (8, 9, "location")]
+
+    def partial(ents, outside):
+        reference = Doc(nlp.vocab, words=words)
+        reference.set_ents(
+            [Span(reference, *ent) for ent in ents],
+            outside=[reference[i : i + 1] for i in outside],
+            default="missing",
+        )
+        return Example(Doc(nlp.vocab, words=words), reference)
+
+    examples = [partial([ent], []) for ent in known]
+    examples.append(partial([], [0, 3, 6, 7]))
+    optimizer = nlp.initialize(lambda: examples)
+    optimizer.learn_rate = 3e-3
+    for _ in range(40):
+        nlp.update(examples, sgd=optimizer)
+    doc = nlp(Doc(nlp.vocab, words=words))
+    assert [(ent.start, ent.end, ent.label_) for ent in doc.ents] == known

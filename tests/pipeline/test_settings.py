@@ -1,6 +1,9 @@
-"""Which value a setting has: of the config, stored, set in Python or overridden."""
+"""Settings: the values allowed, and which value holds of those in the config, stored,
+set in Python and overridden.
+"""
 
 import copy
+import math
 
 import pytest
 import spacy
@@ -43,8 +46,8 @@ def in_config(path, name):
 
 
 def make_old(folder, config):
-    """Make a stored pipeline one of an earlier version: what was set in Python isn't
-    in config.cfg, and the cfg says nothing of it.
+    """Change a stored pipeline to the format of earlier versions: settings made in
+    Python are not in config.cfg, and cfg has no copy of the config.
     """
     cfg = srsly.read_json(folder / "ner" / "cfg")
     del cfg["config"]
@@ -60,7 +63,7 @@ def make_old(folder, config):
 def test_overrides_win_over_what_is_stored(
     make_table_nlp, tmp_path, config, python, is_old
 ):
-    """All settings at once; the numbers say which of their values."""
+    """All settings at once. The numbers are indices of VALUES."""
     folder = tmp_path / "model"
     nlp = make_table_nlp(**all_values(config))
     for name, value in all_values(python).items():
@@ -77,14 +80,14 @@ def test_overrides_win_over_what_is_stored(
         expected = all_values(python) if override is None else given
         for name, value in expected.items():
             if is_old and given.get(name) == VALUES[name][config]:
-                # It can't be told from the config itself.
+                # It cannot be distinguished from the stored config.
                 value = VALUES[name][python]
             assert value_of(nlp, name) == value
             if not is_old:
                 assert nlp.config["components"]["ner"][name] == value
 
 
-def test_what_was_overridden_is_stored(make_table_nlp, tmp_path):
+def test_overrides_are_stored(make_table_nlp, tmp_path):
     make_table_nlp().to_disk(tmp_path / "one")
     nlp = spacy.load(tmp_path / "one", config={"components.ner.threshold": 0.5})
     nlp.to_disk(tmp_path / "two")
@@ -92,7 +95,7 @@ def test_what_was_overridden_is_stored(make_table_nlp, tmp_path):
     assert spacy.load(tmp_path / "two").get_pipe("ner").threshold == 0.5
 
 
-def test_several_at_once_and_in_either_form(make_table_nlp, tmp_path):
+def test_several_overrides_in_each_format(make_table_nlp, tmp_path):
     nlp = make_table_nlp(threshold=0.25)
     nlp.get_pipe("ner").threshold = 0.75
     nlp.get_pipe("ner").bias = 1.0
@@ -108,7 +111,7 @@ def test_several_at_once_and_in_either_form(make_table_nlp, tmp_path):
         assert ner.bias == 1.0
 
 
-def test_overrides_of_packages(make_table_nlp, tmp_path):
+def test_overrides_on_loading_a_package(make_table_nlp, tmp_path):
     nlp = make_table_nlp(threshold=0.25)
     nlp.meta.update(name="table", version="0.1.0")
     package = tmp_path / "xx_table"
@@ -123,7 +126,7 @@ def test_overrides_of_packages(make_table_nlp, tmp_path):
     assert load_model_from_init_py(init_py).get_pipe("ner").threshold == 0.25
 
 
-def test_overrides_have_effect(make_table_nlp, tmp_path):
+def test_overrides_take_effect(make_table_nlp, tmp_path):
     make_table_nlp().to_disk(tmp_path / "model")
     config = {"components": {"ner": {"threshold": 0.95, "spans_key": "sc"}}}
     doc = spacy.load(tmp_path / "model", config=config)("Ada Lovelace left for Oslo")
@@ -132,13 +135,13 @@ def test_overrides_have_effect(make_table_nlp, tmp_path):
 
 
 @pytest.mark.parametrize("value", [-0.5, 1.5])
-def test_overrides_are_checked(make_table_nlp, tmp_path, value):
+def test_invalid_overrides_are_refused(make_table_nlp, tmp_path, value):
     make_table_nlp().to_disk(tmp_path / "model")
     with pytest.raises(ValueError, match=f"threshold has to be .* got {value}"):
         spacy.load(tmp_path / "model", config={"components.ner.threshold": value})
 
 
-def test_a_config_that_was_edited_holds(make_table_nlp, tmp_path):
+def test_edited_config_takes_effect(make_table_nlp, tmp_path):
     nlp = make_table_nlp(threshold=0.25)
     nlp.get_pipe("ner").threshold = 0.5
     nlp.to_disk(tmp_path)
@@ -150,7 +153,7 @@ def test_a_config_that_was_edited_holds(make_table_nlp, tmp_path):
 
 
 @pytest.mark.parametrize("value", [0.7, 0.3, 1 / 3, 0.1 + 0.2, 1e-9])
-def test_numbers_stay_what_they_were(make_table_nlp, tmp_path, value):
+def test_stored_numbers_are_exact(make_table_nlp, tmp_path, value):
     nlp = make_table_nlp()
     nlp.get_pipe("ner").threshold = value
     nlp.to_disk(tmp_path)
@@ -161,7 +164,7 @@ def test_numbers_stay_what_they_were(make_table_nlp, tmp_path, value):
         assert loaded.get_pipe("ner").threshold == value
 
 
-def test_config_on_disk_differs_in_settings_alone(make_table_nlp, tmp_path):
+def test_stored_configs_differ_only_in_settings(make_table_nlp, tmp_path):
     nlp = make_table_nlp()
     nlp.to_disk(tmp_path / "one")
     nlp.get_pipe("ner").threshold = 0.5
@@ -191,9 +194,7 @@ def source(nlp):
     ],
     ids=["renamed", "sourced", "copied"],
 )
-def test_what_is_set_in_python_is_stored_by_every_pipeline(
-    make_table_nlp, tmp_path, change
-):
+def test_settings_made_in_python_are_stored(make_table_nlp, tmp_path, change):
     nlp = make_table_nlp()
     nlp.get_pipe("ner").threshold = 0.25
     nlp, name = change(nlp)
@@ -207,7 +208,7 @@ def test_what_is_set_in_python_is_stored_by_every_pipeline(
 
 
 @pytest.mark.parametrize("config, python", [(0.0, 0.5), (0.25, 0.5), (0.25, 0.0)])
-def test_bytes_keep_what_was_set_in_python(make_table_nlp, config, python):
+def test_bytes_keep_settings_made_in_python(make_table_nlp, config, python):
     nlp = make_table_nlp(threshold=config)
     nlp.get_pipe("ner").threshold = python
     stored = nlp.to_bytes()
@@ -219,17 +220,17 @@ def test_bytes_keep_what_was_set_in_python(make_table_nlp, config, python):
     assert loaded.get_pipe("ner").threshold == 0.75
 
 
-def test_bytes_are_loaded_into_a_pipe_with_defaults(make_table_nlp):
+def test_bytes_replace_defaults(make_table_nlp):
     nlp = make_table_nlp(threshold=0.25, spans_key="sc", incorrect_spans_key="wrong")
     loaded = make_table_nlp().from_bytes(nlp.to_bytes())
     assert loaded.get_pipe("ner").cfg == nlp.get_pipe("ner").cfg
 
 
-@pytest.mark.parametrize("road", ["disk", "bytes"])
-def test_a_component_alone_takes_all_that_is_stored(make_table_nlp, tmp_path, road):
+@pytest.mark.parametrize("format_", ["disk", "bytes"])
+def test_component_loads_all_stored_settings(make_table_nlp, tmp_path, format_):
     ner = make_table_nlp(threshold=0.25, bias=1.0).get_pipe("ner")
     other = make_table_nlp(threshold=0.75).get_pipe("ner")
-    if road == "disk":
+    if format_ == "disk":
         ner.to_disk(tmp_path / "ner")
         other.from_disk(tmp_path / "ner")
     else:
@@ -237,7 +238,7 @@ def test_a_component_alone_takes_all_that_is_stored(make_table_nlp, tmp_path, ro
     assert other.cfg == ner.cfg
 
 
-def test_a_component_alone_leaves_files_beside_it_alone(make_table_nlp, tmp_path):
+def test_stored_component_does_not_change_the_config(make_table_nlp, tmp_path):
     nlp = make_table_nlp()
     nlp.to_disk(tmp_path)
     before = (tmp_path / "config.cfg").read_text()
@@ -247,7 +248,7 @@ def test_a_component_alone_leaves_files_beside_it_alone(make_table_nlp, tmp_path
     assert spacy.load(tmp_path).get_pipe("ner").threshold == 0.5
 
 
-def test_a_pipeline_may_be_stored_without_its_config(make_table_nlp, tmp_path):
+def test_pipeline_is_stored_without_its_config(make_table_nlp, tmp_path):
     nlp = make_table_nlp()
     nlp.get_pipe("ner").threshold = 0.5
     nlp.to_disk(tmp_path, exclude=["config"])
@@ -256,7 +257,7 @@ def test_a_pipeline_may_be_stored_without_its_config(make_table_nlp, tmp_path):
     assert loaded.get_pipe("ner").threshold == 0.5
 
 
-def test_loading_again_restores_what_is_stored(make_table_nlp, tmp_path):
+def test_from_disk_restores_the_stored_settings(make_table_nlp, tmp_path):
     nlp = make_table_nlp()
     nlp.get_pipe("ner").threshold = 0.5
     nlp.to_disk(tmp_path)
@@ -266,7 +267,7 @@ def test_loading_again_restores_what_is_stored(make_table_nlp, tmp_path):
     assert nlp.get_pipe("ner").threshold == 0.5
 
 
-def test_the_components_of_others_are_not_touched(make_table_nlp, tmp_path):
+def test_config_of_another_component_is_not_changed(make_table_nlp, tmp_path):
     """A component of another factory may have a folder of the same name."""
     nlp = make_table_nlp()
     ner = nlp.get_pipe("ner")
@@ -277,3 +278,55 @@ def test_the_components_of_others_are_not_touched(make_table_nlp, tmp_path):
     ner.threshold = 0.5
     ner.to_disk(tmp_path / "ner", exclude=["vocab"])
     assert (tmp_path / "config.cfg").read_text() == before
+
+
+def test_pipeline_stored_before_a_setting_existed(make_table_nlp, tmp_path):
+    nlp = make_table_nlp()
+    nlp.to_disk(tmp_path)
+    newer = ("temperature", "bias", "incorrect_spans_key")
+    cfg = srsly.read_json(tmp_path / "ner" / "cfg")
+    config = Config().from_disk(tmp_path / "config.cfg")
+    for name in newer:
+        del cfg[name], config["components"]["ner"][name]
+    del cfg["config"]
+    srsly.write_json(tmp_path / "ner" / "cfg", cfg)
+    config.to_disk(tmp_path / "config.cfg")
+    loaded = spacy.load(tmp_path)
+    for name in newer:
+        assert value_of(loaded, name) == VALUES[name][0]
+    text = "Ada Lovelace left for Oslo"
+    assert [ent._.confidence for ent in loaded(text).ents] == [
+        ent._.confidence for ent in nlp(text).ents
+    ]
+
+
+INVALID = [
+    ("threshold", -0.1, "threshold has to be between 0 and 1, got"),
+    ("threshold", 1.1, "threshold has to be between 0 and 1, got"),
+    ("threshold", float("nan"), "threshold has to be between 0 and 1, got"),
+    *(
+        ("temperature", value, r"temperature has to be from 0\.001 to 1000, got")
+        for value in (0.0, -1.0, 1001.0, float("inf"), float("nan"))
+    ),
+    *(
+        ("bias", value, "bias has to be from -1000 to 1000, got")
+        for value in (-1001.0, float("inf"), float("-inf"), float("nan"))
+    ),
+]
+
+
+@pytest.mark.parametrize("name, value, message", INVALID)
+def test_invalid_numbers_are_refused(make_table_nlp, name, value, message):
+    nlp = make_table_nlp()
+    with pytest.raises(ValueError, match=message):
+        setattr(nlp.get_pipe("ner"), name, value)
+    assert value_of(nlp, name) == VALUES[name][0]
+    # spaCy itself refuses other numbers in configs.
+    if math.isfinite(value):
+        with pytest.raises(ValueError, match=message):
+            make_table_nlp(**{name: value})
+
+
+def test_invalid_transitions_are_refused(make_table_nlp):
+    with pytest.raises(ValueError, match=r'"learned" or "constrained", got \'free\''):
+        make_table_nlp(transitions="free")

@@ -1,4 +1,6 @@
-"""Which spans have a confidence, and what of it survives what is done to docs."""
+"""Which spans have a confidence, and how it follows docs that are stored, joined,
+relabelled, retokenized or annotated again.
+"""
 
 import pickle
 from concurrent.futures import ThreadPoolExecutor
@@ -33,7 +35,7 @@ def found(doc):
 
 
 def relabel(doc, text, label):
-    """Give the entity of a text another label, as an entity ruler does."""
+    """Change the label of the entity with this text, as an entity ruler does."""
     ents = [
         Span(doc, ent.start, ent.end, label if ent.text == text else ent.label_)
         for ent in doc.ents
@@ -48,7 +50,7 @@ def scores(doc, key="wnut"):
     )
 
 
-def test_exactly_the_spans_predicted_have_one(doc):
+def test_only_predicted_spans_have_a_confidence(doc):
     predicted = scores(doc)
     assert len(predicted) == 3
     for start in range(len(doc)):
@@ -59,7 +61,7 @@ def test_exactly_the_spans_predicted_have_one(doc):
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
-def test_an_entity_of_a_later_ruler_has_none(make_table_nlp, overwrite):
+def test_entities_of_a_later_ruler_have_no_confidence(make_table_nlp, overwrite):
     nlp = make_table_nlp()
     config = {"overwrite_ents": overwrite}
     ruler = nlp.add_pipe("entity_ruler", config=config)
@@ -74,17 +76,16 @@ def test_an_entity_of_a_later_ruler_has_none(make_table_nlp, overwrite):
 
 
 def as_bytes(doc):
-    return Doc(spacy.blank("en").vocab).from_bytes(doc.to_bytes())
+    return Doc(spacy.blank("xx").vocab).from_bytes(doc.to_bytes())
 
 
 def as_docbin(doc):
     stored = DocBin(docs=[doc], store_user_data=True).to_bytes()
-    return next(DocBin().from_bytes(stored).get_docs(spacy.blank("en").vocab))
+    return next(DocBin().from_bytes(stored).get_docs(spacy.blank("xx").vocab))
 
 
 def as_json(doc):
-    told = doc.to_json(underscore=[CONFIDENCE])
-    return Doc(spacy.blank("en").vocab).from_json(told)
+    return Doc(spacy.blank("xx").vocab).from_json(doc.to_json(underscore=[CONFIDENCE]))
 
 
 def as_part(doc):
@@ -104,7 +105,7 @@ def retokenized(doc):
     return doc
 
 
-ROADS = {
+CONVERSIONS = {
     "bytes": as_bytes,
     "DocBin": as_docbin,
     "JSON": as_json,
@@ -120,9 +121,9 @@ ROADS = {
 
 @pytest.mark.parametrize("label", ["location", "product"])
 @pytest.mark.parametrize("when", ["before", "after"])
-@pytest.mark.parametrize("road", ROADS.values(), ids=ROADS.keys())
+@pytest.mark.parametrize("convert", CONVERSIONS.values(), ids=CONVERSIONS.keys())
 @pytest.mark.filterwarnings(r"ignore:\[W10[12]\]")
-def test_confidences_go_along_and_know_their_label(doc, road, when, label):
+def test_confidence_is_kept_for_the_same_label_only(doc, convert, when, label):
     expected = [
         (text, label if text == "New York" else old, confidence)
         for text, old, confidence in found(doc)
@@ -131,21 +132,21 @@ def test_confidences_go_along_and_know_their_label(doc, road, when, label):
         expected[1] = ("New York", "product", None)
     if when == "before":
         relabel(doc, "New York", label)
-    new = road(doc)
+    new = convert(doc)
     if when == "after":
         relabel(new, "New York", label)
     assert found(new) == expected
 
 
 @pytest.mark.parametrize("start", [0, 2, 3])
-def test_a_part_of_a_doc_has_those_of_its_own(doc, start):
+def test_part_of_a_doc_keeps_its_confidences(doc, start):
     expected = [
         e for ent, e in zip(doc.ents, found(doc), strict=True) if ent.start >= start
     ]
     assert found(doc[start:].as_doc(copy_user_data=True)) == expected
 
 
-def test_joined_docs_may_repeat_each_other(table_nlp):
+def test_joined_docs_with_the_same_text(table_nlp):
     docs = [table_nlp("Oslo"), table_nlp("New York"), table_nlp("Oslo")]
     relabel(docs[2], "Oslo", "product")
     joined = Doc.from_docs(docs)
@@ -154,7 +155,7 @@ def test_joined_docs_may_repeat_each_other(table_nlp):
 
 
 def strip(doc):
-    """As earlier versions stored docs."""
+    """Reduce a doc to the user data of earlier versions."""
     for key in list(doc.user_data):
         if key[:2] == ("._.", "entity_tagger"):
             del doc.user_data[key]
@@ -165,7 +166,7 @@ def test_docs_of_earlier_versions(doc):
     expected = found(doc)
     old = as_docbin(strip(doc))
     assert found(old) == expected
-    # The span group still tells the label.
+    # The span group still has the label.
     relabel(old, "New York", "product")
     expected[1] = ("New York", "product", None)
     assert found(old) == expected
@@ -175,7 +176,7 @@ def test_docs_of_earlier_versions(doc):
     assert [confidence is None for *_, confidence in found(old)] == [False] * 3
 
 
-def test_it_can_be_set(doc):
+def test_confidence_can_be_set(doc):
     new_york = Span(doc, 3, 5, "location")
     new_york._.confidence = 0.25
     assert [ent._.confidence for ent in doc.ents][1] == 0.25
@@ -189,7 +190,7 @@ def test_it_can_be_set(doc):
     assert new_york._.confidence is None
 
 
-def test_all_that_show_it_agree(doc, tmp_path):
+def test_displays_agree_on_confidences(doc, tmp_path):
     relabel(doc, "New York", "product")
     shown = [confidence_of(ent) for ent in doc.ents]
     assert shown == [ent._.confidence for ent in doc.ents]
@@ -199,8 +200,8 @@ def test_all_that_show_it_agree(doc, tmp_path):
     assert (tmp_path / "page.html").read_text().count("0.9") == 2
 
 
-def test_two_taggers_have_one_each(make_table_nlp, add_table):
-    """One finds the entities of the other with other types."""
+def test_two_taggers_with_their_own_span_groups(make_table_nlp, add_table):
+    """Both find the same spans, with other types."""
     nlp = make_table_nlp()
     tags = {"New": 1, "York": 2, "Oslo": 1, "left": 1}
     add_table(
@@ -218,7 +219,7 @@ def test_two_taggers_have_one_each(make_table_nlp, add_table):
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
-def test_two_taggers_may_share_a_key(make_table_nlp, add_table, overwrite):
+def test_two_taggers_with_one_span_group(make_table_nlp, add_table, overwrite):
     nlp = make_table_nlp()
     tags = {"left": 1, "for": 1, "York": 1}
     add_table(nlp, "more", tags=tags, labels=("word",), overwrite=overwrite)
@@ -243,7 +244,7 @@ def test_two_taggers_may_share_a_key(make_table_nlp, add_table, overwrite):
 
 @pytest.mark.parametrize("overwrite", [False, True])
 @pytest.mark.parametrize("text", [TEXT, "", " ", "left for", "Oslo", "New \n York  "])
-def test_a_second_run_changes_nothing(make_table_nlp, text, overwrite):
+def test_second_run_changes_nothing(make_table_nlp, text, overwrite):
     nlp = make_table_nlp(overwrite=overwrite, spans_key="sc")
     doc = nlp(text)
     before = found(doc), scores(doc, "sc"), dict(doc.user_data)
@@ -256,7 +257,7 @@ def test_a_second_run_changes_nothing(make_table_nlp, text, overwrite):
     "place, overwrites",
     [({"first": True}, False), ({"first": True}, True), ({"last": True}, False)],
 )
-def test_nor_does_it_beside_a_ruler(make_table_nlp, place, overwrites):
+def test_second_run_beside_a_ruler_changes_no_entity(make_table_nlp, place, overwrites):
     nlp = make_table_nlp()
     config = {"overwrite_ents": overwrites}
     ruler = nlp.add_pipe("entity_ruler", config=config, **place)
@@ -271,7 +272,7 @@ def test_nor_does_it_beside_a_ruler(make_table_nlp, place, overwrites):
         assert ent._.confidence == predicted.get((ent.text, ent.label_))
 
 
-def test_a_second_run_after_storing_without_user_data(make_table_nlp):
+def test_second_run_after_storing_without_user_data(make_table_nlp):
     nlp = make_table_nlp()
     doc = nlp(TEXT)
     stored = DocBin(docs=[doc]).to_bytes()
@@ -280,18 +281,18 @@ def test_a_second_run_after_storing_without_user_data(make_table_nlp):
     assert scores(loaded) == scores(doc)
 
 
-def test_a_second_run_with_other_settings_replaces_the_first(make_table_nlp):
+def test_second_run_with_other_settings_replaces_the_first(make_table_nlp):
     nlp = make_table_nlp()
     doc = nlp(TEXT)
     nlp.get_pipe("ner").threshold = 0.95
     doc = nlp(doc)
     assert list(scores(doc)) == [("Oslo", "location")]
     assert [e[:2] for e in found(doc)] == [("Oslo", "location")]
-    # What isn't predicted any more has no confidence.
+    # No longer predicted, so no confidence.
     assert Span(doc, 3, 5, "location")._.confidence is None
 
 
-def test_a_second_run_after_merging_entities(make_table_nlp):
+def test_second_run_after_merging_entities(make_table_nlp):
     nlp = make_table_nlp(tags={"Oslo": 1, "New": 1, "York": 2, "New York": 1})
     nlp.add_pipe("merge_entities")
     doc = nlp(TEXT)
@@ -306,10 +307,10 @@ def test_a_second_run_after_merging_entities(make_table_nlp):
     ]
 
 
-def test_the_entities_of_others_stay_and_are_no_spans_of_ours(make_table_nlp):
+def test_entities_of_other_components_are_not_in_the_span_group(make_table_nlp):
     nlp = make_table_nlp()
     doc = nlp(TEXT)
-    # Another component takes one of ours and adds one.
+    # Another component relabels one entity and adds one.
     ents = [Span(doc, 3, 5, "product"), Span(doc, 2, 3, "word"), *doc.ents[::2]]
     doc.set_ents(ents)
     doc = nlp(doc)
@@ -331,7 +332,7 @@ WORDS = st.lists(
 
 @settings(deadline=None, max_examples=40)
 @given(words=WORDS, spans=st.lists(st.tuples(*[st.integers(0, 12)] * 2), max_size=4))
-def test_any_doc_with_any_entities_of_others_twice(table_nlp, words, spans):
+def test_two_runs_with_any_entities_of_other_components(table_nlp, words, spans):
     doc = Doc(table_nlp.vocab, words=words)
     taken = set()
     others = []
@@ -351,7 +352,7 @@ def test_any_doc_with_any_entities_of_others_twice(table_nlp, words, spans):
     assert (found(doc), scores(doc)) == once
 
 
-def test_it_is_registered_once_by_any_number_of_threads():
+def test_extension_is_registered_once_by_many_threads():
     getter = Span.get_extension(CONFIDENCE)
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda _: install_extensions(), range(100)))
@@ -359,7 +360,7 @@ def test_it_is_registered_once_by_any_number_of_threads():
 
 
 def test_prediction_registers_nothing(table_nlp):
-    """It would be a change of what other threads use."""
+    """Otherwise it would change the state of other threads."""
     extension = Span.remove_extension(CONFIDENCE)
     try:
         doc = table_nlp(TEXT)
@@ -372,7 +373,7 @@ def test_prediction_registers_nothing(table_nlp):
     )
 
 
-def test_an_extension_of_others_stays():
+def test_extension_of_another_package_is_kept():
     getter = Span.get_extension(CONFIDENCE)[2]
     Span.set_extension(CONFIDENCE, default="theirs", force=True)
     try:
