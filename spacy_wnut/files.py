@@ -40,7 +40,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
     Example:
         >>> with replacing(Path("figures.json")) as beside:
-        ...     beside.write_text("{}")
+        ...     n_characters = beside.write_text("{}")
     """
     if _is_stream(path):
         with tempfile.TemporaryDirectory() as folder:

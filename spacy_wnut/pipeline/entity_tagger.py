@@ -15,7 +15,6 @@ from spacy.attrs import (  # type: ignore[import-not-found]
 )
 from spacy.errors import Errors
 from spacy.language import Language
-from spacy.pipeline.tok2vec import Tok2VecListener
 from spacy.pipeline.trainable_pipe import (  # type: ignore[import-not-found]
     TrainablePipe,
 )
@@ -31,6 +30,7 @@ from ..crf.loss import batch_loss, incorrect_spans_loss
 from ..errors import WnutError
 from ..labels import LabelScheme
 from ..models.linear_chain import add_gradient, get_chain, with_linear_chain
+from .checks import check_finite, check_upstream
 from .confidences import (
     add_prediction,
     forget_predictions,
@@ -46,9 +46,6 @@ from .settings import (
     rounded,
     update_config,
 )
-
-# The key of `doc._.trf_data` of spacy-transformers, which may not be installed.
-_TRF_DATA: Any = ("._.", "trf_data", None, None)
 
 install_extensions()
 
@@ -224,14 +221,14 @@ class EntityTagger(TrainablePipe):  # type: ignore[misc]
         docs, or if the emissions or the scores of the chain are not finite.
         """
         docs = list(docs)
-        self._check_upstream(docs)
+        check_upstream(self.model, self.name, docs)
         lengths = numpy.asarray([len(doc) for doc in docs], dtype=numpy.int64)
         if not lengths.sum():
             flat = numpy.zeros((0, len(self.scheme.tags)))
         else:
             ops = self.model.ops
             flat = ops.to_numpy(ops.xp.concatenate(self.model.predict(docs)))
-            self._check_finite(flat)
+            check_finite(self.model, self.name, flat, self._chain)
             flat[_is_space(docs)] = 0
         barred = None
         if docs and not self.cfg["overwrite"]:
@@ -361,7 +358,7 @@ class EntityTagger(TrainablePipe):  # type: ignore[misc]
         docs = [eg.predicted for eg in examples]
         lengths = numpy.asarray([len(doc) for doc in docs])
         flat = ops.to_numpy(ops.xp.concatenate(scores)).astype(numpy.float64)
-        self._check_finite(flat)
+        check_finite(self.model, self.name, flat, self._chain)
         flat[_is_space(docs)] = 0
         # The likelihood of a CRF is normalized over legal paths only. Cross-entropy has
         # no transitions.
@@ -517,49 +514,6 @@ class EntityTagger(TrainablePipe):  # type: ignore[misc]
                     f"{', '.join(self.labels)}"
                 )
 
-    def _check_upstream(self, docs: list[Doc]) -> None:
-        """Raises WnutError if the component listens to another that has not run on the
-        docs: listeners then return zeros.
-        """
-        for node in self.model.walk():
-            if node.name == "transformer-listener":
-                upstream = "transformer"
-                missing = [doc for doc in docs if doc.user_data.get(_TRF_DATA) is None]
-            elif isinstance(node, Tok2VecListener):
-                upstream = "tok2vec"
-                missing = [doc for doc in docs if not doc.tensor.size]
-            else:
-                continue
-            if any(not token.is_space for doc in missing for token in doc):
-                name: str = cast(Any, node).upstream_name
-                raise _no_upstream(self.name, upstream if name == "*" else name)
-
-    def _check_finite(self, emissions: Any) -> None:
-        """Raises WnutError if the emissions or the scores of the chain are not finite:
-        decoding would be undefined.
-        """
-        arrays = [emissions, *self._chain]
-        if all(numpy.isfinite(array).all() for array in arrays):
-            return
-        names = [
-            f"{node.name}.{name}"
-            for node in self.model.walk()
-            for name in node.param_names
-            if node.has_param(name)
-            and not node.ops.xp.isfinite(node.get_param(name)).all()
-        ]
-        where = f"the weights of the component {self.name!r} ({', '.join(names)})"
-        if not names:
-            where = (
-                f"the emissions of the component {self.name!r} hold NaN or infinity and "
-                "its own weights don't, so the weights of its encoder"
-            )
-        raise WnutError(
-            f"{where} hold NaN or infinity: the training has diverged, or the file was "
-            "changed. Take an earlier checkpoint, or train again with a lower learning "
-            "rate"
-        )
-
     @property
     def _chain(self) -> Chain:
         return get_chain(self.model)
@@ -609,18 +563,6 @@ def _entity_types(examples: Iterable[Example]) -> Iterator[str]:
     for example in examples:
         for ent in example.reference.ents:
             yield ent.label_
-
-
-def _no_upstream(name: str, upstream: str) -> WnutError:
-    return WnutError(
-        f"the component {name!r} listens to the component {upstream!r}, which hasn't run "
-        "on these docs, so there are no vectors to find entities by. Add "
-        f"{upstream!r} to the pipeline before {name!r} and keep it enabled. Or put a "
-        f"copy of it into {name!r}: call source_nlp.replace_listeners({upstream!r}, "
-        f'{name!r}, ["model.tok2vec"]) before '
-        f"nlp.add_pipe({name!r}, source=source_nlp); in a config it is "
-        f'replace_listeners = ["model.tok2vec"] beside source'
-    )
 
 
 def _is_space(docs: Iterable[Doc]) -> Bools:
