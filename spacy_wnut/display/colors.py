@@ -26,7 +26,7 @@ OTHERS = (
     "#a8dcf5",
 )
 
-# The nearest of the 256 terminal colours.
+# Similar colours among the 256 of terminals.
 TERMINAL_COLORS = {
     "corporation": 123,
     "creative-work": 211,

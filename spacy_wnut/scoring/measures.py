@@ -16,7 +16,7 @@ from ..labels import Entity, tags_to_entities
 
 
 class PRF(TypedDict):
-    """Precision, recall and F1, their harmonic mean."""
+    """Precision, recall and F1, their harmonic mean: fractions between 0 and 1."""
 
     precision: float
     recall: float
@@ -67,6 +67,9 @@ class PostCounts(TypedDict):
 @dataclass(frozen=True)
 class ScoredPost:
     """A post with its gold tags and the tags predicted by a system.
+
+    Positions are tokens or, if the system has other tokens than gold, finer units (see
+    `scoring.examples`).
 
     words (Sequence[str]): The text of each position, with the white space that follows
         it.
@@ -210,7 +213,7 @@ def surface_scores(posts: Iterable[ScoredPost]) -> PRF:
     Raises ValueError for a tag that is not BIO.
 
     Example:
-        A form that occurs twice counts once, and one of both is enough to find it.
+        A form counts once, and is found if one of its occurrences is found.
 
         >>> from spacy_wnut.scoring.measures import ScoredPost, surface_scores
         >>> first = ScoredPost(["Paris"], ["B-location"], ["B-location"])

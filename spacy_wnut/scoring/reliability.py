@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from .measures import PRF, prf_of_counts
 
 N_BINS = 10
-# Thresholds of published curves: 0, 0.01, ..., 1.
+# Thresholds of the curves in reports and calibrations: 0, 0.01, ..., 1.
 THRESHOLDS = tuple(step / 100 for step in range(101))
 
 

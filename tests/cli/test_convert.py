@@ -118,9 +118,7 @@ def test_columns(tmp_path):
 def test_columns_are_of_conll_files_alone(tmp_path, source):
     run(tmp_path / "out", source)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(
-        WnutError, match="empty has no CoNLL files, whose columns --tok"
-    ):
+    with pytest.raises(WnutError, match="empty has no CoNLL files, but --tok"):
         run(tmp_path / "other", tmp_path / "empty", "--tag-column", 3)
     with pytest.raises(WnutError, match="Hub dataset some/one has no CoNLL files"):
         run(tmp_path / "other", "some/one", "--token-column", 2)
