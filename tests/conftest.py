@@ -185,6 +185,28 @@ def make_examples() -> Callable[[Language], list[Example]]:
 
 
 @pytest.fixture(scope="session")
+def make_docs() -> Callable[[Language], list[Doc]]:
+    """Makes docs without annotation: of short, long, blank and empty texts, and of the
+    words of the sample's dev posts.
+    """
+    texts = [
+        "Pretty bad storm in New York last evening.",
+        "so  Ada Lovelace 's iPhone7s rock!!! https://x.io/?q=1 😀",
+        " \n ",
+        "",
+        "Grace Hopper  and\n\nAlan Turing moved to Oslo , London and New York . " * 30,
+    ]
+
+    def make(nlp: Language) -> list[Doc]:
+        posts = read_conll(SAMPLE.parent / "dev.conll", None)
+        return [nlp.make_doc(text) for text in texts] + [
+            Doc(nlp.vocab, words=post.tokens) for post in posts
+        ]
+
+    return make
+
+
+@pytest.fixture(scope="session")
 def train(make_examples: Callable) -> Callable[..., list[float]]:
     """Initializes a pipeline and trains it on the posts until it knows them."""
 
