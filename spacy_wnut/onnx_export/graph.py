@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy
-from numpy.typing import NDArray
 
 # What ONNX Runtime adds to ONNX's own operators.
 MICROSOFT = "com.microsoft"
@@ -112,6 +111,3 @@ def _declare(values: Mapping[str, tuple[str, Any]]) -> list[Any]:
         )
         for name, (kind, shape) in values.items()
     ]
-
-
-Array = NDArray[Any]

@@ -4,32 +4,17 @@ import io
 import json
 import warnings
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol, cast
+from typing import Any, Protocol, cast
 
 import numpy
 
 from ..errors import WnutError
 from ..models.onnx_session import FORMAT, METADATA_KEY
 from .graph import Graph
-from .weights import Dense, EncoderWeights, Floats, Norm
+from .weights import Dense, EncoderWeights, Floats, HeadWeights, Norm
 
 # The newest that torch's exporter of traces writes.
 TRACED_OPSET = 17
-
-
-class Head(NamedTuple):
-    """What makes emissions of vectors.
-
-    shapes (Optional[Floats2d]): The table of the vectors of words' shapes.
-    hidden (Optional[Dense]): A hidden layer, with Gelu.
-    output (Dense): The tags.
-    is_mean (bool): Whether a word is the mean of its pieces, and not the first.
-    """
-
-    shapes: Floats | None
-    hidden: Dense | None
-    output: Dense
-    is_mean: bool
 
 
 class Writer(Protocol):
@@ -64,7 +49,7 @@ class FullPrecision:
 
 def build_model(
     encoder: EncoderWeights | Any,
-    head: Head,
+    head: HeadWeights,
     tags: Sequence[str],
     writer: Writer,
 ) -> bytes:
@@ -79,7 +64,7 @@ def build_model(
 
     encoder (Union[EncoderWeights, PreTrainedModel]): The encoder. One of transformers
         is traced by torch's exporter.
-    head (Head): The head.
+    head (HeadWeights): The head.
     tags (Sequence[str]): The tags, in the order of the emissions.
     writer (Writer): How the weights are put in.
     """

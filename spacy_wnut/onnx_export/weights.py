@@ -5,6 +5,9 @@ from typing import Any, NamedTuple
 import numpy
 from numpy.typing import NDArray
 
+from ..errors import WnutError
+from ..pipeline.parts import Parts
+
 Floats = NDArray[numpy.float32]
 
 # Which names stand for what. Everything else about them is the same.
@@ -97,7 +100,22 @@ class EncoderWeights(NamedTuple):
     epsilon: float
 
 
-def read_encoder(encoder: Any) -> EncoderWeights | None:
+class HeadWeights(NamedTuple):
+    """The layers between the encoder's vectors and the emissions.
+
+    shapes (Optional[Floats2d]): The table of the vectors of words' shapes.
+    hidden (Optional[Dense]): A hidden layer, with Gelu.
+    output (Dense): The tags.
+    is_mean (bool): Whether a word is the mean of its pieces, and not the first.
+    """
+
+    shapes: Floats | None
+    hidden: Dense | None
+    output: Dense
+    is_mean: bool
+
+
+def read_encoder_weights(encoder: Any) -> EncoderWeights | None:
     """Read an encoder of transformers.
 
     encoder (PreTrainedModel): What `AutoModel` makes.
@@ -161,6 +179,38 @@ def read_encoder(encoder: Any) -> EncoderWeights | None:
             config.num_attention_heads,
             float(getattr(config, "layer_norm_eps", 1e-12)),
         )
+    )
+
+
+def read_head_weights(parts: Parts) -> HeadWeights:
+    """Read the layers between the encoder's vectors and the emissions.
+
+    Raises WnutError if the head has a layer or a pooling that cannot be exported.
+    """
+    _, head, *shapes = parts.network.layers
+    dense = []
+    leaves = [node for node in head.walk() if not node.layers]
+    for node in leaves:
+        if node.name in ("linear", "gelu"):
+            W, b = (node.ops.to_numpy(node.get_param(n)) for n in ("W", "b"))
+            dense.append(Dense(W.T, b))
+        elif node.name != "dropout":
+            raise WnutError(
+                f"the head has a layer {node.name}, which cannot be exported: train "
+                "a head of spacy-wnut.TransformerTagger.v1"
+            )
+    *hidden, output = dense
+    table = [layer.ops.to_numpy(layer.get_param("E")) for layer in shapes]
+    if parts.pooling not in ("reduce_first", "reduce_mean"):
+        raise WnutError(
+            f"the pooling {parts.pooling} cannot be exported: train the pipeline with "
+            "reduce_first.v1 or reduce_mean.v1"
+        )
+    return HeadWeights(
+        table[0] if table else None,
+        hidden[0] if hidden else None,
+        output,
+        parts.pooling == "reduce_mean",
     )
 
 

@@ -11,7 +11,7 @@ from transformers import AutoModel, DistilBertConfig, ElectraConfig
 
 from spacy_wnut.models.onnx_session import _start
 from spacy_wnut.onnx_export.folding import fold_scales
-from spacy_wnut.onnx_export.model import Head, build_model
+from spacy_wnut.onnx_export.model import build_model
 from spacy_wnut.onnx_export.quantization import (
     MOST_PAIR,
     N_OUTLIERS,
@@ -23,9 +23,10 @@ from spacy_wnut.onnx_export.quantization import (
 from spacy_wnut.onnx_export.weights import (
     Dense,
     EncoderWeights,
+    HeadWeights,
     Layer,
     Norm,
-    read_encoder,
+    read_encoder_weights,
 )
 
 TAGS = ("O", "B-x", "I-x")
@@ -52,7 +53,7 @@ def weights(request):
     for values in encoder.parameters():
         noise = rng.normal(scale=0.2, size=tuple(values.shape))
         values.data += values.data.new_tensor(noise)
-    return read_encoder(encoder)
+    return read_encoder_weights(encoder)
 
 
 def make_fits(weights, head):
@@ -73,7 +74,7 @@ def make_fits(weights, head):
 def test_the_same_function_with_fewer_operators(weights):
     rng = numpy.random.default_rng(2)
     W = rng.normal(size=(32, len(TAGS))).astype("f")
-    head = Head(None, None, Dense(W, numpy.zeros(len(TAGS), dtype="f")), False)
+    head = HeadWeights(None, None, Dense(W, numpy.zeros(len(TAGS), dtype="f")), False)
     fits = make_fits(weights, head)
     # Those that widen, and attention's, are evened out and moved; the others have
     # outliers that stand anywhere.
@@ -182,7 +183,9 @@ def test_outliers_side_by_side_would_saturate(
     weights, multiply_saturating, make_extreme
 ):
     """The limit holds for pairs in the order of the rows, so another order breaks it."""
-    head = Head(None, None, Dense(*(numpy.zeros(s, "f") for s in ((32, 3), 3))), False)
+    head = HeadWeights(
+        None, None, Dense(*(numpy.zeros(s, "f") for s in ((32, 3), 3))), False
+    )
     fit = make_fits(weights, head)["0.down"]
     others = numpy.delete(fit.weights, fit.outliers, axis=0)
     assert greatest_pairs(fit.weights).max() <= MOST_PAIR + 1
