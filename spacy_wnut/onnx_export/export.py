@@ -22,9 +22,9 @@ from ..models.onnx_tagger import create_onnx_tagger
 from ..pipeline.loading import load_pipeline
 from ..pipeline.parts import Parts, find_parts
 from .comparison import ExportFigures, check_agreement, compare, tag_corpus
-from .folding import fold_scales
-from .model import FullPrecision, Writer, build_model
-from .quantization import EightBits, fit_eight_bits
+from .folding import fold_smoothing
+from .model import Float32Writer, LayerWriter, build_model
+from .quantization import Int8Writer, quantize_layers
 from .weights import FAMILIES, read_encoder_weights, read_head_weights
 
 PRECISIONS = ("fp32", "int8")
@@ -179,20 +179,20 @@ def build(
     weights = read_encoder_weights(encoder)
     head, tags = read_head_weights(parts), parts.tagger.scheme.tags
 
-    def write(writer: Writer, source: Any = weights or encoder) -> bytes:
+    def write(writer: LayerWriter, source: Any = weights or encoder) -> bytes:
         return build_model(source, head, tags, writer)
 
     if docs is None:
-        return write(FullPrecision())
+        return write(Float32Writer())
     if weights is None:
         raise WnutError(
             f"int8 supports encoders of BERT's form ({', '.join(sorted(FAMILIES))}), "
             f"which this {encoder.config.model_type} encoder does not have: export it "
             "with --precision fp32"
         )
-    fits = fit_eight_bits(write, tokenizer_json, settings, docs)
-    folded, fits = fold_scales(weights, fits)
-    return write(EightBits(fits), folded)
+    quantized = quantize_layers(write, tokenizer_json, settings, docs)
+    folded, quantized = fold_smoothing(weights, quantized)
+    return write(Int8Writer(quantized), folded)
 
 
 def _disable_mixed_precision(nlp: Language) -> None:
