@@ -1,33 +1,38 @@
-"""Writing an ONNX graph node by node."""
+"""Build an ONNX graph node by node."""
 
 from collections.abc import Mapping
 from typing import Any
 
 import numpy
-from numpy.typing import NDArray
 
-# What ONNX Runtime adds to ONNX's own operators.
-MICROSOFT = "com.microsoft"
+# The domain of ONNX Runtime's own operators, which are no part of the ONNX standard.
+MICROSOFT_DOMAIN = "com.microsoft"
 
 
 class Graph:
-    """A graph that is being written. Values go by their names.
+    """The nodes and constants of an ONNX graph under construction. Tensors are referred
+    to by their names.
 
     Example:
         >>> graph = Graph()
-        >>> graph.add("MatMul", "x", graph.constant(weights), name="y")
-        >>> graph.model({"x": ("float32", ["n", 384])}, {"y": ("float32", ["n", 2])})
+        >>> W = graph.constant(numpy.ones((384, 2), dtype="float32"))
+        >>> graph.add("MatMul", "x", W, name="y")
+        'y'
+        >>> inputs = {"x": ("float32", ["n", 384])}
+        >>> model = graph.model(inputs, {"y": ("float32", ["n", 2])})
     """
 
     def __init__(self) -> None:
         self.nodes: list[Any] = []
         self.constants: list[Any] = []
+        # Tensors that become outputs of the model, for the calibration of int8 scales.
         self.observed: list[str] = []
 
     def constant(self, values: Any) -> str:
-        """Put an array in, or a number.
+        """Add a constant.
 
-        RETURNS (str): Its name.
+        values (ArrayLike): An array of any shape, or a number.
+        RETURNS (str): The name of the tensor.
         """
         from onnx import numpy_helper
 
@@ -36,28 +41,33 @@ class Graph:
         self.constants.append(numpy_helper.from_array(array, name))
         return name
 
-    def add(self, op: str, *inputs: str, name: str = "", **settings: Any) -> str:
-        """Put an operator with one output in.
+    def add(self, op: str, *inputs: str, name: str = "", **attributes: Any) -> str:
+        """Add a node with one output.
 
-        op (str): The operator; one of ONNX Runtime's own as "com.microsoft:Gelu".
-        inputs (str): The names of its inputs; "" leaves one out.
-        name (str): The name of its output, if it isn't to be made up.
-        settings (Any): Its attributes.
-        RETURNS (str): The name of its output.
+        op (str): The operator, for example "MatMul". The name of one of ONNX Runtime's
+            own operators has its domain in front: "com.microsoft:Gelu".
+        inputs (str): The names of its input tensors. "" omits an optional input.
+        name (str): The name of its output tensor. If empty, a name is generated.
+        attributes (Any): The attributes of the operator.
+        RETURNS (str): The name of its output tensor.
         """
         from onnx import helper
 
         domain, _, kind = op.rpartition(":")
         output = name or f"{kind}_{len(self.nodes)}"
-        node = helper.make_node(kind, list(inputs), [output], domain=domain, **settings)
+        node = helper.make_node(
+            kind, list(inputs), [output], domain=domain, **attributes
+        )
         self.nodes.append(node)
         return output
 
     def include(self, model: Any, output: str) -> str:
-        """Put the graph of another model in, whose names have to be its own.
+        """Add all nodes and constants of another model. Its inputs are connected to the
+        tensors with the same names. All its other names must be new to this graph.
 
-        model (ModelProto): The model, with inputs of the same names.
-        RETURNS (str): The name of its output.
+        model (ModelProto): The other model.
+        output (str): The name of one of its output tensors.
+        RETURNS (str): The same name.
         """
         self.nodes.extend(model.graph.node)
         self.constants.extend(model.graph.initializer)
@@ -70,21 +80,23 @@ class Graph:
         metadata: Mapping[str, str] | None = None,
         opset: int = 23,
     ) -> bytes:
-        """The finished model.
+        """Serialize the graph as an ONNX model.
 
-        inputs, outputs (Mapping[str, Tuple[str, List]]): Types and shapes; a name in
-            the place of a size says that it may be any.
-        metadata (Optional[Mapping[str, str]]): What to write into the file beside.
-        opset (int): The version of ONNX's operators.
+        inputs (Mapping[str, Tuple[str, List]]): For each input, its dtype and shape. A
+            string in the shape names a dimension of variable size.
+        outputs (Mapping[str, Tuple[str, List]]): The same for each output.
+        metadata (Optional[Mapping[str, str]]): Metadata properties of the model.
+        opset (int): The version of the ONNX operator set.
+        RETURNS (bytes): The content of an ONNX file.
         """
         from onnx import helper
 
-        watched = {name: ("float32", None) for name in self.observed}
+        observed = {name: ("float32", None) for name in self.observed}
         graph = helper.make_graph(
             self.nodes,
             "spacy_wnut",
-            _declare(inputs),
-            _declare({**outputs, **watched}),
+            _value_infos(inputs),
+            _value_infos({**outputs, **observed}),
             self.constants,
         )
         model = helper.make_model(
@@ -92,10 +104,11 @@ class Graph:
             producer_name="spacy-wnut",
             opset_imports=[
                 helper.make_opsetid("", opset),
-                helper.make_opsetid(MICROSOFT, 1),
+                helper.make_opsetid(MICROSOFT_DOMAIN, 1),
             ],
         )
-        # The oldest that has this opset: older releases of ONNX Runtime read it.
+        # The oldest IR version with this opset, so that older releases of ONNX Runtime
+        # can read the model.
         model.ir_version = helper.find_min_ir_version_for(
             list(model.opset_import), ignore_unknown=True
         )
@@ -103,15 +116,13 @@ class Graph:
         return bytes(model.SerializeToString())
 
 
-def _declare(values: Mapping[str, tuple[str, Any]]) -> list[Any]:
+def _value_infos(tensors: Mapping[str, tuple[str, Any]]) -> list[Any]:
+    """Convert names, dtypes and shapes to ONNX's ValueInfoProto."""
     from onnx import helper
 
     return [
         helper.make_tensor_value_info(
-            name, helper.np_dtype_to_tensor_dtype(numpy.dtype(kind)), shape
+            name, helper.np_dtype_to_tensor_dtype(numpy.dtype(dtype)), shape
         )
-        for name, (kind, shape) in values.items()
+        for name, (dtype, shape) in tensors.items()
     ]
-
-
-Array = NDArray[Any]

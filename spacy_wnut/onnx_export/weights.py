@@ -1,13 +1,19 @@
-"""The weights of encoders of BERT's form, whatever transformers calls them."""
+"""Read the weights of an encoder and a head, independent of the names that an
+architecture of transformers gives them.
+"""
 
 from typing import Any, NamedTuple
 
 import numpy
 from numpy.typing import NDArray
 
-Floats = NDArray[numpy.float32]
+from ..errors import WnutError
+from ..pipeline.parts import Parts
 
-# Which names stand for what. Everything else about them is the same.
+Float32Array = NDArray[numpy.float32]
+
+# The names of modules in the state dicts of transformers. `layer` is the prefix of the
+# others.
 BERT = {
     "layer": "encoder.layer.{}.",
     "query": "attention.self.query",
@@ -30,6 +36,7 @@ DISTILBERT = {
     "down": "ffn.lin2",
     "norm": "output_layer_norm",
 }
+# The supported values of `model_type` in config.json.
 FAMILIES = {
     "bert": BERT,
     "camembert": BERT,
@@ -38,34 +45,49 @@ FAMILIES = {
     "roberta": BERT,
     "xlm-roberta": BERT,
 }
-# These count positions from the one after their padding piece.
+# Families whose first position has the index `pad_token_id + 1`.
 OFFSET_FAMILIES = ("camembert", "roberta", "xlm-roberta")
 
 
 class Dense(NamedTuple):
-    """A linear layer: `W` has shape (inputs, outputs), `b` (outputs,)."""
+    """A linear layer, `y = x @ W + b`.
 
-    W: Floats
-    b: Floats
+    W (Floats2d): The weights. Shape (n_inputs, n_outputs).
+    b (Floats1d): The bias. Shape (n_outputs,).
+    """
+
+    W: Float32Array
+    b: Float32Array
 
 
 class Norm(NamedTuple):
-    """A layer normalisation: its factor and what it adds, both (width,).
+    """A layer normalization.
 
-    around (Optional[Floats1d]): What its output is times where it goes around the next
-        layer, if that isn't 1.
+    gamma (Floats1d): The weight. Shape (width,).
+    beta (Floats1d): The bias. Shape (width,).
+    residual_scale (Optional[Floats1d]): Scale on the residual branch that starts at its
+        output. Shape (width,). None means 1.
     """
 
-    gamma: Floats
-    beta: Floats
-    around: Floats | None = None
+    gamma: Float32Array
+    beta: Float32Array
+    residual_scale: Float32Array | None = None
 
 
-class Layer(NamedTuple):
-    """A layer: attention (`qkv` are its three inputs side by side), then a network
-    of two (`up`, `down`), each with what goes around it and a norm after.
+class EncoderLayer(NamedTuple):
+    """A post-norm transformer layer of hidden width d and intermediate width f:
 
-    What `out` and `down` add is in the norms, see `_fold`.
+        h = attention_norm(x + out(attention(qkv(x))))
+        y = norm(h + down(gelu(up(h))))
+
+    The biases of `out` and `down` are zero, see `_fold_biases`.
+
+    qkv (Dense): Queries, keys and values side by side. Shape (d, 3 * d).
+    out (Dense): The output projection of attention. Shape (d, d).
+    attention_norm (Norm): The norm after attention.
+    up (Dense): The first layer of the feed-forward network. Shape (d, f).
+    down (Dense): Its second layer. Shape (f, d).
+    norm (Norm): The norm after the feed-forward network.
     """
 
     qkv: Dense
@@ -77,41 +99,68 @@ class Layer(NamedTuple):
 
 
 class EncoderWeights(NamedTuple):
-    """An encoder of BERT's form.
+    """An encoder with BERT's architecture: embeddings of width e, and post-norm
+    transformer layers of width d.
 
-    words (Floats2d): A row a piece of the vocabulary.
-    positions (Floats2d): A row a position, what is the same for all pieces included.
-    norm (Norm): What goes over their sum.
-    projection (Optional[Dense]): From there to the layers, if their width is another.
-    layers (List[Layer]): The layers.
-    n_heads (int): The number of attention's heads.
-    epsilon (float): What the norms add to the variance.
+    word_embeddings (Floats2d): One row per word piece. Shape (n_vocab, e).
+    position_embeddings (Floats2d): One row per position, with the embedding of the
+        first token type added. Shape (n_positions, e).
+    embedding_norm (Norm): The norm over the sum of both.
+    projection (Optional[Dense]): A layer from width e to d. None if e equals d.
+    layers (List[EncoderLayer]): The transformer layers.
+    n_heads (int): The number of attention heads.
+    epsilon (float): The number that all norms add to the variance.
     """
 
-    words: Floats
-    positions: Floats
-    norm: Norm
+    word_embeddings: Float32Array
+    position_embeddings: Float32Array
+    embedding_norm: Norm
     projection: Dense | None
-    layers: list[Layer]
+    layers: list[EncoderLayer]
     n_heads: int
     epsilon: float
 
 
-def read_encoder(encoder: Any) -> EncoderWeights | None:
-    """Read an encoder of transformers.
+class HeadWeights(NamedTuple):
+    """The layers between the encoder's vectors and the emissions, for vectors of width
+    d, shape embeddings of width s and a hidden width h. Without a hidden layer, h
+    stands for d + s.
 
-    encoder (PreTrainedModel): What `AutoModel` makes.
-    RETURNS (Optional[EncoderWeights]): Its weights, or None if it isn't known to have
-        BERT's form: another family, or settings that make it differ.
+    shape_embeddings (Optional[Floats2d]): One row per value of a word-shape feature.
+        Shape (n_values, s). None if the head does not use word shapes (s is 0).
+    hidden (Optional[Dense]): A hidden layer with Gelu. Shape (d + s, h).
+    output (Dense): The output layer. Shape (h, n_tags).
+    has_mean_pooling (bool): Whether a word's vector is the mean of its pieces. If not,
+        it is the vector of the first piece.
+    """
+
+    shape_embeddings: Float32Array | None
+    hidden: Dense | None
+    output: Dense
+    has_mean_pooling: bool
+
+
+def read_encoder_weights(encoder: Any) -> EncoderWeights | None:
+    """Read the weights of an encoder of transformers.
+
+    encoder (PreTrainedModel): A model of `AutoModel`.
+    RETURNS (Optional[EncoderWeights]): The weights, or None if the encoder does not
+        have BERT's architecture: its family is not in FAMILIES, its activation is not
+        "gelu", its positions are relative, or it is a decoder.
     """
     config = encoder.config
     names = FAMILIES.get(config.model_type)
     activation = getattr(config, "activation", None) or getattr(
         config, "hidden_act", ""
     )
-    kind = getattr(config, "position_embedding_type", "absolute")
+    position_type = getattr(config, "position_embedding_type", "absolute")
     is_decoder = getattr(config, "is_decoder", False)
-    if names is None or activation != "gelu" or kind != "absolute" or is_decoder:
+    if (
+        names is None
+        or activation != "gelu"
+        or position_type != "absolute"
+        or is_decoder
+    ):
         return None
     state = {
         name: values.detach().cpu().numpy().astype(numpy.float32)
@@ -127,31 +176,31 @@ def read_encoder(encoder: Any) -> EncoderWeights | None:
     positions = state["embeddings.position_embeddings.weight"]
     if config.model_type in OFFSET_FAMILIES:
         positions = positions[config.pad_token_id + 1 :]
-    # One text at a time: all pieces are of the first type.
+    # Texts are single segments, so all pieces have token type 0.
     types = state.get("embeddings.token_type_embeddings.weight")
     if types is not None:
         positions = positions + types[0]
     layers = []
     for i in range(config.num_hidden_layers):
-        at = names["layer"].format(i)
-        qkv = [dense(at + names[part]) for part in ("query", "key", "value")]
+        prefix = names["layer"].format(i)
+        qkv = [dense(prefix + names[part]) for part in ("query", "key", "value")]
         layers.append(
-            Layer(
+            EncoderLayer(
                 Dense(
                     numpy.concatenate([part.W for part in qkv], axis=1),
                     numpy.concatenate([part.b for part in qkv]),
                 ),
-                dense(at + names["out"]),
-                norm(at + names["attention_norm"]),
-                dense(at + names["up"]),
-                dense(at + names["down"]),
-                norm(at + names["norm"]),
+                dense(prefix + names["out"]),
+                norm(prefix + names["attention_norm"]),
+                dense(prefix + names["up"]),
+                dense(prefix + names["down"]),
+                norm(prefix + names["norm"]),
             )
         )
     projection = None
     if "embeddings_project.weight" in state:
         projection = dense("embeddings_project")
-    return _fold(
+    return _fold_biases(
         EncoderWeights(
             state["embeddings.word_embeddings.weight"],
             positions,
@@ -164,35 +213,72 @@ def read_encoder(encoder: Any) -> EncoderWeights | None:
     )
 
 
-def _fold(weights: EncoderWeights) -> EncoderWeights:
-    """The same function, with less to add.
+def read_head_weights(parts: Parts) -> HeadWeights:
+    """Read the weights of a pipeline's head.
 
-    What `out` and `down` add to a vector that goes around them can be added by the
-    norm before, if the layer that reads it as well takes it off again.
+    parts (Parts): The parts of the pipeline.
+    RETURNS (HeadWeights): The weights.
+
+    Raises WnutError if the head has a layer or a pooling that cannot be exported.
+    """
+    _, head, *shapes = parts.network.layers
+    dense = []
+    leaves = [node for node in head.walk() if not node.layers]
+    for node in leaves:
+        if node.name in ("linear", "gelu"):
+            W, b = (node.ops.to_numpy(node.get_param(n)) for n in ("W", "b"))
+            dense.append(Dense(W.T, b))
+        elif node.name != "dropout":
+            raise WnutError(
+                f"the head has a layer {node.name}, which cannot be exported: train "
+                "a head of spacy-wnut.TransformerTagger.v1"
+            )
+    *hidden, output = dense
+    tables = [layer.ops.to_numpy(layer.get_param("E")) for layer in shapes]
+    if parts.pooling not in ("reduce_first", "reduce_mean"):
+        raise WnutError(
+            f"the pooling {parts.pooling} cannot be exported: train the pipeline with "
+            "reduce_first.v1 or reduce_mean.v1"
+        )
+    return HeadWeights(
+        tables[0] if tables else None,
+        hidden[0] if hidden else None,
+        output,
+        parts.pooling == "reduce_mean",
+    )
+
+
+def _fold_biases(weights: EncoderWeights) -> EncoderWeights:
+    """Move the biases of `out` and `down` into the preceding norms or projection. The
+    function stays the same, with two additions less per layer.
+
+    Both biases are added to a residual branch, so the norm at which the branch starts
+    can add them. The layer that reads the same norm, `qkv` or `up`, subtracts their
+    effect: (x + b) @ W - b @ W = x @ W.
     """
     layers = list(weights.layers)
-    norm, projection = weights.norm, weights.projection
+    norm, projection = weights.embedding_norm, weights.projection
     for i, layer in enumerate(layers):
-        qkv, attention_norm = layer.qkv, layer.attention_norm
         if i > 0:
-            before = layers[i - 1]
-            layers[i - 1] = before._replace(norm=_shifted(before.norm, layer.out.b))
+            previous = layers[i - 1]
+            shifted = _shift_norm(previous.norm, layer.out.b)
+            layers[i - 1] = previous._replace(norm=shifted)
         elif projection is not None:
             projection = Dense(projection.W, projection.b + layer.out.b)
         else:
-            norm = _shifted(norm, layer.out.b)
-        qkv = Dense(qkv.W, qkv.b - layer.out.b @ qkv.W)
+            norm = _shift_norm(norm, layer.out.b)
+        qkv = Dense(layer.qkv.W, layer.qkv.b - layer.out.b @ layer.qkv.W)
         up = Dense(layer.up.W, layer.up.b - layer.down.b @ layer.up.W)
-        layers[i] = Layer(
+        layers[i] = EncoderLayer(
             qkv,
             Dense(layer.out.W, numpy.zeros_like(layer.out.b)),
-            _shifted(attention_norm, layer.down.b),
+            _shift_norm(layer.attention_norm, layer.down.b),
             up,
             Dense(layer.down.W, numpy.zeros_like(layer.down.b)),
             layer.norm,
         )
-    return weights._replace(norm=norm, projection=projection, layers=layers)
+    return weights._replace(embedding_norm=norm, projection=projection, layers=layers)
 
 
-def _shifted(norm: Norm, by: Floats) -> Norm:
-    return norm._replace(beta=norm.beta + by)
+def _shift_norm(norm: Norm, shift: Float32Array) -> Norm:
+    return norm._replace(beta=norm.beta + shift)

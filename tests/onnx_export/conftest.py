@@ -1,4 +1,4 @@
-"""A model of the integer instructions that multiply int8 weights."""
+"""A NumPy model of the instruction that multiplies int8 weights, and its extreme inputs."""
 
 from collections.abc import Callable
 
@@ -8,16 +8,17 @@ import pytest
 
 @pytest.fixture(scope="session")
 def multiply_saturating() -> Callable[..., numpy.ndarray]:
-    """The product of uint8 rows and int8 weights on a processor with AVX2 or AVX-512
-    but without VNNI. vpmaddubsw adds the two products of each pair of neighbouring
-    inputs, and what is beyond 16 bits becomes the nearest number within. An odd last
-    input is paired with zero.
+    """Multiplies uint8 inputs, shape (n, n_inputs), and int8 weights, shape (n_inputs,
+    n_outputs), as processors with AVX2 or AVX-512 but without VNNI do.
+
+    The instruction vpmaddubsw adds the two products of each pair of neighbouring
+    inputs, and saturates the sum to 16 bits. An odd last input is paired with zero.
     """
 
-    def multiply(bits: numpy.ndarray, weights: numpy.ndarray) -> numpy.ndarray:
-        assert bits.dtype == numpy.uint8 and weights.dtype == numpy.int8
+    def multiply(inputs: numpy.ndarray, weights: numpy.ndarray) -> numpy.ndarray:
+        assert inputs.dtype == numpy.uint8 and weights.dtype == numpy.int8
         n_odd = len(weights) % 2
-        a = numpy.pad(bits.astype("i8"), [(0, 0), (0, n_odd)])
+        a = numpy.pad(inputs.astype("i8"), [(0, 0), (0, n_odd)])
         b = numpy.pad(weights.astype("i8"), [(0, n_odd), (0, 0)])
         found = numpy.zeros((len(a), b.shape[1]), dtype="i8")
         for k in range(0, len(b), 2):
@@ -30,8 +31,9 @@ def multiply_saturating() -> Callable[..., numpy.ndarray]:
 
 @pytest.fixture(scope="session")
 def make_extreme() -> Callable[[numpy.ndarray], numpy.ndarray]:
-    """The inputs with the largest sums: for each column of weights, 255 wherever a
-    weight is positive and 0 elsewhere, the reverse of that, and 255 everywhere.
+    """Makes the uint8 inputs with the largest sums for int8 weights. For each column of
+    weights: 255 for each positive weight and 0 elsewhere, and 255 for each negative
+    weight and 0 elsewhere. The last row is 255 everywhere.
     """
 
     def make(weights: numpy.ndarray) -> numpy.ndarray:

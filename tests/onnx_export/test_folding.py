@@ -1,4 +1,4 @@
-"""Fewer operators, and the same function."""
+"""Folded smoothing: the same function with fewer operators, within the limits."""
 
 from collections import Counter
 
@@ -10,22 +10,23 @@ from hypothesis import strategies as st
 from transformers import AutoModel, DistilBertConfig, ElectraConfig
 
 from spacy_wnut.models.onnx_session import start_session
-from spacy_wnut.onnx_export.folding import fold_scales
-from spacy_wnut.onnx_export.model import Head, build_model
+from spacy_wnut.onnx_export.folding import fold_smoothing
+from spacy_wnut.onnx_export.model import build_model
 from spacy_wnut.onnx_export.quantization import (
-    MOST_PAIR,
+    MAX_PAIR_SUM,
     N_OUTLIERS,
-    EightBits,
-    Observer,
-    fit_layer,
-    greatest_pairs,
+    Int8Writer,
+    ObservingWriter,
+    max_pair_sums,
+    quantize_layer,
 )
 from spacy_wnut.onnx_export.weights import (
     Dense,
+    EncoderLayer,
     EncoderWeights,
-    Layer,
+    HeadWeights,
     Norm,
-    read_encoder,
+    read_encoder_weights,
 )
 
 TAGS = ("O", "B-x", "I-x")
@@ -33,7 +34,7 @@ CONFIGS = {
     "distilbert": DistilBertConfig(
         dim=32, hidden_dim=48, n_layers=2, n_heads=4, vocab_size=50
     ),
-    # What goes into its first layer is no norm's output.
+    # The input of its first layer is the output of a projection, not of a norm.
     "electra": ElectraConfig(
         hidden_size=32,
         intermediate_size=48,
@@ -47,50 +48,50 @@ CONFIGS = {
 
 @pytest.fixture(params=CONFIGS)
 def weights(request):
+    """The weights of a random encoder."""
     rng = numpy.random.default_rng(0)
     encoder = AutoModel.from_config(CONFIGS[request.param]).eval()
     for values in encoder.parameters():
         noise = rng.normal(scale=0.2, size=tuple(values.shape))
         values.data += values.data.new_tensor(noise)
-    return read_encoder(encoder)
+    return read_encoder_weights(encoder)
 
 
-def make_fits(weights, head):
-    """Each layer as if some columns of its input were large, and others lay elsewhere."""
-    observer = Observer()
-    build_model(weights, head, TAGS, observer)
+def quantize_all(weights, head):
+    """Quantize all layers, on inputs with a large column and two that are off-centre."""
+    writer = ObservingWriter()
+    build_model(weights, head, TAGS, writer)
     rng = numpy.random.default_rng(1)
-    fits = {}
-    for name, layer in observer.layers.items():
+    quantized = {}
+    for name, layer in writer.layers.items():
         inputs = rng.normal(size=(400, len(layer.W))).astype("f")
         inputs[:, 3] *= 9
         inputs[:, 5] += 30
         inputs[:, 6] -= 30
-        fits[name] = fit_layer(layer, inputs)
-    return fits
+        quantized[name] = quantize_layer(layer, inputs)
+    return quantized
 
 
-def test_the_same_function_with_fewer_operators(weights):
+def test_folding_keeps_the_function_with_fewer_operators(weights):
     rng = numpy.random.default_rng(2)
     W = rng.normal(size=(32, len(TAGS))).astype("f")
-    head = Head(None, None, Dense(W, numpy.zeros(len(TAGS), dtype="f")), False)
-    fits = make_fits(weights, head)
-    # Those that widen, and attention's, are evened out and moved; the others have
-    # outliers that stand anywhere.
-    for name, fit in fits.items():
-        assert (fit.scale.moves is None) == name.endswith("down"), name
-        assert 3 in fit.outliers or not name.endswith("down")
-    plain = build_model(weights, head, TAGS, EightBits(fits))
-    folded, folded_fits = fold_scales(weights, fits)
-    fewer = build_model(folded, head, TAGS, EightBits(folded_fits))
-    # What was given is as it was.
-    assert build_model(weights, head, TAGS, EightBits(fits)) == plain
+    head = HeadWeights(None, None, Dense(W, numpy.zeros(len(TAGS), dtype="f")), False)
+    quantized = quantize_all(weights, head)
+    # Narrowing layers have outliers, and the others are smoothed.
+    for name, layer in quantized.items():
+        assert (layer.quantizer.shifts is None) == name.endswith("down"), name
+        assert (3 in layer.outliers) == name.endswith("down"), name
+    plain = build_model(weights, head, TAGS, Int8Writer(quantized))
+    folded_weights, folded = fold_smoothing(weights, quantized)
+    fewer = build_model(folded_weights, head, TAGS, Int8Writer(folded))
+    # The arguments are not modified.
+    assert build_model(weights, head, TAGS, Int8Writer(quantized)) == plain
 
     ids = rng.integers(0, 50, (3, 9))
     inputs = {"input_ids": ids, "rows": numpy.arange(ids.size)}
     expected, found = (start_session(m, 1).run(None, inputs)[0] for m in (plain, fewer))
     difference = numpy.abs(found - expected) / expected.std()
-    # Here and there a number is rounded to the other side.
+    # Some inputs lie between two uint8 values, and are rounded to the other one.
     assert numpy.median(difference) < 1e-4
     assert difference.max() < 0.1
 
@@ -99,25 +100,25 @@ def test_the_same_function_with_fewer_operators(weights):
         for model in (plain, fewer)
     )
     n_norms = 3 if weights.projection is not None else 4
-    # No input that a norm or attention makes is moved any more. A norm's factors are
-    # taken off again on the way around, attention's aren't.
+    # The shifts of qkv, up and out are folded. The factors of norms reappear on the
+    # residual branch, so only those of `out` save a Mul.
     assert before["Add"] - after["Add"] == n_norms + 2
     assert before["Mul"] - after["Mul"] == 2
     assert before["Gather"] - after["Gather"] == 2
-    assert {fit.scale.factors is None for fit in folded_fits.values()} == (
+    assert {layer.quantizer.factors is None for layer in folded.values()} == (
         {True} if weights.projection is None else {True, False}
     )
 
 
 def make_encoder(rng, width, n_units):
-    """The weights of an encoder with one layer."""
+    """Random weights of an encoder with one layer."""
 
     def dense(n_inputs, n_outputs):
         W = rng.normal(size=(n_inputs, n_outputs)).astype("f")
         return Dense(W, rng.normal(size=n_outputs).astype("f"))
 
     norm = Norm(numpy.ones(width, dtype="f"), numpy.zeros(width, dtype="f"))
-    layer = Layer(
+    layer = EncoderLayer(
         dense(width, 3 * width),
         dense(width, width),
         norm,
@@ -129,16 +130,16 @@ def make_encoder(rng, width, n_units):
     return EncoderWeights(table, table, norm, None, [layer], 1, 1e-12)
 
 
-def exact(bits, weights):
-    return bits.astype("i8") @ weights.astype("i8")
+def multiply_exactly(inputs, weights):
+    return inputs.astype("i8") @ weights.astype("i8")
 
 
 @given(data=st.data())
 def test_no_layer_saturates_after_folding(data, multiply_saturating, make_extreme):
-    """Wherever the outliers were, and however many are neighbours."""
+    """For any positions of the outliers."""
     width = data.draw(st.integers(2, 12))
     n_units = width + data.draw(st.integers(1, 60))
-    # Strings of outliers, single ones, and everything between.
+    # Outliers anywhere, or all in a row.
     units = data.draw(st.permutations(range(n_units)))[:N_OUTLIERS]
     if data.draw(st.booleans()):
         start = data.draw(st.integers(0, max(n_units - N_OUTLIERS, 0)))
@@ -147,23 +148,23 @@ def test_no_layer_saturates_after_folding(data, multiply_saturating, make_extrem
     rng = numpy.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
     weights = make_encoder(rng, width, n_units)
     [layer] = weights.layers
-    fits = {}
+    quantized = {}
     for part in ("qkv", "out", "up", "down"):
         dense = getattr(layer, part)
         inputs = rng.normal(size=(10, len(dense.W))).astype("f")
         if part == "down":
             inputs[:, units] *= 1000
-        fits[f"0.{part}"] = fit_layer(dense, inputs)
-    assert fits["0.down"].outliers.tolist() == units
-    folded, after = fold_scales(weights, fits)
-    for name, fit in after.items():
-        assert greatest_pairs(fit.weights).max() <= MOST_PAIR + 1, name
-        bits = make_extreme(fit.weights)
-        saturating = multiply_saturating(bits, fit.weights)
-        assert (saturating == exact(bits, fit.weights)).all(), name
+        quantized[f"0.{part}"] = quantize_layer(dense, inputs)
+    assert quantized["0.down"].outliers.tolist() == units
+    folded, after = fold_smoothing(weights, quantized)
+    for name, layer_after in after.items():
+        assert max_pair_sums(layer_after.weights).max() <= MAX_PAIR_SUM + 1, name
+        x = make_extreme(layer_after.weights)
+        sums = multiply_saturating(x, layer_after.weights)
+        assert (sums == multiply_exactly(x, layer_after.weights)).all(), name
 
-    # The units have changed places, and nothing else has.
-    up, down = fits["0.up"], fits["0.down"]
+    # The units are in another order, the same in all arrays.
+    up, down = quantized["0.up"], quantized["0.down"]
     new_up, new_down = after["0.up"], after["0.down"]
     order = [up.b.tolist().index(b) for b in new_up.b.tolist()]
     assert sorted(order) == list(range(n_units))
@@ -172,20 +173,22 @@ def test_no_layer_saturates_after_folding(data, multiply_saturating, make_extrem
     assert (new_down.weights == down.weights[order]).all()
     assert (folded.layers[0].down.W == layer.down.W[order]).all()
     assert [order[i] for i in new_down.outliers] == units
-    # In one slice, where there are enough other units to stand between them.
+    # One slice selects the outliers if there are enough other units to pair them with.
     if n_units % 2 == 0 and n_units >= 2 * N_OUTLIERS:
         expected = range(n_units - 2 * N_OUTLIERS + 1, n_units, 2)
         assert new_down.outliers.tolist() == list(expected)
 
 
-def test_outliers_side_by_side_would_saturate(
-    weights, multiply_saturating, make_extreme
-):
-    """The limit holds for pairs in the order of the rows, so another order breaks it."""
-    head = Head(None, None, Dense(*(numpy.zeros(s, "f") for s in ((32, 3), 3))), False)
-    fit = make_fits(weights, head)["0.down"]
-    others = numpy.delete(fit.weights, fit.outliers, axis=0)
-    assert greatest_pairs(fit.weights).max() <= MOST_PAIR + 1
-    assert greatest_pairs(others).max() > MOST_PAIR + 1
-    bits = make_extreme(others)
-    assert (multiply_saturating(bits, others) != exact(bits, others)).any()
+def test_other_pairs_of_rows_would_saturate(weights, multiply_saturating, make_extreme):
+    """The limit holds for the pairs of rows that were quantized. Without the rows of
+    outliers, other rows form pairs, and some of them saturate.
+    """
+    head = HeadWeights(
+        None, None, Dense(*(numpy.zeros(s, "f") for s in ((32, 3), 3))), False
+    )
+    down = quantize_all(weights, head)["0.down"]
+    others = numpy.delete(down.weights, down.outliers, axis=0)
+    assert max_pair_sums(down.weights).max() <= MAX_PAIR_SUM + 1
+    assert max_pair_sums(others).max() > MAX_PAIR_SUM + 1
+    x = make_extreme(others)
+    assert (multiply_saturating(x, others) != multiply_exactly(x, others)).any()
