@@ -17,6 +17,8 @@ def plain_folder(
     """The tutorial's pipeline: a linear layer, first pieces, cross-entropy."""
     folder = tmp_path_factory.mktemp("huggingface") / "pipeline"
     nlp = make_nlp(transitions="constrained")
+    # As in the pipelines that from_hf makes.
+    nlp.tokenizer.rules = nlp.Defaults.tokenizer_exceptions
     train(nlp, steps=15)
     nlp.to_disk(folder)
     return folder
