@@ -10,6 +10,8 @@ from spacy_wnut.bulk.local import Summary
 from spacy_wnut.cli import app
 from spacy_wnut.errors import WnutError
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def ruler(tmp_path_factory):

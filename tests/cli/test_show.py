@@ -8,6 +8,8 @@ from typer.testing import CliRunner
 from spacy_wnut.cli import app
 from spacy_wnut.errors import WnutError
 
+pytestmark = pytest.mark.slow
+
 TEXT = "Ada Lovelace moved to Oslo"
 
 

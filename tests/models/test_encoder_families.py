@@ -14,6 +14,8 @@ from benchmarks.reliability import encoder_families
 from spacy_wnut.models.checkpoints import accepts, read_vocabulary
 from spacy_wnut.models.transformer_model import create_transformer_model
 
+pytestmark = pytest.mark.slow
+
 # Error messages of unsupported families.
 REFUSALS = {
     "bros": "You have to specify bbox",

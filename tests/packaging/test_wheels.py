@@ -23,6 +23,8 @@ from spacy_wnut.packaging.wheels import (
     package_pipeline,
 )
 
+pytestmark = pytest.mark.slow
+
 SCORES = {
     "entity": {"precision": 0.5, "recall": 0.25, "f1": 0.125},
     "surface": {"precision": 0.4, "recall": 0.3, "f1": 0.2},

@@ -12,6 +12,8 @@ from spacy_wnut.sweep import running
 from spacy_wnut.sweep.metrics import read_all_metrics
 from spacy_wnut.sweep.running import run_all
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def sweep(plan, corpus, trained):

@@ -19,6 +19,8 @@ from typer.testing import CliRunner
 from benchmarks.speed import service
 from spacy_wnut.errors import WnutError
 
+pytestmark = pytest.mark.slow
+
 # Of various lengths, from no word to several windows.
 TEXTS = [
     "Pretty bad storm in New York last evening.",
