@@ -13,25 +13,33 @@ def export_cli(
     out: Annotated[Path, typer.Argument(help="Folder to write the pipeline to")],
     corpus: Annotated[
         Path,
-        typer.Option(help="DocBin (.spacy) of annotated posts to compare both on: dev"),
+        typer.Option(
+            help="DocBin (.spacy) of annotated posts to compare both pipelines on, such "
+            "as dev.spacy"
+        ),
     ],
-    precision: Annotated[str, typer.Option(help="fp32 or int8")] = "int8",
+    precision: Annotated[
+        str, typer.Option(help="Precision of the model: fp32 or int8")
+    ] = "int8",
     calibration: Annotated[
         Path | None,
-        typer.Option(help="DocBin (.spacy) of posts that int8 is fitted to: train"),
+        typer.Option(
+            help="DocBin (.spacy) of posts to calibrate int8 on, such as train.spacy. "
+            "Required for int8"
+        ),
     ] = None,
 ) -> None:
-    """Write a pipeline that ONNX Runtime runs: no torch, several times faster.
+    """Export a pipeline to ONNX Runtime: it needs no torch and is several times faster.
 
-    It is written only if it finds the same entities.
+    The exported pipeline is written only if it agrees with the original on the corpus.
     """
     from ..onnx_export.export import export_pipeline
 
     figures = export_pipeline(model, out, precision, corpus, calibration)
     f1, agreement = figures["entity_f1"], figures["agreement"]
     msg.info(
-        f"On {corpus}: entity F1 {f1['before']:.4f} before, {f1['after']:.4f} after; "
-        f"the same tag for {agreement['all']:.2%} of the words, and for "
-        f"{agreement['entities']:.2%} of those in entities"
+        f"{corpus}: entity F1 {f1['before']:.4f} before the export, {f1['after']:.4f} "
+        f"after; same tag for {agreement['all']:.2%} of all words, and for "
+        f"{agreement['entities']:.2%} of the words in entities"
     )
-    msg.good(f"Wrote {model} in {precision} to {out}")
+    msg.good(f"Exported {model} in {precision} to {out}")

@@ -15,11 +15,11 @@ def run(*args):
     return CliRunner().invoke(app, command, catch_exceptions=False)
 
 
-def test_options_go_to_the_export(monkeypatch):
-    asked = []
+def test_options_are_passed_on(monkeypatch):
+    calls = []
 
     def export(*args):
-        asked.append(args)
+        calls.append(args)
         return {
             "entity_f1": {"before": 0.6, "after": 0.5983},
             "agreement": {"all": 0.9912, "entities": 0.9345},
@@ -29,33 +29,33 @@ def test_options_go_to_the_export(monkeypatch):
     options = ("--precision", "fp32", "--calibration", "train.spacy")
     done = run("model", "out", "--corpus", "dev.spacy", *options)
     assert done.exit_code == 0
-    said = " ".join(done.stdout.split())
-    assert "entity F1 0.6000 before, 0.5983 after" in said
-    assert "99.12% of the words, and for 93.45% of those in entities" in said
-    assert "Wrote model in fp32 to out" in said
-    assert asked == [
+    printed = " ".join(done.stdout.split())
+    assert "dev.spacy: entity F1 0.6000 before the export, 0.5983 after" in printed
+    assert "99.12% of all words, and for 93.45% of the words in entities" in printed
+    assert "Exported model in fp32 to out" in printed
+    assert calls == [
         ("model", Path("out"), "fp32", Path("dev.spacy"), Path("train.spacy"))
     ]
 
 
-def test_folder_is_written(whole_folder, posts_corpus, tmp_path):
+def test_pipeline_is_written_to_the_folder(whole_folder, posts_corpus, tmp_path):
     out = tmp_path / "new" / "onnx"
     run(whole_folder, out, "--corpus", posts_corpus, "--precision", "fp32")
     assert srsly.read_json(out / "meta.json")["export"]["precision"] == "fp32"
 
 
-def test_int8_needs_posts(tmp_path):
+def test_int8_needs_calibration_posts(tmp_path):
     with pytest.raises(WnutError, match="with --calibration"):
         run("model", tmp_path / "out", "--corpus", "dev.spacy")
 
 
-def test_what_writes_onnx_has_to_be_installed(monkeypatch, tmp_path):
+def test_missing_package_is_named(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.raises(WnutError, match=r"pip install \"spacy-wnut\[train\]\""):
         run("model", tmp_path, "--corpus", "dev.spacy", "--precision", "fp32")
 
 
-def test_corpus_is_needed():
+def test_corpus_is_required():
     done = run("model", "out")
     assert done.exit_code == 2
     assert "Missing option '--corpus'" in done.output
