@@ -66,7 +66,7 @@ def test_all_well_is_status_0_and_again_with_resume(ruler, tmp_path):
     assert run(ruler, tmp_path / "posts.txt", out).exit_code == 0
     again = run(ruler, tmp_path / "posts.txt", out, "--resume")
     assert again.exit_code == 0
-    assert "is there already and whole" in " ".join(again.stderr.split())
+    assert "is complete already" in " ".join(again.stderr.split())
     assert len(out.read_text().splitlines()) == 3
 
 

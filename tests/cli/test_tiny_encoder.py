@@ -31,7 +31,7 @@ def test_same_encoder_in_every_process(tmp_path, corpus):
     done = run(str(tmp_path / "a"), corpus)
     assert done.exit_code == 0
     assert "Wrote a tiny encoder to" in done.stdout
-    assert "scores of what is trained on it mean" in done.stdout
+    assert "scores of pipelines trained on it mean" in done.stdout
     subprocess.run(
         [sys.executable, "-m", "spacy_wnut", "tiny-encoder", tmp_path / "b", corpus],
         check=True,
