@@ -66,7 +66,7 @@ def test_folder_holds_what_transformers_looks_for(plain, out):
         ({"threshold": 0.5}, "threshold = 0.5"),
         (
             {"model": {"tok2vec": {"pooling": {"@layers": "reduce_mean.v1"}}}},
-            "represented by reduce_mean",
+            "pools the pieces of a word by reduce_mean",
         ),
     ],
     ids=["learned", "threshold", "mean"],
