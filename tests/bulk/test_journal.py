@@ -326,3 +326,22 @@ def test_assembled_file_is_synced_before_the_journal_says_so(output, monkeypatch
     [place] = [i for i, event in enumerate(events) if isinstance(event, tuple)]
     assert events[place][1] in events[:place]
     assert output.read_text() == "1\n"
+
+
+def test_last_of_several_chunks_is_the_state_of_a_resumed_run(tmp_path):
+    # Neither the folder of the output nor its parent exists yet.
+    output = tmp_path / "new" / "folder" / "out.jsonl"
+    with begin(output) as journal:
+        for i in range(1, 5):
+            journal.append(done(str(i)), i, f"digest {i}")
+    with begin(output, resume=True) as journal:
+        assert (journal.state.read, journal.state.digest) == (4, "digest 4")
+        journal.finish(Assembler("entities"))
+    assert output.read_text() == "1\n2\n3\n4\n"
+
+
+def test_message_on_missing_records_has_the_numbers_of_both_files(output):
+    with begin(output) as journal:
+        journal.append(done("1", "2", rejected=["a"]), 4, "x")
+        with pytest.raises(WnutError, match=r"there are 2 and 1 in .*out\.jsonl\.part"):
+            journal.finish(WRITER)
