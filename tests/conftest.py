@@ -164,6 +164,18 @@ def make_table_nlp() -> Callable[..., Language]:
 
 
 @pytest.fixture(scope="session")
+def oslo_ruler(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a pipeline that finds one name, without confidences. It loads fast."""
+    nlp = spacy.blank("en")
+    nlp.add_pipe("entity_ruler").add_patterns(
+        [{"label": "location", "pattern": "Oslo"}]
+    )
+    folder = tmp_path_factory.mktemp("pipelines") / "oslo_ruler"
+    nlp.to_disk(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def posts() -> list[tuple[str, set[tuple[str, str]]]]:
     """Texts, and their entities as pairs of text and type."""
     return [(text, set(entities.items())) for text, entities in POSTS]

@@ -70,9 +70,10 @@ def _filesystem(place: str) -> tuple[Any, str]:
 
 
 def clear_output(output: str, overwrite: bool) -> None:
-    """Take away what an earlier run wrote, if that was asked for.
+    """Remove the output of an earlier run if `overwrite` is set.
 
-    Raises WnutError if there is something that stays.
+    Raises WnutError if the folder has other files, or has an output and `overwrite` is not
+    set.
     """
     filesystem, path = _filesystem(output)
     if filesystem.get_file_info(path).type == pa_fs.FileType.File:

@@ -301,7 +301,7 @@ def _source(data: str) -> dict[str, str]:
 
 
 def _metrics_files(metrics: Sequence[Path]) -> list[Path]:
-    """The files with scores: those that are given, and those of the folders."""
+    """Return the files with scores among the given files and in the given folders."""
     found: dict[str, Path] = {}
     for path in metrics:
         for file in _scores_in(path) if path.is_dir() else [path]:
@@ -318,10 +318,10 @@ def _scores_in(folder: Path) -> list[Path]:
     paths = [
         path
         for path in folder.glob("*.json")
-        # Hidden files are those of the system.
+        # The operating system creates hidden files.
         if not path.is_dir() and not path.name.startswith(".")
     ]
-    # Others are there as well, such as what calibrate --json wrote.
+    # Folders also contain other JSON files, such as those of `calibrate --json`.
     paths = [path for path in paths if is_scores(_read_json(path))]
     if not paths:
         raise WnutError(
@@ -345,7 +345,7 @@ def _place(path: Path) -> tuple[int, int, str]:
 
 def _read_json(path: Path) -> Any:
     try:
-        # Not srsly's reader: other figures may be NaN, which it refuses.
+        # srsly rejects NaN, which other JSON files may contain.
         return json.loads(path.read_text(encoding="utf8"))
     except ValueError as err:
         raise WnutError(

@@ -70,7 +70,7 @@ def evaluate_corpora(
 
 
 def _tag(nlp: Language, examples: Sequence[Example]) -> tuple[list[ScoredPost], bool]:
-    """The posts as a pipeline tags them, and whether it set entities in any of them."""
+    """Return the posts with predicted tags, and whether the pipeline sets entities."""
     has_entities = False
 
     def run() -> Iterator[Example]:

@@ -3,7 +3,6 @@ import subprocess
 import sys
 
 import pytest
-import spacy
 from typer.testing import CliRunner
 
 from spacy_wnut.bulk.local import Summary
@@ -11,17 +10,6 @@ from spacy_wnut.cli import app
 from spacy_wnut.errors import WnutError
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def ruler(tmp_path_factory):
-    nlp = spacy.blank("en")
-    nlp.add_pipe("entity_ruler").add_patterns(
-        [{"label": "location", "pattern": "Oslo"}]
-    )
-    folder = tmp_path_factory.mktemp("pipelines") / "ruler"
-    nlp.to_disk(folder)
-    return folder
 
 
 @pytest.fixture
@@ -37,9 +25,11 @@ def run(*args):
     )
 
 
-def test_rejected_posts_show_in_the_exit_status(ruler, posts, tmp_path):
+def test_rejected_posts_show_in_the_exit_status(oslo_ruler, posts, tmp_path):
     out = tmp_path / "out.jsonl"
-    done = run(ruler, posts, out, "--text-field", "body", "--entities-field", "found")
+    done = run(
+        oslo_ruler, posts, out, "--text-field", "body", "--entities-field", "found"
+    )
     assert done.exit_code == 3
     assert done.stdout == ""
     said = " ".join(done.stderr.split())
@@ -51,20 +41,25 @@ def test_rejected_posts_show_in_the_exit_status(ruler, posts, tmp_path):
     assert (rejected["line"], rejected["record"]) == (2, {"id": 2})
 
 
-def test_rejected_posts_show_whenever_it_is_asked(ruler, posts, tmp_path):
+def test_rejected_posts_show_whenever_it_is_asked(oslo_ruler, posts, tmp_path):
     for _ in range(2):
         done = run(
-            ruler, posts, tmp_path / "out.jsonl", "--text-field", "body", "--resume"
+            oslo_ruler,
+            posts,
+            tmp_path / "out.jsonl",
+            "--text-field",
+            "body",
+            "--resume",
         )
         assert done.exit_code == 3
     assert "Some posts were rejected" in " ".join(done.stderr.split())
 
 
-def test_all_well_is_status_0_and_again_with_resume(ruler, tmp_path):
+def test_all_well_is_status_0_and_again_with_resume(oslo_ruler, tmp_path):
     (tmp_path / "posts.txt").write_text("Oslo\n\nBergen\n")
     out = tmp_path / "out.jsonl"
-    assert run(ruler, tmp_path / "posts.txt", out).exit_code == 0
-    again = run(ruler, tmp_path / "posts.txt", out, "--resume")
+    assert run(oslo_ruler, tmp_path / "posts.txt", out).exit_code == 0
+    again = run(oslo_ruler, tmp_path / "posts.txt", out, "--resume")
     assert again.exit_code == 0
     assert "is complete already" in " ".join(again.stderr.split())
     assert len(out.read_text().splitlines()) == 3
@@ -87,56 +82,63 @@ def test_all_well_is_status_0_and_again_with_resume(ruler, tmp_path):
         (("--engine", "ray", "--input-format", "csv"), "ray has no --input-format"),
     ],
 )
-def test_options_that_can_not_be(ruler, posts, tmp_path, options, message):
+def test_options_that_can_not_be(oslo_ruler, posts, tmp_path, options, message):
     with pytest.raises(WnutError, match=message):
-        run(ruler, posts, tmp_path / "out.jsonl", *options)
+        run(oslo_ruler, posts, tmp_path / "out.jsonl", *options)
     assert not (tmp_path / "out.jsonl").exists()
 
 
-def test_where_ray_leaves_what_is_rejected(monkeypatch, ruler, posts):
+def test_where_ray_leaves_what_is_rejected(monkeypatch, oslo_ruler, posts):
     engine = pytest.importorskip("spacy_wnut.bulk.ray_engine")
     summary = Summary(2, 1, 1, 0, 1.0)
     monkeypatch.setattr(engine, "annotate_with_ray", lambda job: summary)
-    done = run(ruler, posts, "s3://lake/found/", "--engine", "ray")
+    done = run(oslo_ruler, posts, "s3://lake/found/", "--engine", "ray")
     assert done.exit_code == 3
     assert "1 posts rejected: s3://lake/found.rejected.jsonl" in done.stderr
 
 
-def test_a_table_of_a_spreadsheet(ruler, tmp_path):
+def test_a_table_of_a_spreadsheet(oslo_ruler, tmp_path):
     source, out = tmp_path / "posts.csv", tmp_path / "out.jsonl"
     source.write_bytes("id;text\n1;café in Oslo\n2;ok\n".encode("cp1252"))
     with pytest.raises(WnutError, match="give --delimiter ';'"):
-        run(ruler, source, out)
-    done = run(ruler, source, out, "--delimiter", ";")
+        run(oslo_ruler, source, out)
+    done = run(oslo_ruler, source, out, "--delimiter", ";")
     assert done.exit_code == 3
     assert "--encoding cp1252" in done.stderr
     done = run(
-        ruler, source, out, "--delimiter", ";", "--encoding", "cp1252", "--overwrite"
+        oslo_ruler,
+        source,
+        out,
+        "--delimiter",
+        ";",
+        "--encoding",
+        "cp1252",
+        "--overwrite",
     )
     assert (done.exit_code, len(out.read_text().splitlines())) == (0, 2)
     assert [path.name for path in tmp_path.glob("out*")] == ["out.jsonl"]
 
 
-def test_null_for_a_number_is_said(ruler, tmp_path):
+def test_null_for_a_number_is_said(oslo_ruler, tmp_path):
     (tmp_path / "a.jsonl").write_text('{"text": "a", "x": 1e400}\n')
-    done = run(ruler, tmp_path / "a.jsonl", tmp_path / "b.jsonl")
+    done = run(oslo_ruler, tmp_path / "a.jsonl", tmp_path / "b.jsonl")
     assert done.exit_code == 0
     assert "1 numbers were written as null" in " ".join(done.stderr.split())
 
 
-def test_nothing_annotated_is_a_failure(ruler, tmp_path):
+def test_nothing_annotated_is_a_failure(oslo_ruler, tmp_path):
     (tmp_path / "posts.jsonl").write_text('{"id": 1, "body": "a"}\n' * 20_000)
     with pytest.raises(
         WnutError, match=r"10,000 records .*: 'id', 'body'.*--text-field"
     ):
-        run(ruler, tmp_path / "posts.jsonl", tmp_path / "out.jsonl")
+        run(oslo_ruler, tmp_path / "posts.jsonl", tmp_path / "out.jsonl")
     assert not list(tmp_path.glob("out*"))
 
 
-def test_a_failure_shows_no_traceback_and_no_control_characters(ruler, tmp_path):
+def test_a_failure_shows_no_traceback_and_no_control_characters(oslo_ruler, tmp_path):
     (tmp_path / "posts.csv").write_bytes("id\tx\0y,a\x9b\n1,2\n".encode())
     done = subprocess.run(
-        command(ruler, tmp_path / "posts.csv", tmp_path / "out.jsonl"),
+        command(oslo_ruler, tmp_path / "posts.csv", tmp_path / "out.jsonl"),
         capture_output=True,
         encoding="utf8",
     )
@@ -150,9 +152,9 @@ def command(*args):
     return [sys.executable, "-m", "spacy_wnut", "annotate", *map(str, args)]
 
 
-def test_a_pipe_has_posts_alone_on_standard_output(ruler, tmp_path):
+def test_a_pipe_has_posts_alone_on_standard_output(oslo_ruler, tmp_path):
     done = subprocess.run(
-        command(ruler, "-", "-", "--input-format", "txt"),
+        command(oslo_ruler, "-", "-", "--input-format", "txt"),
         input="in Oslo\nnul \0\n",
         capture_output=True,
         encoding="utf8",
@@ -164,10 +166,10 @@ def test_a_pipe_has_posts_alone_on_standard_output(ruler, tmp_path):
     assert "Traceback" not in done.stderr
 
 
-def test_a_reader_that_has_enough_gets_no_traceback(ruler, tmp_path):
+def test_a_reader_that_has_enough_gets_no_traceback(oslo_ruler, tmp_path):
     (tmp_path / "posts.txt").write_text("Oslo and more words\n" * 20_000)
     with subprocess.Popen(
-        command(ruler, tmp_path / "posts.txt", "-"),
+        command(oslo_ruler, tmp_path / "posts.txt", "-"),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     ) as process:
@@ -179,7 +181,7 @@ def test_a_reader_that_has_enough_gets_no_traceback(ruler, tmp_path):
 
 
 @pytest.mark.posix
-def test_a_full_disk_says_how_to_go_on(ruler, tmp_path):
+def test_a_full_disk_says_how_to_go_on(oslo_ruler, tmp_path):
     (tmp_path / "posts.txt").write_text("Oslo and more words\n" * 1000)
     limit = "import resource, sys, runpy; "
     limit += "resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000)); "
@@ -189,7 +191,7 @@ def test_a_full_disk_says_how_to_go_on(ruler, tmp_path):
     done = subprocess.run(
         [
             *(sys.executable, "-c", limit),
-            *command(ruler, tmp_path / "posts.txt", tmp_path / "out.jsonl")[2:],
+            *command(oslo_ruler, tmp_path / "posts.txt", tmp_path / "out.jsonl")[2:],
             *("--chunk-size", "100"),
         ],
         capture_output=True,
@@ -200,7 +202,7 @@ def test_a_full_disk_says_how_to_go_on(ruler, tmp_path):
     assert "File too large" in said and "with --resume continues from there" in said
     assert "Traceback" not in done.stderr
     resumed = run(
-        ruler,
+        oslo_ruler,
         tmp_path / "posts.txt",
         tmp_path / "out.jsonl",
         "--resume",
@@ -211,29 +213,29 @@ def test_a_full_disk_says_how_to_go_on(ruler, tmp_path):
     assert len((tmp_path / "out.jsonl").read_text().splitlines()) == 1000
 
 
-def test_columns_of_conll(ruler, posts, tmp_path):
+def test_columns_of_conll(oslo_ruler, posts, tmp_path):
     source, out = tmp_path / "in.conll", tmp_path / "out.conll"
     source.write_text(
         "-DOCSTART-\n# id = 1\n1\tin\tO\tO\n2\tOslo\tO\tB-x\n\n1\tx\tO\tO\n"
     )
-    assert run(ruler, source, out).exit_code == 0
+    assert run(oslo_ruler, source, out).exit_code == 0
     assert out.read_text() == "in\tO\nOslo\tB-location\n\nx\tO\n\n"
     tagged = tmp_path / "out.jsonl"
-    assert run(ruler, source, tagged, "--tag-column", 4).exit_code == 0
+    assert run(oslo_ruler, source, tagged, "--tag-column", 4).exit_code == 0
     first, _ = map(json.loads, tagged.read_text().splitlines())
     assert (first["tokens"], first["tags"]) == (["in", "Oslo"], ["O", "B-x"])
     options = ("--token-column", 1, "--overwrite")
-    assert run(ruler, source, out, *options).exit_code == 0
+    assert run(oslo_ruler, source, out, *options).exit_code == 0
     assert out.read_text() == "1\tO\n2\tO\n\n1\tO\n\n"
     with pytest.raises(
         WnutError, match="--token-column is for conll, and the input is jsonl"
     ):
-        run(ruler, posts, tmp_path / "other.jsonl", "--token-column", 1)
+        run(oslo_ruler, posts, tmp_path / "other.jsonl", "--token-column", 1)
     with pytest.raises(WnutError, match="--engine ray reads no CoNLL"):
-        run(ruler, source, tmp_path / "lake", "--tag-column", 4, "--engine", "ray")
+        run(oslo_ruler, source, tmp_path / "lake", "--tag-column", 4, "--engine", "ray")
     source.write_text("1\tin\n2\tOslo\n")
     with pytest.raises(WnutError, match=r"in\.conll, line 1: .* --token-column"):
-        run(ruler, source, tmp_path / "other.jsonl")
+        run(oslo_ruler, source, tmp_path / "other.jsonl")
     assert {path.name for path in tmp_path.iterdir()} == {
         "in.conll",
         "out.conll",

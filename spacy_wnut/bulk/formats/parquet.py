@@ -1,6 +1,6 @@
 """Parquet: tables of pyarrow, and records and their entities as tables."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,17 @@ ENTITIES = pa.list_(
             ("confidence", pa.float64()),
         ]
     )
+)
+TEXT_TYPES = (
+    pa.types.is_string,
+    pa.types.is_large_string,
+    pa.types.is_string_view,
+)
+BINARY_TYPES = (
+    pa.types.is_binary,
+    pa.types.is_large_binary,
+    pa.types.is_binary_view,
+    pa.types.is_fixed_size_binary,
 )
 INT64 = range(-(2**63), 2**63)
 # Integers that float64 represents exactly.
@@ -226,33 +237,18 @@ def _decode(column: Any) -> tuple[list[str | None], dict[int, int]]:
     return texts, invalid
 
 
-def _value_type(type_: Any) -> Any:
-    return type_.value_type if pa.types.is_dictionary(type_) else type_
+def _is_any(type_: Any, predicates: Iterable[Callable[[Any], bool]]) -> bool:
+    """Return whether a type, or the value type of a dictionary, has one of the kinds."""
+    value = type_.value_type if pa.types.is_dictionary(type_) else type_
+    return any(is_type(value) for is_type in predicates)
 
 
 def _is_text(type_: Any) -> bool:
-    value = _value_type(type_)
-    return any(
-        is_type(value)
-        for is_type in (
-            pa.types.is_string,
-            pa.types.is_large_string,
-            pa.types.is_string_view,
-        )
-    )
+    return _is_any(type_, TEXT_TYPES)
 
 
 def _is_binary(type_: Any) -> bool:
-    value = _value_type(type_)
-    return any(
-        is_type(value)
-        for is_type in (
-            pa.types.is_binary,
-            pa.types.is_large_binary,
-            pa.types.is_binary_view,
-            pa.types.is_fixed_size_binary,
-        )
-    )
+    return _is_any(type_, BINARY_TYPES)
 
 
 def _without_views(type_: Any) -> Any:

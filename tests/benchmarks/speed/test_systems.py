@@ -20,20 +20,9 @@ from spacy_wnut.errors import WnutError
 OURS = SYSTEMS[-1]
 
 
-@pytest.fixture(scope="module")
-def ruler(tmp_path_factory):
-    nlp = spacy.blank("en")
-    nlp.add_pipe("entity_ruler").add_patterns(
-        [{"label": "location", "pattern": "Oslo"}]
-    )
-    folder = tmp_path_factory.mktemp("pipelines") / "ruler"
-    nlp.to_disk(folder)
-    return folder
-
-
-def test_worker_gives_times_and_entities_until_it_fails(ruler):
+def test_worker_gives_times_and_entities_until_it_fails(oslo_ruler):
     with WorkerProcess(
-        Contender(OURS, ruler, sys.executable), threads=1, gpu=-1
+        Contender(OURS, oslo_ruler, sys.executable), threads=1, gpu=-1
     ) as worker:
         assert worker.loaded["encoder"] is None
         assert worker.loaded["versions"]["spacy"] == spacy.__version__

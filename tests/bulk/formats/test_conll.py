@@ -1,5 +1,4 @@
 import gzip
-import io
 
 import pytest
 from hypothesis import given, settings
@@ -8,16 +7,10 @@ from hypothesis import strategies as st
 from spacy_wnut.corpus.conll import Columns, read_conll
 from spacy_wnut.errors import WnutError
 
-TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
-
 
 def write(path, content):
     path.write_bytes(content)
     return path
-
-
-def buffered(content):
-    return io.BufferedReader(io.BytesIO(content))
 
 
 def test_posts_of_conll_are_separated_by_blank_lines(read, tmp_path):
