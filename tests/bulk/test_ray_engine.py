@@ -47,9 +47,9 @@ def ray(tmp_path_factory):
         ray.shutdown()
 
 
-def run(model, source, target, **options):
+def run(model, source, target, n_actors=1):
     return annotate_with_ray(
-        RayJob(Settings(model), str(source), str(target), 2, 20, **options)
+        RayJob(Settings(model), str(source), str(target), n_actors, chunk_size=20)
     )
 
 
@@ -79,7 +79,7 @@ def test_tables_as_the_local_engine_has_them(ray, ruler, tmp_path, annotate):
         pq.write_table(table.slice(part * 30, 30), source / f"{part}.parquet")
     pq.write_table(table, tmp_path / "all.parquet")
     annotate(ruler, tmp_path / "all.parquet", tmp_path / "local.parquet")
-    summary = run(ruler, source, tmp_path / "ray")
+    summary = run(ruler, source, tmp_path / "ray", n_actors=2)
     assert (summary.read, summary.rejected) == (90, 13)
     assert rows_of(tmp_path / "ray") == rows_of(tmp_path / "local.parquet")
     forget = ["file", "line"]
@@ -92,33 +92,26 @@ def test_tables_as_the_local_engine_has_them(ray, ruler, tmp_path, annotate):
         run(ruler, source, tmp_path / "ray")
 
 
-def test_files_as_the_local_engine_reads_them(ray, ruler, tmp_path, annotate):
-    """Compressed files, columns of views, and what is wrong with a file."""
+def test_columns_of_views(ray, ruler, tmp_path, annotate):
+    texts = pa.array(["in Oslo", None, "é"], type=pa.string_view())
+    pq.write_table(pa.table({"text": texts, "more": texts}), tmp_path / "a.parquet")
+    annotate(ruler, tmp_path / "a.parquet", tmp_path / "local.parquet")
+    run(ruler, tmp_path / "a.parquet", tmp_path / "ray")
+    assert rows_of(tmp_path / "ray") == rows_of(tmp_path / "local.parquet")
+
+
+def test_damaged_file(ray, ruler, tmp_path):
     source = tmp_path / "in"
     source.mkdir()
     lines = ("\n".join(make_posts(60)) + "\n").encode("utf8")
-    (source / "a.jsonl.xz").write_bytes(lzma.compress(lines))
-    (source / "b.jsonl.bz2").write_bytes(bz2.compress(lines))
-    (tmp_path / "all.jsonl").write_bytes(lines * 2)
-    annotate(ruler, tmp_path / "all.jsonl", tmp_path / "local.parquet")
-    summary = run(ruler, source, tmp_path / "ray")
-    assert (summary.read, summary.rejected) == (120, 10)
-    assert summary.reasons and summary.reasons[0][1] > 1
-    assert rows_of(tmp_path / "ray") == rows_of(tmp_path / "local.parquet")
-
-    texts = pa.array(["in Oslo", None, "é"], type=pa.string_view())
-    pq.write_table(pa.table({"text": texts, "more": texts}), tmp_path / "a.parquet")
-    annotate(ruler, tmp_path / "a.parquet", tmp_path / "local2.parquet")
-    run(ruler, tmp_path / "a.parquet", tmp_path / "ray2")
-    assert rows_of(tmp_path / "ray2") == rows_of(tmp_path / "local2.parquet")
-
+    (source / "a.jsonl").write_bytes(lines)
     (source / "b.jsonl.bz2").write_bytes(bz2.compress(lines)[:-9])
     with pytest.raises(
         WnutError, match=r"b.jsonl.bz2 can't be read to its end"
     ) as raised:
-        run(ruler, source, tmp_path / "ray3")
+        run(ruler, source, tmp_path / "ray")
     assert "Traceback" not in str(raised.value)
-    assert not (tmp_path / "ray3" / "_SUCCESS").exists()
+    assert not (tmp_path / "ray" / "_SUCCESS").exists()
 
 
 def test_an_input_without_texts_is_refused_at_once(ruler, tmp_path):
@@ -135,40 +128,51 @@ def test_an_input_without_texts_is_refused_at_once(ruler, tmp_path):
 def test_an_actor_that_dies_loses_and_doubles_nothing(
     ray, ruler, tmp_path, annotate, monkeypatch
 ):
-    source = tmp_path / "posts.jsonl.gz"
-    lines = "\n\n".join(make_posts(300)).encode("utf8")
-    source.write_bytes(gzip.compress(lines))
-    annotate(ruler, source, tmp_path / "local.parquet")
-    monkeypatch.setattr(
-        "spacy_wnut.bulk.ray_engine.RayAnnotator", dying(tmp_path, [50, 250])
-    )
-    summary = run(ruler, source, tmp_path / "ray")
-    assert sorted(path.name for path in tmp_path.glob("*.died")) == [
-        "250.died",
-        "50.died",
-    ]
+    """Two compressed files give the output of the local engine."""
+    source = tmp_path / "in"
+    source.mkdir()
+    posts = list(make_posts(300))
+    (tmp_path / "all.jsonl").write_text("\n\n".join(posts), encoding="utf8")
+    parts = ["\n\n".join(part).encode("utf8") for part in (posts[:160], posts[160:])]
+    (source / "a.jsonl.gz").write_bytes(gzip.compress(parts[0]))
+    (source / "b.jsonl.xz").write_bytes(lzma.compress(parts[1]))
+    annotate(ruler, tmp_path / "all.jsonl", tmp_path / "local.parquet")
+    monkeypatch.setattr("spacy_wnut.bulk.ray_engine.RayAnnotator", dying(tmp_path, 50))
+    summary = run(ruler, source, tmp_path / "ray", n_actors=2)
+    assert (tmp_path / "50.died").exists()
     assert (summary.read, summary.rejected) == (300, 27)
+    assert summary.reasons and summary.reasons[0][1] > 1
     assert rows_of(tmp_path / "ray") == rows_of(tmp_path / "local.parquet")
-    # The same lines of the file, too.
-    assert rejected_of(tmp_path / "ray", ["file"]) == rejected_of(
-        tmp_path / "local.parquet"
+    forget = ["file", "line"]
+    assert rejected_of(tmp_path / "ray", forget) == rejected_of(
+        tmp_path / "local.parquet", forget
     )
+    # Lines are counted in each file.
+    rejected = tmp_path / "ray.rejected.jsonl"
+    lines = {
+        (one["file"].rpartition("/")[2], one["line"])
+        for one in map(json.loads, rejected.read_text().splitlines())
+    }
+    bad = [i for i in range(300) if i % 11 == 7]
+    assert lines == {
+        ("a.jsonl.gz", 2 * i + 1) if i < 160 else ("b.jsonl.xz", 2 * (i - 160) + 1)
+        for i in bad
+    }
 
 
-def dying(folder, ids):
-    """An annotator whose process ends, once each, when it has done certain posts."""
+def dying(folder, id_):
+    """An annotator whose process ends once, after the batch of a certain post."""
     from spacy_wnut.bulk.ray_engine import RAW, RayAnnotator
 
     # Defined in here: the actors can't import this file.
     class Dying(RayAnnotator):
         def __call__(self, rows):
             done = super().__call__(rows)
+            mark = folder / f"{id_}.died"
             for line in rows.column(RAW).to_pylist():
-                for id_ in ids:
-                    mark = folder / f"{id_}.died"
-                    if line.startswith(b'{"id": %d,' % id_) and not mark.exists():
-                        mark.touch()
-                        os._exit(1)
+                if line.startswith(b'{"id": %d,' % id_) and not mark.exists():
+                    mark.touch()
+                    os._exit(1)
             return done
 
     return Dying
