@@ -4,11 +4,10 @@ import json
 import os
 import subprocess
 import sys
-from importlib.metadata import PackageNotFoundError, distribution
 
 import pytest
-from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
+
+from spacy_wnut.packaging.installed import find_requirements, link_distributions
 
 pytestmark = pytest.mark.slow
 
@@ -38,32 +37,6 @@ for command in json.loads(sys.argv[1]):
 """
 
 
-def requirements_of(extra):
-    """The distributions that an extra of spacy-wnut installs, found in this environment.
-
-    RETURNS (dict[str, Distribution]): Distributions by their normalized names.
-    """
-    found, waiting = {}, [("spacy-wnut", extra)]
-    seen = set()
-    while waiting:
-        name, extra = waiting.pop()
-        if (name, extra) in seen:
-            continue
-        seen.add((name, extra))
-        try:
-            found[name] = distribution(name)
-        except PackageNotFoundError:
-            # An optional dependency of another platform.
-            continue
-        for line in found[name].requires or ():
-            requirement = Requirement(line)
-            marker = requirement.marker
-            if marker is None or marker.evaluate({"extra": extra}):
-                name_required = canonicalize_name(requirement.name)
-                waiting += [(name_required, x) for x in {"", *requirement.extras}]
-    return found
-
-
 @pytest.fixture(scope="module")
 def site(tmp_path_factory, root):
     """Makes a folder with all that an extra of spacy-wnut installs, and nothing else."""
@@ -74,11 +47,7 @@ def site(tmp_path_factory, root):
             return folders[extra]
         folder = folders[extra] = tmp_path_factory.mktemp("site")
         (folder / "spacy_wnut").symlink_to(root / "spacy_wnut")
-        for dist in requirements_of(extra).values():
-            # Modules, packages and metadata, without scripts (../../bin).
-            names = {path.parts[0] for path in dist.files} - {"..", "__pycache__"}
-            for name in names - {path.name for path in folder.iterdir()}:
-                (folder / name).symlink_to(dist.locate_file(name))
+        link_distributions(find_requirements([f"spacy-wnut[{extra}]"]), folder)
         return folder
 
     return make

@@ -21,12 +21,20 @@ def check_cli(
     absent: Annotated[
         list[str], typer.Option(help="Package that must not be among the dependencies")
     ] = [],  # noqa: B006
+    offline: Annotated[
+        bool,
+        typer.Option(
+            "--offline",
+            help="Link the dependencies from this environment instead of downloading "
+            "them",
+        ),
+    ] = False,
 ) -> None:
     """Install wheels into a fresh virtual environment and load the pipeline."""
     from ..packaging.wheels import SENTENCE, check_wheels
 
     msg.info(f"Installing {wheels} into a fresh virtual environment")
-    found = check_wheels(wheels, name, constraints, absent)
+    found = check_wheels(wheels, name, constraints, absent, offline)
     if out is not None:
         with replacing(out) as beside:
             beside.write_text(found, encoding="utf8")

@@ -5,9 +5,11 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 import venv
 from collections.abc import Sequence
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,7 @@ from ..about import __version__
 from ..errors import WnutError
 from ..files import check_out, replacing
 from .cards import PROTOCOLS, is_scores, pipeline_card
+from .installed import find_requirements, link_distributions
 
 VERSIONS = f">={__version__},<{int(__version__.split('.')[0]) + 1}"
 # The requirements of each kind of pipeline. Without them, spaCy would pin the minor
@@ -77,6 +80,8 @@ assert all(0 < ent._.confidence <= 1 for ent in doc.ents)
 for ent in doc.ents:
     print(f"{ent.text}\\t{ent.label_}\\t{ent._.confidence:.3f}")
 """
+
+SITE = "import sysconfig; print(sysconfig.get_path('purelib'))"
 
 SPLITS = ("train", "dev", "test")
 
@@ -218,6 +223,7 @@ def check_wheels(
     name: str,
     constraints: Path | None,
     absent: Sequence[str] = (),
+    offline: bool = False,
 ) -> str:
     """Install the newest wheels of a pipeline and of spacy-wnut into an empty virtual
     environment, and annotate a sentence with the pipeline there, without the hub.
@@ -226,9 +232,12 @@ def check_wheels(
     name (str): The name of the pipeline's package.
     constraints (Optional[Path]): Versions to install, for pip's --constraint.
     absent (Sequence[str]): Packages that must not be installed with them.
+    offline (bool): Whether to link the dependencies from this environment instead of
+        downloading them.
     RETURNS (str): The entities, one line each: text, type and confidence.
 
-    Raises WnutError if there are no wheels, or one of the steps fails.
+    Raises WnutError if there are no wheels, if `offline` and a dependency is missing in
+    this environment, or if one of the steps fails.
     """
     # Wheels of other pipelines may have more dependencies.
     found = {part: _newest(wheels_dir, part) for part in (name, PLUGIN)}
@@ -240,13 +249,20 @@ def check_wheels(
         )
     wheels = [str(path) for path in found.values()]
     with tempfile.TemporaryDirectory() as scratch:
-        builder = venv.EnvBuilder(with_pip=True)
+        builder = venv.EnvBuilder(with_pip=not offline)
         builder.create(scratch)
         python = builder.ensure_directories(scratch).env_exe
-        options = ["--constraint", str(constraints.absolute())] if constraints else []
         # Most modules are never imported, so they are not compiled in advance.
-        install = [python, "-m", "pip", "install", "--quiet", "--no-compile"]
-        _run([*install, *options, *wheels])
+        install = ["-m", "pip", "install", "--quiet", "--no-compile"]
+        if offline:
+            site = _run([python, "-c", SITE]).strip()
+            target = ["--no-deps", "--no-index", "--target", site]
+            _run([sys.executable, *install, *target, *wheels])
+            ours = list(distributions(path=[site]))
+            link_distributions(find_requirements([name], ours), Path(site))
+        else:
+            pins = ["--constraint", str(constraints.absolute())] if constraints else []
+            _run([python, *install, *pins, *wheels])
         return _run([python, "-c", TRY_IT, name, SENTENCE, *absent], cwd=scratch)
 
 

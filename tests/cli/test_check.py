@@ -20,7 +20,7 @@ def test_entities_are_printed_and_written(tmp_path, monkeypatch):
     monkeypatch.setattr(wheels, "check_wheels", check)
     out = tmp_path / "new" / "check.txt"
     options = ["--out", str(out), "--constraints", "pins.txt"]
-    options += ["--absent", "torch", "--absent", "transformers"]
+    options += ["--absent", "torch", "--absent", "transformers", "--offline"]
     done = CliRunner().invoke(
         app, ["check", "packages", "en_posts", *options], catch_exceptions=False
     )
@@ -29,7 +29,7 @@ def test_entities_are_printed_and_written(tmp_path, monkeypatch):
     assert "en_posts loads and annotates, offline" in done.stdout
     assert out.read_text(encoding="utf8") == FOUND
     absent = ("torch", "transformers")
-    assert asked == [(Path("packages"), "en_posts", Path("pins.txt"), [*absent])]
+    assert asked == [(Path("packages"), "en_posts", Path("pins.txt"), [*absent], True)]
 
 
 def test_message_and_status_without_a_traceback(tmp_path):
