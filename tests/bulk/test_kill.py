@@ -216,19 +216,13 @@ def test_a_disk_that_fills_up(undisturbed, tmp_path, annotate, ruler, target):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "end, n_process, status",
-    [(signal.SIGINT, 2, 130), (signal.SIGKILL, 1, -9)],
-)
-def test_the_command_killed_at_random(
-    tmp_path, annotate, ruler, end, n_process, status
-):
+def test_the_command_interrupted_with_two_processes(tmp_path, annotate, ruler):
     from .conftest import make_posts
 
     posts, out = tmp_path / "posts.jsonl", tmp_path / "out.jsonl"
-    posts.write_text("\n".join(make_posts(3_000)) + "\n", encoding="utf8")
+    posts.write_text("\n".join(make_posts(2_000)) + "\n", encoding="utf8")
     command = [sys.executable, "-m", "spacy_wnut", "annotate", ruler, posts, out]
-    options = ["--chunk-size", "50", "--n-process", str(n_process)]
+    options = ["--chunk-size", "20", "--n-process", "2"]
     with subprocess.Popen(
         [*command, *options], stderr=subprocess.PIPE, encoding="utf8"
     ) as run:
@@ -237,19 +231,17 @@ def test_the_command_killed_at_random(
             journal.exists() and journal.stat().st_size > 2000
         ):
             time.sleep(0.02)
-        time.sleep(random.Random(n_process).random() / 5)
-        run.send_signal(end)
+        run.send_signal(signal.SIGINT)
         said = run.communicate(timeout=60)[1]
-    assert run.returncode == status
+    assert run.returncode == 130
     assert "Traceback" not in said
-    if end != signal.SIGKILL:
-        assert "Interrupted. The same command with --resume continues" in " ".join(
-            said.split()
-        )
+    assert "Interrupted. The same command with --resume continues" in " ".join(
+        said.split()
+    )
     assert not out.exists()
-    summary = annotate(ruler, posts, out, chunk_size=50, resume=True)
-    assert 0 < summary.resumed < summary.read == 3_000
-    annotate(ruler, posts, tmp_path / "whole.jsonl", chunk_size=50)
+    summary = annotate(ruler, posts, out, chunk_size=20, resume=True)
+    assert 0 < summary.resumed < summary.read == 2_000
+    annotate(ruler, posts, tmp_path / "whole.jsonl", chunk_size=20)
     for name in ("{}.jsonl", "{}.jsonl.rejected.jsonl"):
         one, two = ((tmp_path / name.format(n)).read_bytes() for n in ("out", "whole"))
         assert one == two

@@ -12,7 +12,12 @@ from huggingface_hub import errors
 from safetensors.torch import load_file
 from spacy.tokens import Doc
 from spacy.vocab import Vocab
-from transformers import AutoModel, AutoTokenizer
+from transformers import (
+    AutoModel,
+    AutoTokenizer,
+    DistilBertConfig,
+    DistilBertForMaskedLM,
+)
 
 from spacy_wnut.errors import WnutError
 from spacy_wnut.models import checkpoints
@@ -49,6 +54,18 @@ def assert_refused(out, source, message, **options):
 
 def weights(folder):
     return load_file(Path(folder) / "model.safetensors")
+
+
+def test_encoder_of_full_size_from_the_hub(hub_cache, tiny_encoder, out):
+    """The default encoder is stored beside the head that it was pre-trained with."""
+    name = "distilbert-base-uncased"
+    folder = hub_cache(name)
+    DistilBertForMaskedLM(DistilBertConfig()).save_pretrained(folder)
+    AutoTokenizer.from_pretrained(tiny_encoder).save_pretrained(folder)
+    fetch_encoder(name, out)
+    tensors = weights(out)
+    assert {tensor.dtype for tensor in tensors.values()} == {torch.float32}
+    assert sum(tensor.numel() for tensor in tensors.values()) == 66_362_880
 
 
 @pytest.mark.parametrize("stored_as", ["model.safetensors", "pytorch_model.bin"])
