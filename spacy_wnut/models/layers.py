@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
@@ -132,20 +133,30 @@ def _run_layer(model: Any, stack: str, index: int) -> torch.Tensor:
 
     outputs: list[Any] = []
     layer = model.eval().get_submodule(f"{stack}.{index}")
-    hook = layer.register_forward_hook(lambda *call: outputs.append(call[-1]))
+    original = layer.forward
+
+    def layer_forward(*args: Any, **options: Any) -> Any:
+        outputs.append(original(*args, **options))
+        return outputs[-1]
+
     # Without padding, since not all encoders have an attention mask.
     pieces = torch.arange(9)[None]
     pieces = pieces[:, pieces[0] != model.config.pad_token_id]
+    # Not a hook of torch: SqueezeBERT calls `forward` itself, which skips hooks.
+    layer.forward = layer_forward
     try:
         with torch.inference_mode():
             model(input_ids=pieces % model.config.vocab_size)
     finally:
-        hook.remove()
+        del layer.forward
     if len(outputs) != 1:
         raise ValueError(f"a layer runs {len(outputs)} times")
     [output] = outputs
-    first: torch.Tensor = output if isinstance(output, torch.Tensor) else output[0]
-    return first
+    # A tensor, a tuple that begins with it, or a dictionary.
+    while not isinstance(output, torch.Tensor):
+        values = output.values() if isinstance(output, Mapping) else output
+        output = next(iter(values))
+    return output
 
 
 def _unfit(model: Any, reason: str) -> WnutError:

