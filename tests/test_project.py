@@ -164,6 +164,9 @@ OVERRIDES = {
     "--vars.encoder a/b --vars.unlabelled posts/ --vars.gpu_id 0": {
         **{"encoder": "a/b", "unlabelled": "posts/", "gpu_id": 0}
     },
+    f"--vars.encoder pypi:a==1.0#sha256={'0' * 64} --vars.layers 3": {
+        **{"encoder": f"pypi:a==1.0#sha256={'0' * 64}", "layers": 3}
+    },
     "--vars.precision fp32 --vars.seeds 1,2": {"precision": "fp32", "seeds": "1,2"},
 }
 
@@ -293,7 +296,7 @@ def test_variables_reach_the_commands(root):
     project = load_project_config(root, overrides=SETTINGS)
     lines = {c["name"]: shlex.split(c["script"][0]) for c in project["commands"]}
     assert lines["convert"][5:6] == ["my_data"]
-    assert lines["encoder"][5:] == ["somebody/encoder"]
+    assert lines["encoder"][5:] == ["somebody/encoder", "--layers="]
     assert lines["pseudo-label"][5:6] == ["posts/"]
     for name in ("package", "package-onnx"):
         assert {"--encoder=somebody/encoder", "--data=my_data"} <= set(lines[name])
@@ -489,6 +492,16 @@ def test_an_encoder_that_changed_is_fetched_again(
         fetched.embeddings.word_embeddings.weight,
         model.embeddings.word_embeddings.weight,
     )
+
+
+def test_layers_of_the_encoder_are_a_variable(run_step, sources):
+    config = run_step.folder / "training" / "wnut17" / "encoder" / "config.json"
+    for step in ("convert", "encoder", "train"):
+        run_step(step, **sources)
+    assert srsly.read_json(config)["n_layers"] == 2
+    run_step("encoder", **sources, layers=1)
+    assert srsly.read_json(config)["n_layers"] == 1
+    assert run_step("train", **sources, layers=1) == ["train"]
 
 
 def test_unlabelled_posts_that_changed_are_labelled(

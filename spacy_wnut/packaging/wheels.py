@@ -30,6 +30,7 @@ from thinc.api import Config
 from ..about import __version__
 from ..errors import WnutError
 from ..files import check_out, replacing
+from ..models.pypi import is_package, parse_source
 from .cards import PROTOCOLS, is_scores, pipeline_card
 from .installed import find_requirements, link_distributions
 
@@ -104,7 +105,8 @@ def package_pipeline(
     out_dir (Path): The folder for the wheel.
     name (str): The name of the pipeline, without the language.
     version (str): Its version.
-    encoder (str): The encoder that it was trained from, for the sources.
+    encoder (str): The encoder that it was trained from, for the sources: a folder, a
+        model on the hub or a package of PyPI.
     license_file (Optional[Path]): The licence: a file with its text, which is included in
         the wheel, or an SPDX id. By default the licence in meta.json, otherwise MIT.
     metrics (Sequence[Path]): JSON files of `spacy-wnut evaluate --json`, and folders
@@ -131,6 +133,7 @@ def package_pipeline(
         if not (path.is_file() or path.is_dir()):
             raise WnutError(f"there is no file {path} to put into the package")
     meta = srsly.read_json(model_dir / "meta.json")
+    sources = [_source(data), _encoder_source(encoder)]
     meta.update({key: value for key, value in META.items() if not meta.get(key)})
     if license_file is not None:
         meta["license"] = _license(license_file)
@@ -143,7 +146,6 @@ def package_pipeline(
             f"as pip reads them: {err}"
         ) from err
     meta.update(name=name, version=version, requirements=needed)
-    sources = [_source(data), {"name": f"encoder {Path(encoder).name}"}]
     stated = meta.get("sources") or []
     meta["sources"] = [*sources, *(one for one in stated if one not in sources)]
     meta["performance"] = (
@@ -314,6 +316,18 @@ def _source(data: str) -> dict[str, str]:
     name = Path(data).name
     is_wnut_17 = re.sub("[^a-z0-9]", "", name.lower()) == "wnut17"
     return WNUT_17 if is_wnut_17 else {"name": name}
+
+
+def _encoder_source(encoder: str) -> dict[str, str]:
+    if not is_package(encoder):
+        return {"name": f"encoder {Path(encoder).name}"}
+    package = parse_source(encoder)
+    versions = package.version or package.specifier
+    url = f"https://pypi.org/project/{package.name}/"
+    return {
+        "name": f"encoder {package.name} {versions}".rstrip(),
+        "url": f"{url}{package.version}/" if package.version else url,
+    }
 
 
 def _metrics_files(metrics: Sequence[Path]) -> list[Path]:

@@ -132,6 +132,49 @@ def test_other_data_keeps_its_name(data):
     assert wheels._source(data) == {"name": data.partition("/")[2]}
 
 
+@pytest.mark.parametrize(
+    "encoder, source",
+    [
+        ("training/wnut17/encoder", {"name": "encoder encoder"}),
+        ("somebody/tiny", {"name": "encoder tiny"}),
+        (
+            f"pypi:Tiny_Words==1.0#sha256={'0' * 64}",
+            {
+                "name": "encoder tiny-words 1.0",
+                "url": "https://pypi.org/project/tiny-words/1.0/",
+            },
+        ),
+        (
+            "pypi:tiny>=1.0",
+            {"name": "encoder tiny >=1.0", "url": "https://pypi.org/project/tiny/"},
+        ),
+        (
+            "pypi:tiny",
+            {"name": "encoder tiny", "url": "https://pypi.org/project/tiny/"},
+        ),
+    ],
+)
+def test_encoder_in_the_sources(encoder, source, pack, tmp_path, monkeypatch):
+    built = []
+
+    def build(folder, out, **options):
+        built.append(json.loads((folder / "meta.json").read_text())["sources"][1])
+        built.append((folder / "README.md").read_text())
+
+    monkeypatch.setattr(wheels, "build_package", build)
+    with pytest.raises(WnutError, match="wasn't built"):
+        pack(tmp_path / "out", encoder=encoder)
+    link = f"[{source['name']}]({source['url']})" if "url" in source else source["name"]
+    assert built[0] == source
+    assert f"- {link}\n" in built[1]
+
+
+def test_invalid_package_as_encoder(pack, tmp_path):
+    with pytest.raises(WnutError, match="'pypi:tiny=1' names no package"):
+        pack(tmp_path / "out", encoder="pypi:tiny=1")
+    assert not (tmp_path / "out").exists()
+
+
 def test_later_releases_of_requirements_are_allowed(read):
     metadata = Parser().parsestr(read(".dist-info/METADATA"))
     needed = {
