@@ -45,7 +45,7 @@ def encoder_cli(
     config = fetch_encoder(source, out_dir, revision, n_layers)
     shape = config.model_type
     if n_layers is not None:
-        shape += f", {n_layers} layers"
+        shape += f", layers: {n_layers}"
     msg.good(f"Wrote the encoder {source} ({shape}) to {out_dir}")
 
 

@@ -108,7 +108,9 @@ def _pin(source: str, n_layers: int | None) -> dict[str, str] | None:
 
 def _digest_files(folder: Path) -> dict[str, str]:
     return {
-        path.name: digest_path(path) for path in folder.iterdir() if path.name != RECORD
+        path.name: digest_path(path)
+        for path in sorted(folder.iterdir())
+        if path.name != RECORD
     }
 
 

@@ -86,7 +86,7 @@ def _find_stack(model: Any, total: int) -> str:
         for name, module in model.named_modules()
         if isinstance(module, ModuleList)
     }
-    found = [
+    found: list[str] = [
         name
         for name, length in lists.items()
         # A list in another one is part of a layer.

@@ -71,7 +71,7 @@ def test_all_layers_without_a_number(tmp_path, tiny_encoder, option):
 
 def test_first_layers_are_kept(tmp_path, tiny_encoder):
     done = run(str(tmp_path / "out"), tiny_encoder, "--layers=1")
-    assert "(distilbert, 1 layers)" in " ".join(done.stdout.split())
+    assert "(distilbert, layers: 1)" in " ".join(done.stdout.split())
     assert AutoConfig.from_pretrained(tmp_path / "out").n_layers == 1
 
 
