@@ -10,6 +10,7 @@ show` in a terminal, and writes the output of the Python example in README and
 docs/index.md.
 """
 
+import re
 from io import StringIO
 from typing import Annotated, Any
 
@@ -36,6 +37,10 @@ COMMAND = "$ spacy-wnut show en_wnut_ner < posts.txt"
 WIDTH = 58
 # Width of a character in units of the font's size, for the usual monospaced fonts.
 ASPECT_RATIO = 0.6
+# Stands for a space at which no line is broken; Rich breaks at no-break spaces, too.
+GLUE = "\ue000"
+# Text between the code of a colour and the code that ends it.
+ENTITY = re.compile(r"\x1b\[[1-9][\d;]*m[^\x1b]*")
 # Rich's own format loads a font from the network.
 SVG_FORMAT = """\
 <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img">
@@ -109,17 +114,19 @@ def draw_terminal(lines: list[str]) -> str:
 
     lines (List[str]): Lines of output, with ANSI escape codes for colours.
     RETURNS (str): The SVG document. Lines that are wider than the terminal are wrapped
-        between words.
+        between words, but not within an entity or between it and its type.
     """
     from rich.console import Console
     from rich.text import Text
 
     console = Console(record=True, width=WIDTH, file=StringIO(), no_color=False)
     for line in lines:
-        console.print(Text.from_ansi(line))
-    return console.export_svg(
+        glued = ENTITY.sub(lambda entity: entity[0].replace(" ", GLUE), line)
+        console.print(Text.from_ansi(glued))
+    picture = console.export_svg(
         title="", code_format=SVG_FORMAT, font_aspect_ratio=ASPECT_RATIO
     )
+    return picture.replace(GLUE, "&#160;")
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ def test_results_are_those_of_the_texts(posts):
 
 def words_of(picture):
     """The words of a drawing, line by line."""
-    drawn = ElementTree.fromstring(picture).iter("{*}text")
+    drawn = ElementTree.fromstring(picture).findall(".//{*}text")
     return " ".join("".join(one.itertext()) for one in drawn).split()
 
 
@@ -49,10 +49,16 @@ def test_picture_loads_nothing():
     assert "@import" not in text and "@font-face" not in text
 
 
-def test_terminal_wraps_between_words_and_escapes():
+@pytest.mark.parametrize("n_words", range(0, 16, 3))
+def test_terminal_wraps_between_words_and_escapes(n_words):
     words = [f"<word&{i}>" for i in range(40)]
-    picture = example.draw_terminal([" ".join(words), "\x1b[1;38;5;141m last \x1b[0m"])
-    assert words_of(picture) == [*words, "last"]
+    entity = "\x1b[1;38;5;141m last of all \x1b[0m"
+    picture = example.draw_terminal([" ".join([*words, *["end"] * n_words, entity])])
+    assert words_of(picture) == [*words, *["end"] * n_words, *"last of all".split()]
+    # The entity is in one line.
+    assert [" last of all "] == re.findall(
+        r">([^<]*last[^<]*)<", picture.replace("&#160;", " ")
+    )
     assert "font-weight: bold" in picture
 
 
