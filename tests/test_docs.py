@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+import inspect
 import re
 import shlex
 from operator import attrgetter
@@ -16,6 +17,7 @@ from spacy.cli._util import app as spacy_app
 from thinc.api import Config
 
 from spacy_wnut.cli import app
+from spacy_wnut.pipeline.factory import make_entity_tagger
 
 ROOT = Path(__file__).parents[1]
 PAGES = [
@@ -24,7 +26,7 @@ PAGES = [
 ]
 # Programs that samples may call beside those that are checked.
 OTHERS = {
-    *("cd", "cat", "curl", "export", "gunicorn", "mkdocs", "mypy", "pip"),
+    *(".", "cd", "cat", "curl", "export", "gunicorn", "mkdocs", "mypy", "pip"),
     *("pre-commit", "ruff", "tail", "zcat"),
 }
 
@@ -123,7 +125,8 @@ def test_commands_exist(page, words):
     elif words[0] == "uvicorn":
         uvicorn.main.make_context("uvicorn", words[1:])
     else:
-        assert words[0] in OTHERS or words[:3] == ["python", "-m", "pytest"]
+        modules = (["python", "-m", "pytest"], ["python", "-m", "venv"])
+        assert words[0] in OTHERS or words[:3] in modules
 
 
 def test_samples_are_found():
@@ -149,12 +152,54 @@ def test_samples_are_found():
         )
 
 
+def test_readme_is_short():
+    assert len((ROOT / "README.md").read_text(encoding="utf8").splitlines()) <= 150
+
+
+def first_column(page, heading):
+    """The names in backticks in the first column of the table after a heading."""
+    text = page.read_text(encoding="utf8").partition(f"{heading}\n")[2]
+    table = re.search(r"^\|.*?\n(?!\|)", text, re.DOTALL | re.MULTILINE)[0]
+    cells = [line.split("|")[1] for line in table.splitlines()[2:]]
+    return [name for cell in cells for name in re.findall(r"`([\w-]+)`", cell)]
+
+
+def test_readme_lists_all_commands():
+    # The tiny encoder is for tests.
+    commands = set(typer.main.get_command(app).commands) - {"tiny-encoder"}
+    listed = first_column(ROOT / "README.md", "## Commands")
+    assert sorted(listed) == sorted(commands)
+
+
+def test_all_project_variables_are_documented():
+    # Variables that are made from others are not for users.
+    variables = srsly.read_yaml(ROOT / "project.yml")["vars"]
+    own = [name for name, value in variables.items() if "${" not in str(value)]
+    listed = first_column(ROOT / "docs" / "training.md", "### Project variables")
+    assert sorted(listed) == sorted(own)
+
+
+def test_all_settings_are_documented():
+    listed = first_column(ROOT / "docs" / "api.md", "## Settings")
+    arguments = set(inspect.signature(make_entity_tagger).parameters)
+    assert set(listed) == arguments - {"nlp", "name", "model", "scorer"}
+
+
+def anchors(page):
+    """The anchors of a page's headings, as GitHub and mkdocs make them."""
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf8"), flags=re.DOTALL)
+    titles = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\s-]", "", one).lower().replace(" ", "-") for one in titles}
+
+
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_links_lead_to_files(page):
     text = re.sub(r"```.*?```", "", page.read_text(encoding="utf8"), flags=re.DOTALL)
-    for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", text):
+    for target, anchor in re.findall(r"\]\(([^)#\s]*)#?([^)\s]*)[^)]*\)", text):
         if not target.startswith(("http://", "https://", "mailto:")):
-            assert (page.parent / target).exists(), target
+            linked = page.parent / target if target else page
+            assert linked.exists(), target
+            assert not anchor or anchor in anchors(linked), f"{target}#{anchor}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)

@@ -9,7 +9,7 @@
 benchmarks/results/calibration.json. Three states are measured: temperature 1, a
 temperature fitted on dev, and in addition a bias tuned on dev. The temperature and bias
 stored in the pipelines are ignored. `table` draws the charts in docs and writes
-README's table.
+the table in docs/results.md.
 """
 
 from pathlib import Path
@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from benchmarks.common.charts import draw_line_chart
-from benchmarks.common.pages import format_table, write_block
+from benchmarks.common.pages import RESULTS_PAGE, format_table, write_block
 from benchmarks.common.program import make_app, run_app
 from benchmarks.common.results import RESULTS as FOLDER
-from benchmarks.common.results import ROOT, read_results, write_results, write_text
+from benchmarks.common.results import read_results, write_results, write_text
 from spacy_wnut.errors import WnutError
 from spacy_wnut.sweep.metrics import read_metrics
 
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from spacy_wnut.calibration.sample import Sample
 
 RESULTS = FOLDER / "calibration.json"
-RELIABILITY = ROOT / "docs" / "calibration_reliability.svg"
-THRESHOLD = ROOT / "docs" / "calibration_threshold.svg"
+RELIABILITY = RESULTS_PAGE.parent / "calibration_reliability.svg"
+THRESHOLD = RESULTS_PAGE.parent / "calibration_threshold.svg"
 BLOCK = "calibration: python -m benchmarks.accuracy.calibration table"
 MEASURES = ("precision", "recall", "f1")
 STATES = {"before": "before", "after": "after", "with_bias": "with a bias tuned on dev"}
@@ -153,11 +153,11 @@ def mean_rows(tables: list[list[dict[str, float]]]) -> list[dict[str, float]]:
 
 @app.command()
 def table() -> None:
-    """Draw the charts and write README's table."""
+    """Draw the charts and write the table in docs/results.md."""
     summary = read_results(RESULTS)
     for path, chart in make_charts(summary).items():
         write_text(path, chart)
-    write_block(BLOCK, make_block(summary))
+    write_block(BLOCK, make_block(summary), RESULTS_PAGE)
 
 
 def make_charts(summary: dict[str, Any]) -> dict[Path, str]:
@@ -188,7 +188,7 @@ def make_charts(summary: dict[str, Any]) -> dict[Path, str]:
 
 
 def make_block(summary: dict[str, Any]) -> str:
-    """README's table, with the charts below it."""
+    """The table, with the charts below it."""
     rows = []
     for split in ("dev", "test"):
         for state, title in STATES.items():
@@ -205,7 +205,7 @@ def make_block(summary: dict[str, Any]) -> str:
         f"{format_table(['', 'ECE', 'P', 'R', 'F1'], rows, left=1)}\n"
         f"`{summary['config']}` on {summary['encoder']}, mean of seeds {seeds}: "
         f"{' and, where tuned, '.join(fitted)}.\n\n"
-        f"![Reliability](docs/{RELIABILITY.name}) ![Threshold](docs/{THRESHOLD.name})\n"
+        f"![Reliability]({RELIABILITY.name}) ![Threshold]({THRESHOLD.name})\n"
     )
 
 

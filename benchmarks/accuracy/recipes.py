@@ -1,4 +1,4 @@
-"""Collect the accuracy of trained recipes, compare them, and write README's tables.
+"""Collect the accuracy of trained recipes, compare them, and write their tables.
 
     spacy-wnut sweep configs/distilbert.cfg configs/tutorial.cfg configs/spacy_ner.cfg \\
         --corpus corpus/wnut17 --output training/wnut17/sweep \\
@@ -7,7 +7,7 @@
         --encoder all-MiniLM-L6
     python -m benchmarks.accuracy.recipes table
 
-`collect --add` adds seeds that were trained separately. The baseline of transformers'
+`table` writes the tables of accuracy in docs/results.md. `collect --add` adds seeds that were trained separately. The baseline of transformers'
 Trainer comes from `python -m benchmarks.accuracy.trainer_baseline`, with the output
 folder of the sweep as its --out.
 """
@@ -18,7 +18,12 @@ from typing import Annotated, Any
 
 import typer
 
-from benchmarks.common.pages import format_percent, format_table, write_block
+from benchmarks.common.pages import (
+    RESULTS_PAGE,
+    format_percent,
+    format_table,
+    write_block,
+)
 from benchmarks.common.program import make_app, run_app
 from benchmarks.common.results import RESULTS as FOLDER
 from benchmarks.common.results import read_results, read_rows, write_results, write_text
@@ -114,13 +119,13 @@ def compare_recipes(posts: list[Any]) -> list[Any]:
 
 @app.command()
 def table() -> None:
-    """Write README's tables of accuracy."""
+    """Write the tables of accuracy in docs/results.md."""
     for name, text in make_blocks().items():
-        write_block(name, text)
+        write_block(name, text, RESULTS_PAGE)
 
 
 def make_blocks() -> dict[str, str]:
-    """README's tables by the names of their blocks; scores are in percent."""
+    """Tables of accuracy by the names of their blocks; scores are in percent."""
     rows = read_rows(RESULTS)
     comparisons = {recipe_key(entry): entry for entry in read_rows(SIGNIFICANCE)}
     command = "python -m benchmarks.accuracy.recipes table"

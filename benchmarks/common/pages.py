@@ -9,10 +9,12 @@ from spacy_wnut.errors import WnutError
 from .results import ROOT, write_text
 
 README = ROOT / "README.md"
+# The page of results that no other page is about.
+RESULTS_PAGE = ROOT / "docs" / "results.md"
 END = "<!-- end -->\n"
 
 
-def write_block(name: str, text: str, page: Path = README) -> None:
+def write_block(name: str, text: str, page: Path) -> None:
     """Replace the text between the line `<!-- NAME -->` and the next `<!-- end -->`.
 
     name (str): Name of the block.

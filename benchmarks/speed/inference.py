@@ -28,7 +28,7 @@ import typer
 from wasabi import msg
 
 from benchmarks.common.machine import describe_machine
-from benchmarks.common.pages import format_table, write_block
+from benchmarks.common.pages import README, RESULTS_PAGE, format_table, write_block
 from benchmarks.common.program import make_app, run_app
 from benchmarks.common.results import RESULTS as FOLDER
 from benchmarks.common.results import ROOT, read_results, write_results
@@ -52,6 +52,7 @@ if TYPE_CHECKING:
 RESULTS = FOLDER / "inference.json"
 GPU_RESULTS = FOLDER / "inference_gpu.json"
 BLOCK = "inference: python -m benchmarks.speed.inference table"
+SUMMARY = "systems: python -m benchmarks.speed.inference table"
 
 # Load average above which the machine is not idle.
 QUIET_LOAD = 0.5
@@ -153,12 +154,39 @@ def run(
 
 @app.command()
 def table() -> None:
-    """Write README's tables, for the CPU and, if it was measured, for the GPU."""
-    write_block(BLOCK, make_block())
+    """Write README's table, and those in docs/results.md: for the CPU and, if it was
+    measured, for the GPU.
+    """
+    write_block(SUMMARY, make_summary(), README)
+    write_block(BLOCK, make_block(), RESULTS_PAGE)
+
+
+def make_summary() -> str:
+    """README's table: accuracy, speed on the CPU and size of each system."""
+    from .measure import speedup
+
+    results = read_results(RESULTS)
+    systems, device = results["systems"], results["device"]
+    header = ["system", "test F1", "words per second", "times transformers"]
+    header.append("installed size")
+    rows = []
+    for key, system in systems.items():
+        times = speedup(systems, key, "transformers")
+        rows.append(
+            [
+                system["title"],
+                f"{100 * system['entity_f1']['test']:.1f}",
+                f"{system['words_per_second']['test']:,.0f}",
+                "" if times is None else f"{times:.1f}",
+                f"{system['install_mb']:,.0f} MB",
+            ]
+        )
+    note = f"{device['name']}, {device['threads']} threads"
+    return f"{format_table(header, rows, left=1)}\n{note}.\n"
 
 
 def make_block() -> str:
-    """README's tables."""
+    """All figures of each system, one table per device."""
     paths = [path for path in (RESULTS, GPU_RESULTS) if path.exists()] or [RESULTS]
     return "\n".join(format_results(read_results(path)) for path in paths)
 

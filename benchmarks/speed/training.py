@@ -7,7 +7,7 @@
 Each contender has a process of its own, so that peak memories are separate. They take
 turns: several rounds of a number of steps each. The times are those of training steps,
 per word, since batches of the same number of posts differ in words. `measure` writes
-benchmarks/results/training.json, `table` README's table.
+benchmarks/results/training.json, `table` the table in docs/results.md.
 """
 
 import multiprocessing
@@ -22,7 +22,7 @@ from typing import Annotated, Any
 
 import typer
 
-from benchmarks.common.pages import format_table, write_block
+from benchmarks.common.pages import RESULTS_PAGE, format_table, write_block
 from benchmarks.common.program import make_app, run_app
 from benchmarks.common.results import RESULTS as FOLDER
 from benchmarks.common.results import ROOT, read_results, write_results
@@ -248,12 +248,12 @@ def peak_memory_mib(gpu_id: int) -> float:
 
 @app.command()
 def table() -> None:
-    """Write README's table."""
-    write_block(BLOCK, make_block(read_results(RESULTS)))
+    """Write the table in docs/results.md."""
+    write_block(BLOCK, make_block(read_results(RESULTS)), RESULTS_PAGE)
 
 
 def make_block(summary: dict[str, Any]) -> str:
-    """README's table."""
+    """The contenders with their ratios to the Trainer."""
     contenders = summary["contenders"]
     rows = []
     for name, figures in contenders.items():

@@ -7,13 +7,14 @@ import sys
 
 import pytest
 
-from benchmarks.accuracy import calibration, experiments, recipes
+from benchmarks.accuracy import calibration, example, experiments, recipes
 from benchmarks.common.results import ROOT, read_results
 from benchmarks.reliability import robustness
 from benchmarks.speed import annotate, inference, service, training
 
 PROGRAMS = [
     "accuracy.calibration",
+    "accuracy.example",
     "accuracy.experiments",
     "accuracy.recipes",
     "accuracy.trainer_baseline",
@@ -89,10 +90,13 @@ def test_references_name_programs():
 @pytest.mark.parametrize(
     "page, blocks",
     [
-        ("README.md", lambda: recipes.make_blocks().items()),
-        ("README.md", lambda: block_of(calibration)),
-        ("README.md", lambda: block_of(training)),
-        ("README.md", lambda: [(inference.BLOCK, inference.make_block())]),
+        ("README.md", lambda: [(inference.SUMMARY, inference.make_summary())]),
+        ("README.md", lambda: block_of(example)),
+        ("docs/index.md", lambda: block_of(example)),
+        ("docs/results.md", lambda: recipes.make_blocks().items()),
+        ("docs/results.md", lambda: block_of(calibration)),
+        ("docs/results.md", lambda: block_of(training)),
+        ("docs/results.md", lambda: [(inference.BLOCK, inference.make_block())]),
         (
             "docs/experiments.md",
             lambda: [(experiments.BLOCK, experiments.make_block())],
@@ -102,6 +106,7 @@ def test_references_name_programs():
         ("docs/deployment.md", lambda: block_of(service)),
     ],
     ids=[
+        *("summary", "example", "example in docs"),
         *("recipes", "calibration", "training", "inference"),
         *("experiments", "annotate", "robustness", "service"),
     ],
