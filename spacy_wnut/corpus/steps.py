@@ -26,8 +26,7 @@ from thinc.api import ConfigValidationError
 from ..errors import WnutError
 from .docbin import count_posts
 
-# An evaluation takes about as long as several steps, and small corpora have epochs of
-# a few steps only.
+# Small corpora have epochs of a few steps. An evaluation takes longer than these.
 STEPS_BETWEEN_EVALUATIONS = 20
 # The names of the functions that return numbers.
 COUNTS = (
@@ -71,9 +70,9 @@ def count_eval_frequency(steps: int, path: Path | None, batch_size: int) -> int:
     """Compute the number of steps between two evaluations.
 
     spaCy evaluates every step whose number is a multiple of this number. To evaluate the
-    last step, it has to divide the number of steps. The result is the least such number
-    that is not less than an epoch and not less than 20 steps. If that is more than all
-    steps, only the first and the last step are evaluated.
+    last step, it has to divide the number of steps. The result is the divisor nearest to
+    the steps of an epoch, or nearest to 20 if an epoch has fewer steps. If there is none
+    from half of this number on, only the first and the last step are evaluated.
 
     steps (int): The number of training steps, usually `${training.max_steps}`.
     path (Optional[Path]): The annotated posts, as for `spacy.Corpus.v1`.
@@ -84,8 +83,10 @@ def count_eval_frequency(steps: int, path: Path | None, batch_size: int) -> int:
     or can't be read.
     """
     _check_steps(steps)
-    least = max(_count_batches(path, batch_size), STEPS_BETWEEN_EVALUATIONS)
-    return next((n for n in range(least, steps) if steps % n == 0), steps)
+    wanted = max(_count_batches(path, batch_size), STEPS_BETWEEN_EVALUATIONS)
+    divisors = [n for n in range(math.ceil(wanted / 2), steps) if steps % n == 0]
+    # Near by ratio: half of the number is as far away as twice the number.
+    return min([*divisors, steps], key=lambda n: abs(math.log(n / wanted)))
 
 
 def count_warmup_steps(steps: int, fraction: float) -> int:
@@ -167,7 +168,7 @@ def _record_steps(nlp: Language) -> Language:
             "only one of them"
         )
     for section in ("training", "corpora"):
-        _replace_blocks(config[section], recorded[section])
+        _replace_blocks(config.get(section, {}), recorded.get(section, {}))
     training = recorded["training"]
     logger.info(
         "Training for %s steps, evaluated every %s steps",
