@@ -91,10 +91,10 @@ def test_tutorial_is_the_tutorials(root):
     rate = training["optimizer"]["learn_rate"]
     assert rate["@schedules"] == "warmup_linear.v1"
     assert (rate["initial_rate"], rate["warmup_steps"]) == (2e-5, 0)
-    # 3,394 posts in batches of 16, twice; the rate is 0 after the last.
-    assert -(-3394 // 16) == training["eval_frequency"]
-    assert training["max_steps"] == rate["total_steps"] == 2 * 213
-    assert training["batcher"]["size"] == 16
+    # Two epochs in batches of 16; the rate is 0 after the last.
+    assert training["max_steps"] == rate["total_steps"]
+    assert training["max_steps"]["default_epochs"] == 2
+    assert training["max_steps"]["batch_size"] == training["batcher"]["size"] == 16
     assert training["optimizer"]["L2"] == 0.01
     assert training["optimizer"]["L2_is_weight_decay"] is True
     assert config["components"]["transformer"]["model"]["learn_rate_factor"] == 1.0

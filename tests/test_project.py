@@ -10,6 +10,7 @@ import spacy
 import srsly
 import torch
 import typer
+from spacy.cli._util import parse_config_overrides as parse_spacy_overrides
 from spacy.tokens import DocBin
 from transformers import AutoModel
 from weasel.cli import run as weasel_run
@@ -127,7 +128,8 @@ def test_scripts_of_spacy(scripts, root):
             # The rest goes into the config.
             keys = {word for word in context.args if word.startswith("--")}
             assert keys - {"--paths.pseudo_labelled"} == {
-                *("--paths.train", "--paths.dev", "--paths.encoder", "--system.seed")
+                *("--paths.train", "--paths.dev", "--paths.encoder", "--system.seed"),
+                "--system.epochs",
             }
         else:
             assert words[4:7] == ["run", "all", "."]
@@ -137,6 +139,22 @@ def test_scripts_of_spacy(scripts, root):
 
 def _vars(root):
     return srsly.read_yaml(root / "project.yml")["vars"]
+
+
+@pytest.mark.parametrize("given, expected", [({}, None), ({"vars.epochs": 15}, 15)])
+def test_epochs_reach_every_training(root, given, expected):
+    """null leaves the number of epochs to the recipe."""
+    project = load_project_config(root, overrides=given)
+    found = {}
+    for command in project["commands"]:
+        for line in command["script"]:
+            words = shlex.split(line)
+            if "--system.epochs" in words:
+                start = words.index("--system.epochs")
+                overrides = parse_spacy_overrides(words[start : start + 2])
+                found[command["name"]] = overrides["system.epochs"]
+    trainings = ("train", "teachers", "train-student", "sweep")
+    assert found == dict.fromkeys(trainings, expected)
 
 
 @pytest.mark.parametrize("recipe", ["distilbert", "tutorial", "spacy_ner"])
@@ -168,6 +186,7 @@ OVERRIDES = {
         **{"encoder": f"pypi:a==1.0#sha256={'0' * 64}", "layers": 3}
     },
     "--vars.precision fp32 --vars.seeds 1,2": {"precision": "fp32", "seeds": "1,2"},
+    "--vars.epochs 15": {"epochs": 15},
 }
 
 

@@ -354,7 +354,9 @@ def train_and_predict(encoder: Path) -> None:
     from spacy.training import Example
     from spacy.util import load_config, load_model_from_config
 
-    config = load_config(CONFIG, overrides={"paths.encoder": str(encoder)})
+    # The numbers of steps for WNUT 17.
+    steps = {"training.max_steps": 426, "training.eval_frequency": 213}
+    config = load_config(CONFIG, overrides={"paths.encoder": str(encoder), **steps})
     nlp: Any = load_model_from_config(config, auto_fill=True)
     examples = [
         Example.from_dict(nlp.make_doc(text), {"entities": entities})

@@ -1,10 +1,15 @@
 """Readers of annotated posts in a DocBin file."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 
 from spacy import blank
 from spacy.language import Language
+from spacy.tokens import DocBin
 from spacy.training import Corpus, Example
+from spacy.training.corpus import FILE_TYPE, walk_corpus
 
 from ..errors import WnutError
 
@@ -27,13 +32,8 @@ def read_corpus(corpus: Path, nlp: Language) -> list[Example]:
         )
     if not corpus.is_file():
         raise WnutError(f"there is no file {corpus}: make it with `spacy-wnut convert`")
-    try:
+    with _reading(corpus):
         examples = list(Corpus(corpus)(nlp))
-    except (KeyError, OSError, TypeError, ValueError) as err:
-        raise WnutError(
-            f"{corpus} can't be read as a DocBin: {err!r}. Make it with "
-            "`spacy-wnut convert`"
-        ) from err
     if not any(example.reference.has_annotation("ENT_IOB") for example in examples):
         raise WnutError(
             f"{corpus} holds no docs with entity annotation ({len(examples)} docs): "
@@ -74,3 +74,67 @@ def read_surface_forms(corpus: Path) -> frozenset[str]:
         for example in read_corpus(corpus, blank("xx"))
         for ent in example.reference.ents
     )
+
+
+def count_posts(corpus: Path) -> int:
+    """Count the posts that `spacy.Corpus.v1` reads: the docs with at least one word.
+
+    corpus (Path): A DocBin file, or a folder that is searched for DocBin files, with the
+        suffix .spacy.
+    RETURNS (int): The number of posts, at least 1.
+
+    Raises WnutError if there is no such file or folder, if a file is not a DocBin, or if
+    there are no posts.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from tempfile import TemporaryDirectory
+        >>> from spacy.tokens import Doc, DocBin
+        >>> from spacy.vocab import Vocab
+        >>> from spacy_wnut.corpus.docbin import count_posts
+        >>> docs = [Doc(Vocab(), words=words) for words in (["lol"], [], ["in", "Oslo"])]
+        >>> with TemporaryDirectory() as folder:
+        ...     DocBin(docs=docs).to_disk(Path(folder) / "train.spacy")
+        ...     count_posts(Path(folder))
+        2
+    """
+    if not corpus.exists():
+        raise WnutError(
+            f"there is no file or folder {corpus}: make it with `spacy-wnut convert`"
+        )
+    # Without files, spaCy warns instead.
+    if not corpus.is_dir() and not corpus.name.endswith(FILE_TYPE):
+        raise WnutError(
+            f"{corpus} is no corpus: give a .spacy file, as `spacy-wnut convert` writes "
+            "it, or a folder of such files"
+        )
+    n_posts = 0
+    for path in walk_corpus(corpus, FILE_TYPE):
+        with _reading(path):
+            stat = path.stat()
+            n_posts += _count_docs(path, stat.st_mtime_ns, stat.st_size)
+    if not n_posts:
+        raise WnutError(
+            f"{corpus} holds no posts: make it with `spacy-wnut convert` from a file with "
+            "posts"
+        )
+    return n_posts
+
+
+# Several settings of a config count the same file.
+@lru_cache(maxsize=64)
+def _count_docs(path: Path, modified: int, size: int) -> int:
+    """Count the docs with words in a file, without creating them."""
+    return sum(len(words) > 0 for words in DocBin().from_disk(path).tokens)
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Raise WnutError where a file is not a DocBin."""
+    try:
+        yield
+    except (KeyError, OSError, TypeError, ValueError) as err:
+        raise WnutError(
+            f"{path} can't be read as a DocBin: {err!r}. Make it with "
+            "`spacy-wnut convert`"
+        ) from err

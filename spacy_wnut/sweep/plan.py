@@ -61,7 +61,8 @@ def plan_runs(
     RETURNS (List[TrainingRun]): The trainings.
 
     Raises WnutError if a config can't be read, if two configs have the same name, if a
-    corpus file is missing, or if an override is a seed or a setting that no config has.
+    corpus file is missing, or if an override is a seed or, unless it is null, a setting
+    that no config has.
     """
     names = [path.stem for path in configs]
     for name in names:
@@ -87,8 +88,9 @@ def plan_runs(
     digest = cache(digest_path)
     corpora = {name: digest(path) for name, path in files.items()}
     theirs = {config: _settings_of(config, overrides) for config in configs}
-    for key in overrides:
-        if not any(key in own for own in theirs.values()):
+    for key, value in overrides.items():
+        # A setting that no config has is null already.
+        if value is not None and not any(key in own for own in theirs.values()):
             raise WnutError(
                 f"no config has the setting --{key}: correct it or leave it out"
             )
@@ -170,8 +172,8 @@ def _settings_of(path: Path, overrides: Mapping[str, Any]) -> dict[str, Any]:
         *sections, name = key.split(".")
         within: Any = config
         for section in sections:
-            within = within.get(section, {})
-        if name in within:
+            within = within.get(section) if isinstance(within, dict) else None
+        if isinstance(within, dict) and name in within:
             own[key] = value
     return own
 

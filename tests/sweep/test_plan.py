@@ -142,3 +142,21 @@ def test_digest_of_a_folder_depends_on_names_and_contents(tmp_path):
     assert digest_path(folder) == before
     (folder / "a").write_text("3")
     assert digest_path(folder) != before
+
+
+def test_setting_that_no_config_has_may_be_null(plan):
+    """The project leaves the number of epochs to the recipe this way."""
+    runs = plan(overrides={"system.rounds": None})
+    assert all("system.rounds" not in run.overrides for run in runs)
+    # Nothing is within a plain value.
+    with pytest.raises(WnutError, match=r"no config has the setting --system\.seed\.x"):
+        plan(overrides={"system.seed.x": 1})
+
+
+def test_epochs_are_a_setting_of_every_recipe(plan):
+    runs = plan(overrides={"system.epochs": 7})
+    assert [run.overrides["system.epochs"] for run in runs] == [7] * len(runs)
+    # Another number of epochs is another training.
+    others = plan(overrides={"system.epochs": None})
+    assert all(a.made_of != b.made_of for a, b in zip(runs, others, strict=True))
+    assert [run.made_of for run in others] == [run.made_of for run in plan()]
