@@ -24,8 +24,9 @@ def encoder_cli(
     ] = None,
 ) -> None:
     """Store an encoder in a folder, in full precision, for training."""
-    from ..models.checkpoints import fetch_encoder
+    from ..models.checkpoints import check_source, fetch_encoder
 
     source = first_set(sources or [], ENCODER, DEFAULT_ENCODER)
+    check_source(source)
     config = fetch_encoder(source, out_dir, revision)
     msg.good(f"Wrote the encoder {source} ({config.model_type}) to {out_dir}")

@@ -7,6 +7,7 @@ from spacy.language import Language
 from spacy.training import Corpus, Example
 
 from ..errors import WnutError
+from ..inputs import check_corpus
 
 
 def read_corpus(corpus: Path, nlp: Language) -> list[Example]:
@@ -19,14 +20,7 @@ def read_corpus(corpus: Path, nlp: Language) -> list[Example]:
     Raises WnutError if the file is missing, is not a DocBin, or has no entity
     annotation.
     """
-    # spaCy's Corpus silently ignores files with other suffixes.
-    if corpus.suffix != ".spacy":
-        raise WnutError(
-            f"{corpus} is no corpus: give one .spacy file, as `spacy-wnut convert` "
-            "writes it"
-        )
-    if not corpus.is_file():
-        raise WnutError(f"there is no file {corpus}: make it with `spacy-wnut convert`")
+    check_corpus(corpus)
     try:
         examples = list(Corpus(corpus)(nlp))
     except (KeyError, OSError, TypeError, ValueError) as err:
