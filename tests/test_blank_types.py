@@ -4,8 +4,8 @@ import pytest
 import spacy
 from spacy.training import Corpus
 
-from spacy_wnut.bulk.annotator import Settings
 from spacy_wnut.bulk.local import Job, annotate_file
+from spacy_wnut.bulk.settings import Settings
 from spacy_wnut.corpus.conll import read_conll
 from spacy_wnut.corpus.convert import convert
 from spacy_wnut.corpus.sources import load_rows

@@ -2,9 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
 
 from spacy.language import Language
 from spacy.tokens import Doc, Span
@@ -13,49 +11,10 @@ from ..errors import WnutError
 from ..pipeline.entity_tagger import EntityTagger
 from ..pipeline.loading import load_pipeline, no_entities
 from ..scoring.examples import confidence_of
-from .records import Chunk, rejection
+from .records import Chunk, Found, rejection
+from .settings import Settings
 
 PROBE = "Somebody said that it works."
-
-
-@dataclass(frozen=True)
-class Settings:
-    """The settings that determine the entities, and the names of their fields.
-
-    model (str): The name of an installed pipeline, or its folder.
-    text_field (str): The field or column of the text.
-    entities_field (str): The field or column for the entities.
-    threshold (Optional[float]): The least confidence of an entity. By default the
-        threshold that is stored with the pipeline.
-    labels (Optional[Tuple[str, ...]]): The entity types to keep, or None for all.
-    batch_size (Optional[int]): Texts per batch, or None for the pipeline's own number.
-    gpu_id (int): The GPU to run on, or -1 for the CPU.
-    """
-
-    model: str
-    text_field: str = "text"
-    entities_field: str = "entities"
-    threshold: float | None = None
-    labels: tuple[str, ...] | None = None
-    batch_size: int | None = None
-    gpu_id: int = -1
-
-
-class Found(NamedTuple):
-    """The entities and tokens of one text.
-
-    entities (List[Dict[str, Any]]): For each entity `start` and `end` (characters),
-        `label`, `text` and `confidence` (None if it is not from an entity_tagger).
-    words (List[str]): The tokens.
-    spaces (List[bool]): Whether a space follows each token.
-    spans (List[Tuple[int, int]]): For each entity its first token and the token after
-        its last.
-    """
-
-    entities: list[dict[str, Any]]
-    words: list[str]
-    spaces: list[bool]
-    spans: list[tuple[int, int]]
 
 
 class Annotator:

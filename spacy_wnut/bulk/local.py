@@ -8,14 +8,14 @@ from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 from ..about import __version__
 from ..corpus.conll import Columns
 from ..errors import WnutError
-from .annotator import Annotator, Settings
+from ..inputs import check_pipeline
 from .chunks import NumberedChunks
 from .encoding import find_encoding
 from .formats.registry import (
@@ -30,8 +30,12 @@ from .formats.registry import (
 from .journal import Journal, check_output, is_finished, partial_path, rejected_path
 from .pool import Result, in_pool, in_process
 from .reasons import MAX_REJECTED, Reasons
+from .settings import Settings
 from .sources import DamagedInput, Input, Source
 from .writer import Writer
+
+if TYPE_CHECKING:
+    from .annotator import Annotator
 
 STDOUT = "-"
 CONTROLS = re.compile("[\x7f-\x9f]")
@@ -180,10 +184,14 @@ def check_numbers(settings: Settings, n_process: int, chunk_size: int) -> None:
             raise WnutError(f"{name} has to be at least 1, got {value}")
 
 
-def _load(job: Job) -> tuple[Annotator | None, str]:
+def _load(job: Job) -> "tuple[Annotator | None, str]":
     """Load the pipeline, and return it with its digest. With several processes it is
     loaded only to check it, since each of them loads it again.
     """
+    check_pipeline(job.settings.model)
+    # After all checks: it imports spaCy, which takes seconds.
+    from .annotator import Annotator
+
     annotator = Annotator(job.settings)
     return annotator if job.n_process == 1 else None, annotator.identity()
 
@@ -203,7 +211,7 @@ class _Run:
         job: Job,
         source: Source,
         target_type: FileType,
-        annotator: Annotator | None,
+        annotator: "Annotator | None",
     ) -> None:
         self.job = job
         self.source = source

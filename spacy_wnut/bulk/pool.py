@@ -10,13 +10,17 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing.connection import wait
 from threading import Thread
+from typing import TYPE_CHECKING
 
 from ..errors import WnutError
-from .annotator import Annotator, Settings
 from .chunks import NumberedChunk
 from .journal import Done
 from .records import Chunk
+from .settings import Settings
 from .writer import Writer
+
+if TYPE_CHECKING:
+    from .annotator import Annotator
 
 # A processed chunk, the number of records read up to its end, and their digest.
 Result = tuple[Done, int, str]
@@ -24,10 +28,10 @@ Result = tuple[Done, int, str]
 N_QUEUED = 2
 THREADS = "OMP_NUM_THREADS"
 
-_worker: tuple[Annotator, Writer] | None = None
+_worker: "tuple[Annotator, Writer] | None" = None
 
 
-def process(annotator: Annotator, writer: Writer, chunk: Chunk) -> Done:
+def process(annotator: "Annotator", writer: Writer, chunk: Chunk) -> Done:
     """Annotate a chunk and encode its segment.
 
     annotator (Annotator): The pipeline.
@@ -42,7 +46,7 @@ def process(annotator: Annotator, writer: Writer, chunk: Chunk) -> Done:
 
 
 def in_process(
-    annotator: Annotator, writer: Writer, chunks: Iterable[NumberedChunk]
+    annotator: "Annotator", writer: Writer, chunks: Iterable[NumberedChunk]
 ) -> Generator[Result, None, None]:
     """Process chunks in this process."""
     for chunk, read, digest in chunks:
@@ -112,6 +116,8 @@ def _start(settings: Settings, writer: Writer) -> None:
     # Ctrl-C reaches all processes of a terminal. The parent terminates the others.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     Thread(target=_end_with_parent, daemon=True).start()
+    from .annotator import Annotator
+
     global _worker
     _worker = Annotator(settings), writer
 

@@ -14,7 +14,7 @@ from itertools import islice
 from typing import Any
 
 from ..errors import WnutError
-from .annotator import Annotator, Settings
+from .annotator import Annotator
 from .compression import ERRORS, decompress, explain
 from .encoding import check_unicode
 from .formats.jsonl import parse_json
@@ -31,6 +31,7 @@ from .local import Summary, check_numbers
 from .ray_files import File, clear_output, finish_output, list_files
 from .reasons import MAX_REJECTED, Reasons
 from .records import Chunk, RawLine, Record, rejection
+from .settings import Settings
 from .sources import DamagedInput, check_columns, read_lines
 
 # Set before Ray is imported, which reads it on import.

@@ -1,4 +1,6 @@
-"""Records of the input, and the reasons for which some cannot be annotated."""
+"""Records of the input, the entities found in them, and the reasons for which some
+cannot be annotated.
+"""
 
 import base64
 import json
@@ -52,6 +54,23 @@ class Chunk:
         if self.rows is not None:
             return list(self.rows.to_pylist())
         return [record.fields or {} for record in self.records]
+
+
+class Found(NamedTuple):
+    """The entities and tokens of one text.
+
+    entities (List[Dict[str, Any]]): For each entity `start` and `end` (characters),
+        `label`, `text` and `confidence` (None if it is not from an entity_tagger).
+    words (List[str]): The tokens.
+    spaces (List[bool]): Whether a space follows each token.
+    spans (List[Tuple[int, int]]): For each entity its first token and the token after
+        its last.
+    """
+
+    entities: list[dict[str, Any]]
+    words: list[str]
+    spaces: list[bool]
+    spans: list[tuple[int, int]]
 
 
 class RawLine(NamedTuple):

@@ -4,9 +4,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from .annotator import Found
 from .compression import compress, decompress
-from .records import Chunk
+from .records import Chunk, Found
 
 
 class Writer:

@@ -13,6 +13,7 @@ import typer
 from typer.core import TyperGroup
 from wasabi import msg
 
+from ..about import __version__
 from ..errors import WnutError
 from ..files import check_out
 
@@ -27,12 +28,13 @@ class _Commands(TyperGroup):
             _fail("Interrupted: nothing half-written was left", status=130)
 
 
+PROGRAM = "spacy-wnut"
+
 app = typer.Typer(
-    name="spacy-wnut",
+    name=PROGRAM,
     cls=_Commands,
     help="Named entities in posts, comments and chat, for spaCy.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -109,8 +111,24 @@ TagColumn = Annotated[
 ]
 
 
+def _print_version(is_asked: bool) -> None:
+    if is_asked:
+        print(f"{PROGRAM} {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
-def _about() -> None:
+def _about(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            help="Show the version and exit.",
+            callback=_print_version,
+            is_eager=True,
+        ),
+    ] = False,
+) -> None:
     """Named entities in posts, comments and chat, for spaCy."""
 
 
@@ -121,7 +139,7 @@ def main() -> None:
     # SIGTERM, as from `kill` or a service manager, cleans up as Ctrl-C does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        app(prog_name="spacy-wnut")
+        app(prog_name=PROGRAM)
     except WnutError as err:
         _fail(str(err), status=1)
     except ModuleNotFoundError as err:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from wasabi import msg
 
+from ..inputs import check_inputs
 from ._app import GpuId, Model, TagColumn, TokenColumn, app
 
 # The exit status of a successful run in which records were rejected.
@@ -120,9 +121,9 @@ def annotate_cli(
     command stops with status 1. After an interruption, the same command with --resume
     continues.
     """
-    from ..bulk.annotator import Settings
     from ..bulk.formats.registry import is_stream
     from ..bulk.local import Job, Summary, annotate_file
+    from ..bulk.settings import Settings
     from ..corpus.conll import Columns
     from ..errors import WnutError
 
@@ -142,8 +143,6 @@ def annotate_cli(
     )
     summary: Summary | None
     if engine is Engine.ray:
-        from ..bulk.ray_engine import RayJob, annotate_with_ray
-
         if token_column is not None or tag_column is not None:
             raise WnutError(
                 "--engine ray reads no CoNLL, whose columns --token-column and "
@@ -163,6 +162,9 @@ def annotate_cli(
                     ".parquet, and writes .parquet. Leave it out, or use the local "
                     "engine"
                 )
+        check_inputs([model])
+        from ..bulk.ray_engine import RayJob, annotate_with_ray
+
         summary = annotate_with_ray(
             RayJob(settings, input_, output, n_process, chunk_size, overwrite)
         )

@@ -3,6 +3,7 @@ from typing import Annotated
 
 import typer
 
+from ..inputs import check_inputs
 from ._app import GpuId, HasBias, JsonTo, app, check_json
 
 
@@ -46,11 +47,12 @@ def calibrate_cli(
 
     Afterwards about 80 percent of the entities with a confidence of 0.8 are correct.
     """
+    check_json(json_to, [model, corpus])
+    check_inputs([model], [corpus])
     from ..calibration.pipeline import calibrate_pipeline
     from ..calibration.tables import format_calibration
     from ..scoring.output import write_output
 
-    check_json(json_to, [model, corpus])
     figures = calibrate_pipeline(model, corpus, out_dir, has_bias, gpu_id, or_copy)
     if figures is None:
         text = "has nothing to calibrate (no entity_tagger, or it finds no entities)"

@@ -5,9 +5,6 @@ from typing import Annotated
 import typer
 from wasabi import msg
 
-from ..corpus.conll import Columns
-from ..corpus.convert import convert
-from ..corpus.sources import load_rows
 from ._app import DATA, TagColumn, TokenColumn, app, first_set
 
 
@@ -55,12 +52,17 @@ def convert_cli(
     three CoNLL files, a folder in a format of the datasets library, or the id of a
     dataset on the hub.
     """
+    from ..corpus.conll import Columns
+    from ..corpus.sources import load_rows
+
     source = first_set(sources or [], DATA, "wnut_17")
     rows = load_rows(
         source,
         None if labels is None else labels.split(","),
         Columns(token_column, tag_column),
     )
+    from ..corpus.convert import convert
+
     msg.info(f"Source: {rows['train'].info.description}")
     counts = convert(rows, out_dir, "gold" if tokens is Tokens.gold else "spacy")
     types = sorted(set().union(*(split.entities for split in counts.values())))

@@ -35,10 +35,11 @@ def encoder_cli(
     ] = "",
 ) -> None:
     """Store an encoder in a folder, in full precision, for training."""
-    from ..models.checkpoints import fetch_encoder, is_current
+    from ..models.checkpoints import check_source, fetch_encoder, is_current
 
     source = first_set(sources or [], ENCODER, DEFAULT_ENCODER)
     n_layers = _parse_layers(layers)
+    check_source(source)
     if revision is None and is_current(source, out_dir, n_layers):
         msg.good(f"{out_dir} holds the encoder {source} already")
         return

@@ -1,16 +1,16 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..corpus.docbin import read_surface_forms
 from ..errors import WnutError
-from ..scoring.evaluation import evaluate_corpora
-from ..scoring.measures import AllScores, all_scores
-from ..scoring.output import STDOUT, report_scores, write_figures
+from ..inputs import check_inputs
 from ._app import GpuId, Model, app, check_json
+
+if TYPE_CHECKING:
+    from ..scoring.measures import AllScores
 
 
 @app.command("evaluate")
@@ -51,6 +51,12 @@ def evaluate_cli(
     paths = _json_paths(json_to, corpora)
     for path in paths:
         check_json(path, [model, *corpora, train or ""])
+    check_inputs([model], [*corpora, train])
+    from ..corpus.docbin import read_surface_forms
+    from ..scoring.evaluation import evaluate_corpora
+    from ..scoring.measures import all_scores
+    from ..scoring.output import report_scores, write_figures
+
     forms = None if train is None else read_surface_forms(train)
     measured: list[AllScores] = []
     is_one = len(corpora) == 1
@@ -72,6 +78,8 @@ def _json_paths(json_to: Path | None, corpora: Sequence[Path]) -> list[Path]:
     Raises WnutError if `json_to` cannot be a folder for several corpora, or two of them
     have the same name; typer.BadParameter if it is a folder and there is one corpus.
     """
+    from ..scoring.output import STDOUT
+
     if json_to is None:
         return []
     if len(corpora) == 1:

@@ -33,6 +33,9 @@ def export_cli(
 
     The exported pipeline is written only if it agrees with the original on the corpus.
     """
+    from ..onnx_export.arguments import check_arguments
+
+    check_arguments(model, out, precision, corpus, calibration)
     from ..onnx_export.export import export_pipeline
 
     figures = export_pipeline(model, out, precision, corpus, calibration)

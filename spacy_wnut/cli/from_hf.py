@@ -4,6 +4,7 @@ from typing import Annotated
 import typer
 from wasabi import msg
 
+from ..files import check_out
 from ._app import app
 
 
@@ -25,6 +26,10 @@ def from_hf_cli(
     ] = "en",
 ) -> None:
     """Convert a checkpoint with BIO labels to a spaCy pipeline with confidences."""
+    from ..models.checkpoints import check_source
+
+    check_out(model, [source], "meta.json")
+    check_source(source, kind="checkpoint")
     from ..huggingface.from_hf import from_hf
 
     types = from_hf(source, model, revision, lang)

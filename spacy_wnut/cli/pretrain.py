@@ -23,11 +23,13 @@ def pretrain_cli(
 
     After an interruption, the same command continues from the last checkpoint.
     """
+    from ..models.checkpoints import check_source
     from ..unlabelled.masked_lm import pretrain_encoder
     from ..unlabelled.texts import sample_texts
 
     names = texts_of(texts)
     check_out(out_dir, [encoder, *names], "config.json")
+    check_source(encoder)
     posts, loss = pretrain_encoder(
         encoder,
         sample_texts(names, per_file, seed),

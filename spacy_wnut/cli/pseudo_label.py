@@ -5,6 +5,7 @@ import typer
 from wasabi import msg
 
 from ..files import check_out
+from ..inputs import check_inputs
 from ._app import GpuId, PerFile, Texts, app, texts_of
 
 
@@ -29,14 +30,17 @@ def pseudo_label_cli(
 
     OUT is unchanged if it was made from the same posts, teachers and settings.
     """
-    from ..unlabelled.pseudo_labels import pseudo_label
     from ..unlabelled.texts import sample_texts
 
     names = texts_of(texts)
     check_out(out, [*teachers, *names])
+    check_inputs(teachers)
+    posts = sample_texts(names, per_file)
+    from ..unlabelled.pseudo_labels import pseudo_label
+
     labelled = pseudo_label(
         teachers,
-        sample_texts(names, per_file),
+        posts,
         out,
         min_entities=min_entities,
         limit=limit,

@@ -4,6 +4,8 @@ from typing import Annotated
 import typer
 from wasabi import msg
 
+from ..files import check_out
+from ..inputs import check_inputs
 from ._app import GoldCorpus, GpuId, Model, app
 
 
@@ -28,6 +30,8 @@ def report_cli(
     gpu_id: GpuId = -1,
 ) -> None:
     """Write an HTML report of the correct and wrong entities of a pipeline, by post."""
+    check_out(out, [model, corpus, against or "", train or ""])
+    check_inputs([model, against], [corpus, train])
     from ..display.report import report
 
     data = report(model, corpus, out, against, train, gpu_id)

@@ -3,10 +3,6 @@ from typing import Annotated
 
 import typer
 
-from ..corpus.conll import Columns
-from ..scoring.matching import read_posts
-from ..scoring.measures import all_scores
-from ..scoring.output import report_scores
 from ._app import JsonTo, TagColumn, TokenColumn, app, check_json
 
 
@@ -31,6 +27,11 @@ def score_cli(
     Tokens are matched by position. --token-column and --tag-column refer to both files,
     unless PREDICTED has only words and tags.
     """
+    from ..corpus.conll import Columns
+    from ..scoring.matching import read_posts
+    from ..scoring.measures import all_scores
+    from ..scoring.output import report_scores
+
     check_json(json_to, [gold, predicted])
     columns = Columns(token_column, tag_column)
     posts = list(read_posts(gold, predicted, columns))

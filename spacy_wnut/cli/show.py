@@ -7,6 +7,7 @@ import typer
 from wasabi import msg
 
 from ..files import check_out
+from ..inputs import check_inputs
 from ._app import GpuId, Model, app
 
 
@@ -32,12 +33,13 @@ def show_cli(
 
     Without colour if standard output is no terminal or NO_COLOR is set.
     """
+    if html is not None:
+        check_out(html, [model])
+    check_inputs([model])
     from ..display.displacy_page import write_page
     from ..display.terminal import annotate, format_doc, has_color
     from ..pipeline.loading import load_pipeline
 
-    if html is not None:
-        check_out(html, [model])
     # Invalid UTF-8 is printed as replacement characters.
     for stream in (sys.stdin, sys.stdout):
         if hasattr(stream, "reconfigure"):

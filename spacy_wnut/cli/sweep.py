@@ -50,17 +50,20 @@ def sweep_cli(
 
     Finished trainings are skipped, so after an interruption the same command continues.
     """
+    from ..sweep.plan import check_files, plan_runs
+
+    configs, rest = _split(arguments)
+    numbers = _parse_seeds(seeds)
+    check_files(configs, corpus, output)
     from spacy.cli._util import parse_config_overrides
 
     from ..scoring.output import write_output
-    from ..sweep.plan import plan_runs
     from ..sweep.running import run_all
     from ..sweep.summary import summarise
     from ..sweep.tables import format_summary
 
-    configs, rest = _split(arguments)
     overrides = parse_config_overrides(rest)
-    runs = plan_runs(configs, _parse_seeds(seeds), corpus, output, overrides, has_bias)
+    runs = plan_runs(configs, numbers, corpus, output, overrides, has_bias)
     summary = summarise(run_all(runs, corpus, gpu_id, has_bias, retrain))
     write_output(f"\n{format_summary(summary)}", summary, json_to)
 

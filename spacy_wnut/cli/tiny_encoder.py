@@ -4,7 +4,6 @@ from typing import Annotated
 import typer
 from wasabi import msg
 
-from ..corpus.conll import read_conll
 from ..files import check_out
 from ._app import app
 
@@ -17,10 +16,12 @@ def tiny_encoder_cli(
     ],
 ) -> None:
     """Make a tiny DistilBERT with random weights, for tests."""
+    from ..corpus.conll import read_conll
     from ..models.checkpoints import make_tiny_encoder
 
     check_out(out_dir, [corpus], "config.json")
-    texts = (" ".join(post.tokens) for post in read_conll(corpus, None))
+    # A list, so that the corpus is read before torch is imported.
+    texts = [" ".join(post.tokens) for post in read_conll(corpus, None)]
     make_tiny_encoder(texts, out_dir)
     msg.good(f"Wrote a tiny encoder to {out_dir}")
     msg.warn("Its weights are random: scores of pipelines trained on it mean nothing")

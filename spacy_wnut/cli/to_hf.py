@@ -4,6 +4,8 @@ from typing import Annotated
 import typer
 from wasabi import msg
 
+from ..files import check_out
+from ..inputs import check_inputs
 from ._app import Model, app
 
 
@@ -21,6 +23,8 @@ def to_hf_cli(
     ] = None,
 ) -> None:
     """Write a pipeline as a checkpoint for transformers' token classification."""
+    check_out(folder, [model, corpus or ""], "config.json")
+    check_inputs([model], [corpus])
     from ..huggingface.to_hf import to_hf
 
     written = to_hf(model, folder, corpus, push)

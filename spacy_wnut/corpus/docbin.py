@@ -12,6 +12,7 @@ from spacy.training import Corpus, Example
 from spacy.training.corpus import FILE_TYPE, walk_corpus
 
 from ..errors import WnutError
+from ..inputs import check_corpus
 
 
 def read_corpus(corpus: Path, nlp: Language) -> list[Example]:
@@ -24,14 +25,7 @@ def read_corpus(corpus: Path, nlp: Language) -> list[Example]:
     Raises WnutError if the file is missing, is not a DocBin, or has no entity
     annotation.
     """
-    # spaCy's Corpus silently ignores files with other suffixes.
-    if corpus.suffix != ".spacy":
-        raise WnutError(
-            f"{corpus} is no corpus: give one .spacy file, as `spacy-wnut convert` "
-            "writes it"
-        )
-    if not corpus.is_file():
-        raise WnutError(f"there is no file {corpus}: make it with `spacy-wnut convert`")
+    check_corpus(corpus)
     with _reading(corpus):
         examples = list(Corpus(corpus)(nlp))
     if not any(example.reference.has_annotation("ENT_IOB") for example in examples):

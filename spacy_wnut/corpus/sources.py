@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -254,9 +255,8 @@ def _attempt(load: Callable[..., Any], name: str, origin: str, **options: Any) -
 
 
 def _check_datasets() -> None:
-    try:
-        import datasets  # noqa: F401
-    except ImportError:
+    # Not imported, which takes seconds.
+    if find_spec("datasets") is None:
         raise WnutError(
             "Loading data needs the package datasets: pip install 'spacy-wnut[train]'"
-        ) from None
+        )

@@ -1,6 +1,7 @@
 """Encoders as folders: loading from the hub or a folder, and tiny random encoders."""
 
 import inspect
+import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
@@ -73,6 +74,23 @@ def fetch_encoder(
             if pin is not None:
                 write_digests(beside / RECORD, {**pin, **_digest_files(beside)})
     return model.config
+
+
+def check_source(source: str, kind: str = "encoder") -> None:
+    """Check that a source which can only be a folder exists, without importing
+    transformers.
+
+    source (str): A folder, or a model on the hub.
+    kind (str): The noun for the checkpoint in error messages.
+
+    Raises WnutError for a path that is no folder, and cannot be the name of a model on
+    the hub: "../encoder" or "/data/encoder", for example.
+    """
+    if is_package(source):
+        return
+    is_path = source.startswith((".", "/", "~")) or source.count("/") > 1
+    if (is_path or "\\" in source) and not os.path.isdir(source):
+        raise _not_found(source, kind, "there is no such folder")
 
 
 def is_current(source: str, out: Path, n_layers: int | None = None) -> bool:
@@ -351,9 +369,13 @@ def _download(source: str, revision: str | None, kind: str) -> Path:
         reason = f"the hub has no revision {revision!r} of it"
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as err:
         reason = f"there is no such folder and the hub can't be reached ({_name(err)})"
+    raise _not_found(source, kind, reason)
+
+
+def _not_found(source: str, kind: str, reason: str) -> WnutError:
     # The encoder is mostly set by project.yml.
     advice = "Set --vars.encoder or SPACY_WNUT_ENCODER to"
-    raise WnutError(
+    return WnutError(
         f"The {kind} {source!r} can't be found: {reason}. "
         f"{advice if kind == 'encoder' else 'Give'} a folder with config.json, "
         "model.safetensors and tokenizer.json, or a model on the hub that can be "

@@ -1,7 +1,6 @@
 """Export a pipeline: encoder and head become one ONNX model that needs no torch."""
 
 from collections.abc import Mapping, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +15,18 @@ from ..calibration.fitting import fit_temperature
 from ..calibration.sample import Sample, find_entities
 from ..corpus.docbin import read_corpus
 from ..errors import WnutError
-from ..files import check_out, replacing
+from ..files import replacing
 from ..models.linear_chain import PARAMS, with_linear_chain
 from ..models.onnx_tagger import create_onnx_tagger
 from ..pipeline.loading import load_pipeline
 from ..pipeline.parts import Parts, find_parts
+from .arguments import check_arguments
 from .comparison import ExportFigures, check_agreement, compare, tag_corpus
 from .folding import fold_smoothing
 from .model import Float32Writer, LayerWriter, build_model
 from .quantization import Int8Writer, quantize_layers
 from .weights import FAMILIES, read_encoder_weights, read_head_weights
 
-PRECISIONS = ("fp32", "int8")
 # The batch size of exported pipelines, in posts. The model batches posts of equal
 # length, so large batches hold more posts to batch.
 BATCH_SIZE = 1024
@@ -62,18 +61,7 @@ def export_pipeline(
     corpus cannot be read, or the exported pipeline differs from the original by more
     than the tolerance.
     """
-    if precision not in PRECISIONS:
-        raise WnutError(f'precision must be "fp32" or "int8", got {precision!r}')
-    if precision == "int8" and calibration is None:
-        raise WnutError(
-            "int8 needs posts to calibrate its scales on: pass a DocBin, for example "
-            "the training data, with --calibration"
-        )
-    if find_spec("onnx") is None:
-        raise WnutError(
-            'the export needs the package onnx: pip install "spacy-wnut[train]"'
-        )
-    check_out(out, [model, corpus, calibration or ""], "meta.json")
+    check_arguments(model, out, precision, corpus, calibration)
     nlp = load_pipeline(model)
     name = find_parts(nlp).tagger.name
     # The memory zone keeps words of the corpora out of the vocabulary that is stored.

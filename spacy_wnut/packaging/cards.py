@@ -4,8 +4,6 @@ from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
-import srsly  # type: ignore[import-untyped]
-
 DIFFERENCES = """\
 ## Differences from the pipeline
 
@@ -24,6 +22,8 @@ def pipeline_card(meta: Mapping[str, Any]) -> str:
         and, as its performance, the scores of `spacy-wnut evaluate`.
     RETURNS (str): Markdown with a header in YAML.
     """
+    import srsly  # type: ignore[import-untyped]
+
     name = f"{meta['lang']}_{meta['name']}"
     labels = meta.get("labels", {})
     component = next((pipe for pipe in ("ner", *labels) if labels.get(pipe)), "ner")
@@ -78,6 +78,8 @@ def checkpoint_card(
         the number of words.
     RETURNS (str): Markdown with a header in YAML.
     """
+    import srsly
+
     differences = DIFFERENCES
     if lost:
         differences += "\n" + "".join(f"- {sentence}\n" for sentence in lost)

@@ -13,7 +13,6 @@ from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
-import srsly  # type: ignore[import-untyped]
 from packaging.licenses import (
     InvalidLicenseExpression,
     canonicalize_license_expression,
@@ -24,8 +23,6 @@ from packaging.utils import (
     canonicalize_name,
     parse_wheel_filename,
 )
-from spacy.cli.package import package as build_package
-from thinc.api import Config
 
 from ..about import __version__
 from ..errors import WnutError
@@ -132,6 +129,8 @@ def package_pipeline(
     for path in metrics:
         if not (path.is_file() or path.is_dir()):
             raise WnutError(f"there is no file {path} to put into the package")
+    import srsly  # type: ignore[import-untyped]
+
     meta = srsly.read_json(model_dir / "meta.json")
     sources = [_source(data), _encoder_source(encoder)]
     meta.update({key: value for key, value in META.items() if not meta.get(key)})
@@ -170,12 +169,30 @@ def package_pipeline(
     return wheel
 
 
+def build_package(
+    model_dir: Path, out_dir: Path, *, create_sdist: bool, create_wheel: bool
+) -> None:
+    """Build a package by spaCy's own command. It is imported late, since that takes
+    seconds.
+
+    model_dir (Path): The pipeline.
+    out_dir (Path): The folder to write to.
+    create_sdist (bool): Whether to build an sdist.
+    create_wheel (bool): Whether to build a wheel.
+    """
+    from spacy.cli.package import package
+
+    package(model_dir, out_dir, create_sdist=create_sdist, create_wheel=create_wheel)
+
+
 def requirements(model_dir: Path) -> list[str]:
     """Return the requirements of a pipeline on this package: with torch or without. A
     pipeline without components of this package has none.
 
     model_dir (Path): The folder of the pipeline.
     """
+    from thinc.api import Config
+
     config = Config().from_disk(model_dir / "config.cfg", interpolate=False)
     text = config.to_str(interpolate=False)
     if "spacy-wnut." not in text and '"entity_tagger"' not in text:
@@ -385,6 +402,8 @@ def _read_json(path: Path) -> Any:
 
 
 def _performance(metrics: Sequence[Path]) -> dict[str, Any]:
+    import srsly
+
     performance: dict[str, Any] = {}
     for path in metrics:
         try:

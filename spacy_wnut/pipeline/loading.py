@@ -7,6 +7,7 @@ from spacy.util import load_model
 from thinc.api import require_gpu
 
 from ..errors import WnutError
+from ..inputs import check_pipeline
 from .integrity import find_fault, refuse_paths
 
 
@@ -20,6 +21,7 @@ def load_pipeline(model: str, gpu_id: int = -1) -> Language:
     Raises WnutError if the GPU or the pipeline cannot be used, with the file if one is
     damaged.
     """
+    check_pipeline(model)
     # Before loading, which puts the weights on the device.
     if gpu_id >= 0:
         try:

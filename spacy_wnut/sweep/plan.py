@@ -3,14 +3,14 @@
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
-
-from spacy.util import load_config
-from thinc.api import Config
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..digests import differing, digest_chunks, digest_path
 from ..errors import WnutError
 from .metrics import PROTOCOLS, SPLITS, read_metrics
+
+if TYPE_CHECKING:
+    from thinc.api import Config
 
 SEEDS = ("system.seed", "training.seed")
 
@@ -64,22 +64,10 @@ def plan_runs(
     corpus file is missing, or if an override is a seed or, unless it is null, a setting
     that no config has.
     """
-    names = [path.stem for path in configs]
-    for name in names:
-        if names.count(name) > 1:
-            raise WnutError(
-                f"two configs are called {name}, and both would be trained in "
-                f"{output / name}: rename one of them"
-            )
+    files = check_files(configs, corpus, output)
     for key in SEEDS:
         if key in overrides:
             raise WnutError(f"--{key} is set by the sweep: give --seeds instead")
-    files = {
-        f"{protocol}/{split}": corpus_file(corpus, protocol, split)
-        for protocol in PROTOCOLS
-        for split in SPLITS
-    }
-    files["gold/train"] = corpus_file(corpus, "gold", "train")
     paths = {
         "paths.train": str(files["gold/train"]),
         "paths.dev": str(files["gold/dev"]),
@@ -103,6 +91,35 @@ def plan_runs(
             folder = output / config.stem / f"seed-{seed}"
             runs.append(TrainingRun(config, seed, settings, folder, encoder, made_of))
     return runs
+
+
+def check_files(configs: Sequence[Path], corpus: Path, output: Path) -> dict[str, Path]:
+    """Check that the files of a sweep exist, without importing spaCy.
+
+    configs (Sequence[Path]): The configs.
+    corpus (Path): The folder with both protocols.
+    output (Path): The folder for all trainings.
+    RETURNS (Dict[str, Path]): The DocBin files that are read, by "protocol/split".
+
+    Raises WnutError if a file is missing, or if two configs have the same name.
+    """
+    names = [path.stem for path in configs]
+    for name in names:
+        if names.count(name) > 1:
+            raise WnutError(
+                f"two configs are called {name}, and both would be trained in "
+                f"{output / name}: rename one of them"
+            )
+    files = {
+        f"{protocol}/{split}": corpus_file(corpus, protocol, split)
+        for protocol in PROTOCOLS
+        for split in SPLITS
+    }
+    files["gold/train"] = corpus_file(corpus, "gold", "train")
+    for path in configs:
+        if not path.is_file():
+            raise WnutError(f"{path} can't be used as a config: there is no such file")
+    return files
 
 
 def is_finished(run: TrainingRun) -> bool:
@@ -178,7 +195,9 @@ def _settings_of(path: Path, overrides: Mapping[str, Any]) -> dict[str, Any]:
     return own
 
 
-def _load(path: Path, overrides: dict[str, Any], **settings: Any) -> Config:
+def _load(path: Path, overrides: dict[str, Any], **settings: Any) -> "Config":
+    from spacy.util import load_config
+
     try:
         return load_config(path, overrides, **settings)
     except (OSError, ValueError) as err:

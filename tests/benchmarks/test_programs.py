@@ -10,7 +10,7 @@ import pytest
 from benchmarks.accuracy import calibration, example, experiments, recipes
 from benchmarks.common.results import ROOT, read_results
 from benchmarks.reliability import robustness
-from benchmarks.speed import annotate, inference, service, training
+from benchmarks.speed import annotate, inference, service, startup, training
 
 PROGRAMS = [
     "accuracy.calibration",
@@ -24,6 +24,7 @@ PROGRAMS = [
     "speed.annotate",
     "speed.inference",
     "speed.service",
+    "speed.startup",
     "speed.training",
 ]
 # Prints the help of each program, and whether torch was imported by then.
@@ -104,11 +105,12 @@ def test_references_name_programs():
         ("docs/scaling.md", lambda: [(annotate.BLOCK, annotate.make_block())]),
         ("docs/reliability.md", lambda: [(robustness.BLOCK, robustness.make_block())]),
         ("docs/deployment.md", lambda: block_of(service)),
+        ("docs/design.md", lambda: block_of(startup)),
     ],
     ids=[
         *("summary", "example", "example in docs"),
         *("recipes", "calibration", "training", "inference"),
-        *("experiments", "annotate", "robustness", "service"),
+        *("experiments", "annotate", "robustness", "service", "startup"),
     ],
 )
 def test_pages_have_the_stored_results(page, blocks):

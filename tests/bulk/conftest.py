@@ -6,9 +6,9 @@ import pytest
 import spacy
 from spacy.util import fix_random_seed
 
-from spacy_wnut.bulk.annotator import Settings
 from spacy_wnut.bulk.formats.registry import input_type
 from spacy_wnut.bulk.local import Job, annotate_file
+from spacy_wnut.bulk.settings import Settings
 from spacy_wnut.bulk.sources import Input
 
 # Any encoder will do that gives a vector a word; this one needs no torch.

@@ -4,8 +4,9 @@ import pytest
 import spacy
 from spacy.language import Language
 
-from spacy_wnut.bulk.annotator import Annotator, Found, Settings
-from spacy_wnut.bulk.records import Chunk, Record
+from spacy_wnut.bulk.annotator import Annotator
+from spacy_wnut.bulk.records import Chunk, Found, Record
+from spacy_wnut.bulk.settings import Settings
 from spacy_wnut.errors import WnutError
 
 TEXTS = ["Ada Lovelace moved to Oslo", "nothing to see here", ""]

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from spacy_wnut.bulk import annotator as annotators
 from spacy_wnut.bulk import journal as journals
-from spacy_wnut.bulk import local
-from spacy_wnut.bulk.annotator import Annotator, Settings
+from spacy_wnut.bulk.annotator import Annotator
+from spacy_wnut.bulk.settings import Settings
 
 pytestmark = pytest.mark.posix
 resource = pytest.importorskip("resource", reason="needs POSIX")
@@ -77,7 +78,7 @@ def loaded(ruler):
     """The pipeline is loaded once for all runs in this process and its copies."""
     annotator = Annotator(Settings(ruler))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(local, "Annotator", lambda settings: annotator)
+        patch.setattr(annotators, "Annotator", lambda settings: annotator)
         yield
 
 

@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from spacy_wnut.bulk.annotator import Settings
 from spacy_wnut.bulk.ray_engine import RayJob, annotate_with_ray
+from spacy_wnut.bulk.settings import Settings
 from spacy_wnut.errors import WnutError
 
 from .conftest import make_posts

@@ -12,11 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from spacy.tokens import DocBin
 
-from spacy_wnut.bulk.annotator import Found
 from spacy_wnut.bulk.formats import docbin, parquet
 from spacy_wnut.bulk.formats.parquet import infer_schema
 from spacy_wnut.bulk.formats.registry import FORMATS as KNOWN
-from spacy_wnut.bulk.records import Chunk, Record
+from spacy_wnut.bulk.records import Chunk, Found, Record
 from spacy_wnut.corpus.conll import read_conll
 
 FORMATS = {format_.name: format_ for format_ in KNOWN if format_.writer}

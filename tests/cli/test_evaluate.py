@@ -233,7 +233,7 @@ def test_a_corpus_that_cannot_be_read(model, several, tmp_path, monkeypatch, spo
     (out / "dev_gold.json").write_text("of an earlier pipeline")
     spoil(several[at])
     scored = []
-    monkeypatch.setattr("spacy_wnut.cli.evaluate.all_scores", scored.append)
+    monkeypatch.setattr("spacy_wnut.scoring.measures.all_scores", scored.append)
     with pytest.raises(WnutError, match=re.escape(str(several[at]))):
         run(model, *several, "--json", out)
     assert scored == []

@@ -15,7 +15,11 @@ def run(*args):
     return CliRunner().invoke(app, command, catch_exceptions=False)
 
 
-def test_options_are_passed_on(monkeypatch):
+def test_options_are_passed_on(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "model").mkdir()
+    for name in ("dev.spacy", "train.spacy"):
+        (tmp_path / name).touch()
     calls = []
 
     def export(*args):

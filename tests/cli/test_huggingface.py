@@ -31,7 +31,10 @@ def test_there_and_back(trained_folder, tmp_path):
         (["--corpus", "dev.spacy", "--push", "a/b"], ("dev.spacy", "a/b")),
     ],
 )
-def test_to_hf_gives_its_options_on(monkeypatch, args, call):
+def test_to_hf_gives_its_options_on(monkeypatch, tmp_path, args, call):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "en_x").mkdir()
+    (tmp_path / "dev.spacy").touch()
     calls = []
 
     def to_hf(model, folder, corpus, repo):

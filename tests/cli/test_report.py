@@ -22,7 +22,12 @@ def asked(monkeypatch):
     return calls
 
 
-def test_options_go_to_the_report(asked, tmp_path):
+def test_options_go_to_the_report(asked, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("m", "n"):
+        (tmp_path / name).mkdir()
+    for name in ("dev.spacy", "train.spacy"):
+        (tmp_path / name).touch()
     out = tmp_path / "page.html"
     done = run(
         *("m", "dev.spacy", "--out", str(out), "--against", "n"),

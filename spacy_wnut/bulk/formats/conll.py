@@ -6,8 +6,7 @@ from typing import Any, BinaryIO
 
 from ...corpus.conll import DOCSTART, SAMPLE, Gap, Layout, find_layout, split_columns
 from ...labels import Entity, entities_to_tags, type_problem
-from ..annotator import Found
-from ..records import Chunk, RawLine, Record, unreadable
+from ..records import Chunk, Found, RawLine, Record, unreadable
 from ..sources import Input, read_lines
 from ..writer import Writer
 

@@ -18,8 +18,7 @@ from spacy.vocab import Vocab
 from srsly.msgpack import Packer, Unpacker  # type: ignore[import-untyped]
 
 from ...pipeline.confidences import CONFIDENCE
-from ..annotator import Found
-from ..records import Chunk, count_nulls, to_json
+from ..records import Chunk, Found, count_nulls, to_json
 from ..writer import Writer
 
 RECORD = "record"

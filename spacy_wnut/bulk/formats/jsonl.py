@@ -4,9 +4,9 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO
 
-from ..annotator import Found
 from ..records import (
     Chunk,
+    Found,
     RawLine,
     Record,
     count_nulls,

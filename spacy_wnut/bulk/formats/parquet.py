@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import WnutError
-from ..annotator import Found
-from ..records import OTHER_FIELDS, Chunk, Record, text_problem, to_json
+from ..records import OTHER_FIELDS, Chunk, Found, Record, text_problem, to_json
 from ..sources import STDIN, DamagedInput, Input, Source, check_columns
 from ..writer import Writer
 

@@ -15,7 +15,6 @@ from ..sources import Input, Source, TextSource
 from ..writer import Writer
 from .conll import ConllWriter, read_conll_posts
 from .csv import read_csv
-from .docbin import DocBinWriter
 from .jsonl import JsonlWriter, read_jsonl
 from .txt import TEXT_FIELD, read_txt
 
@@ -70,7 +69,8 @@ def _text(read: Callable[[BinaryIO, Input], Iterator[Record]]) -> Callable[..., 
     return partial(TextSource, parse=read)
 
 
-# pyarrow, which parquet needs, is optional.
+# Imported late: pyarrow, which parquet needs, is optional, and spaCy, which docbin
+# needs, takes seconds.
 def _open_parquet(source: Input) -> Source:
     from .parquet import ParquetSource
 
@@ -81,6 +81,12 @@ def _parquet_writer(entities_field: str, codec: str, schema: Any) -> Writer:
     from .parquet import ParquetWriter
 
     return ParquetWriter(entities_field, codec, schema)
+
+
+def _docbin_writer(entities_field: str, codec: str, schema: Any) -> Writer:
+    from .docbin import DocBinWriter
+
+    return DocBinWriter(entities_field, codec, schema)
 
 
 JSONL = Format("jsonl", (".jsonl", ".ndjson"), _text(read_jsonl), JsonlWriter)
@@ -106,7 +112,7 @@ FORMATS = (
         fields=(TEXT_FIELD, "tokens", "tags"),
         options=COLUMNS,
     ),
-    Format("docbin", (".spacy",), writer=DocBinWriter, is_text=False),
+    Format("docbin", (".spacy",), writer=_docbin_writer, is_text=False),
 )
 
 
