@@ -58,12 +58,11 @@ def count_steps(
     Raises ConfigValidationError if the number of epochs or of posts per batch is not
     positive, or if the posts are missing or can't be read.
     """
-    if epochs is None:
-        _check_positive("default_epochs", default_epochs)
-        epochs = default_epochs
-    else:
-        _check_positive("system.epochs", epochs)
-    return epochs * _count_batches(path, batch_size)
+    name, value = ("default_epochs", default_epochs)
+    if epochs is not None:
+        name, value = ("system.epochs", epochs)
+    _check_positive(name, value)
+    return value * _count_batches(path, batch_size)
 
 
 def count_eval_frequency(steps: int, path: Path | None, batch_size: int) -> int:
