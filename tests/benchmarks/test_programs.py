@@ -14,7 +14,7 @@ from benchmarks.speed import annotate, inference, service, startup, training
 
 PROGRAMS = [
     "accuracy.calibration",
-    "accuracy.example",
+    "accuracy.quickstart",
     "accuracy.experiments",
     "accuracy.recipes",
     "accuracy.trainer_baseline",

@@ -1,0 +1,71 @@
+"""The quickstart, and its results if SPACY_WNUT_QUICKSTART names a project that ran it."""
+
+import importlib.util
+import json
+import os
+from pathlib import Path
+
+import pytest
+import spacy
+from weasel.util.config import load_project_config
+
+RUN = os.environ.get("SPACY_WNUT_QUICKSTART")
+needs_run = pytest.mark.skipif(not RUN, reason="needs SPACY_WNUT_QUICKSTART")
+
+
+@pytest.fixture(scope="module")
+def quickstart(root):
+    """The module scripts/quickstart.py."""
+    path = root / "scripts" / "quickstart.py"
+    spec = importlib.util.spec_from_file_location("quickstart", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def done():
+    """The project that ran the quickstart."""
+    return Path(RUN)
+
+
+def test_steps_and_variables_are_those_of_the_project(quickstart, root):
+    project = load_project_config(root)
+    known = {f"vars.{name}" for name in project["vars"]}
+    assert set(quickstart.VARIABLES) <= known
+    workflows = project["workflows"]
+    assert set(quickstart.STEPS) == {*workflows["all"], *workflows["onnx"], "report"}
+
+
+def test_outputs_are_not_those_of_other_data(quickstart, root):
+    outputs = [
+        {path for c in project["commands"] for path in c.get("outputs", [])}
+        for project in (
+            load_project_config(root),
+            load_project_config(root, overrides=quickstart.VARIABLES),
+        )
+    ]
+    assert outputs[0] and not outputs[0] & outputs[1]
+    assert all(quickstart.MODEL not in paths for paths in outputs[:1])
+    assert quickstart.MODEL in outputs[1]
+
+
+@needs_run
+def test_readme_shows_what_the_pipeline_answers(quickstart, root, done):
+    """Confidences differ slightly between processors."""
+    stored = root / "benchmarks" / "results" / "quickstart.json"
+    posts = json.loads(stored.read_text(encoding="utf8"))["posts"]
+    nlp = spacy.load(done / quickstart.MODEL)
+    for post in posts:
+        found = [(ent.text, ent.label_) for ent in nlp(post["text"]).ents]
+        assert found == [(ent["text"], ent["label"]) for ent in post["entities"]]
+    for ent, stored in zip(
+        nlp(posts[0]["text"]).ents, posts[0]["entities"], strict=True
+    ):
+        assert ent._.confidence == pytest.approx(stored["confidence"], abs=0.1)
+
+
+@needs_run
+def test_score_on_the_test_split(quickstart, done):
+    scores = json.loads((done / quickstart.SCORES).read_text(encoding="utf8"))
+    assert scores["entity"]["f1"] >= 0.65
