@@ -58,12 +58,11 @@ def count_steps(
     Raises ConfigValidationError if the number of epochs or of posts per batch is not
     positive, or if the posts are missing or can't be read.
     """
-    if epochs is None:
-        _check_positive("default_epochs", default_epochs)
-        epochs = default_epochs
-    else:
-        _check_positive("system.epochs", epochs)
-    return epochs * _count_batches(path, batch_size)
+    name, value = ("default_epochs", default_epochs)
+    if epochs is not None:
+        name, value = ("system.epochs", epochs)
+    _check_positive(name, value)
+    return value * _count_batches(path, batch_size)
 
 
 def count_eval_frequency(steps: int, path: Path | None, batch_size: int) -> int:
@@ -143,7 +142,7 @@ def count_pseudo_labelled(
 
 def create_step_recorder() -> Callable[[Language], Language]:
     """Create a callback for `initialize.before_init`: it replaces the functions of this
-    module in the config by their results.
+    module in the config, and the variables in `training.optimizer`, by their values.
 
     The config of the trained pipeline then contains the numbers of its training.
     `nlp.resume_training()` needs them: it creates the optimizer of the config without
@@ -167,6 +166,8 @@ def _record_steps(nlp: Language) -> Language:
             f"system.epochs is {epochs}, but training.max_steps is a fixed number: set "
             "only one of them"
         )
+    # A fixed max_steps is no block, but total_steps refers to it by a variable.
+    recorded["training"]["optimizer"] = config["training"]["optimizer"]
     for section in ("training", "corpora"):
         _replace_blocks(config.get(section, {}), recorded.get(section, {}))
     training = recorded["training"]
