@@ -142,7 +142,7 @@ def count_pseudo_labelled(
 
 def create_step_recorder() -> Callable[[Language], Language]:
     """Create a callback for `initialize.before_init`: it replaces the functions of this
-    module in the config by their results.
+    module in the config, and the variables in `training.optimizer`, by their values.
 
     The config of the trained pipeline then contains the numbers of its training.
     `nlp.resume_training()` needs them: it creates the optimizer of the config without
@@ -166,6 +166,8 @@ def _record_steps(nlp: Language) -> Language:
             f"system.epochs is {epochs}, but training.max_steps is a fixed number: set "
             "only one of them"
         )
+    # A fixed max_steps is no block, but total_steps refers to it by a variable.
+    recorded["training"]["optimizer"] = config["training"]["optimizer"]
     for section in ("training", "corpora"):
         _replace_blocks(config.get(section, {}), recorded.get(section, {}))
     training = recorded["training"]

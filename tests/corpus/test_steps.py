@@ -326,6 +326,25 @@ def test_40_posts(small, root, make_examples):
     assert scores["ner_loss"] > 0
 
 
+@pytest.mark.parametrize("recipe", EPOCHS)
+@pytest.mark.parametrize("fixed", [{}, {"training.max_steps": 100}])
+def test_stored_config_creates_its_optimizer(root, corpus, recipe, fixed):
+    """Without the corpus, from a config whose variables are not filled in."""
+    overrides = {"paths.train": corpus(400), **fixed}
+    config = load_config(root / "configs" / f"{recipe}.cfg", overrides)
+    config["nlp"]["pipeline"], config["components"] = [], {}
+    nlp = load_model_from_config(config, auto_fill=True)
+    nlp.initialize()
+    stored = nlp.config.copy()
+    stored["paths"]["train"] = "nowhere.spacy"
+    loaded = load_model_from_config(stored)
+    optimizer = loaded.resume_training()
+    number = 100 if fixed else EPOCHS[recipe] * 25
+    assert stored["training"]["max_steps"] == number
+    rates = learn_rates({"optimizer": optimizer}, number)
+    assert rates[number - 1] > rates[number] == 0
+
+
 def test_epochs_of_a_stored_pipeline_are_not_ignored(root, corpus):
     """Its number of steps is fixed."""
     overrides = {"paths.train": corpus(40), "system.epochs": 3}
