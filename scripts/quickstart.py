@@ -9,7 +9,7 @@ from pathlib import Path
 
 import srsly
 from wasabi import msg
-from weasel import project_run
+from weasel.cli.run import project_run
 
 PROJECT = Path(__file__).parents[1]
 

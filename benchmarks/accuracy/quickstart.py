@@ -16,6 +16,7 @@ import re
 from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from textwrap import fill
 from typing import Annotated, Any
 
 import typer
@@ -29,6 +30,7 @@ from benchmarks.common.results import ROOT, read_results, write_results, write_t
 RESULTS = FOLDER / "quickstart.json"
 PICTURE = ROOT / "docs" / "show.svg"
 PAGES = (README, ROOT / "docs" / "index.md")
+WIDTH_OF_TEXT = 88
 SCORES, OUTPUT = "quickstart scores", "quickstart output"
 # The first one is the text of the Python example.
 EXAMPLES = ROOT / "corpus" / "sample" / "examples.txt"
@@ -97,8 +99,8 @@ def table() -> None:
     shown = [post["shown"] for post in results["posts"]]
     write_text(PICTURE, draw_terminal([COMMAND, *shown]))
     for page in PAGES:
-        write_block(SCORES, make_scores(results), page)
-        write_block(OUTPUT, make_output(results["posts"]), page)
+        for name, text in make_blocks(results):
+            write_block(name, text, page)
 
 
 def read_posts() -> list[str]:
@@ -140,15 +142,22 @@ def annotate_posts(nlp: Any, texts: list[str]) -> list[dict[str, Any]]:
     return posts
 
 
+def make_blocks(results: dict[str, Any]) -> list[tuple[str, str]]:
+    """The generated blocks of README and docs/index.md, with their names."""
+    return [(SCORES, make_scores(results)), (OUTPUT, make_output(results["posts"]))]
+
+
 def make_scores(results: dict[str, Any]) -> str:
-    """The scores and the time, as a sentence."""
+    """The scores and the time, as a paragraph."""
     f1, machine = results["f1"], results["machine"]
     seconds = sum(results["seconds"].values())
-    return (
-        f"Its test F1 is {100 * f1['sample']:.1f} on the sample corpus, and "
-        f"{100 * f1['wnut_17']:.1f} on WNUT 17, of which it\nhas seen no post. All steps "
-        f"took {seconds:.0f} seconds on {machine['cores']} cores\n({machine['name']}).\n"
+    text = (
+        f"Its test F1 is {100 * f1['sample']:.1f} on the sample corpus and "
+        f"{100 * f1['wnut_17']:.1f} on WNUT 17, of which it has seen no post. "
+        f"All steps took {seconds:.0f} seconds on {machine['cores']} cores "
+        f"({machine['name']})."
     )
+    return f"{fill(text, WIDTH_OF_TEXT)}\n"
 
 
 def make_output(posts: list[Any]) -> str:

@@ -7,15 +7,15 @@ import sys
 
 import pytest
 
-from benchmarks.accuracy import calibration, example, experiments, recipes
+from benchmarks.accuracy import calibration, experiments, quickstart, recipes
 from benchmarks.common.results import ROOT, read_results
 from benchmarks.reliability import robustness
 from benchmarks.speed import annotate, inference, service, startup, training
 
 PROGRAMS = [
     "accuracy.calibration",
-    "accuracy.quickstart",
     "accuracy.experiments",
+    "accuracy.quickstart",
     "accuracy.recipes",
     "accuracy.trainer_baseline",
     "reliability.encoder_families",
@@ -92,8 +92,8 @@ def test_references_name_programs():
     "page, blocks",
     [
         ("README.md", lambda: [(inference.SUMMARY, inference.make_summary())]),
-        ("README.md", lambda: block_of(example)),
-        ("docs/index.md", lambda: block_of(example)),
+        ("README.md", lambda: blocks_of_quickstart()),
+        ("docs/index.md", lambda: blocks_of_quickstart()),
         ("docs/results.md", lambda: recipes.make_blocks().items()),
         ("docs/results.md", lambda: block_of(calibration)),
         ("docs/results.md", lambda: block_of(training)),
@@ -108,7 +108,7 @@ def test_references_name_programs():
         ("docs/design.md", lambda: block_of(startup)),
     ],
     ids=[
-        *("summary", "example", "example in docs"),
+        *("summary", "quickstart", "quickstart in docs"),
         *("recipes", "calibration", "training", "inference"),
         *("experiments", "annotate", "robustness", "service", "startup"),
     ],
@@ -117,6 +117,10 @@ def test_pages_have_the_stored_results(page, blocks):
     text = (ROOT / page).read_text(encoding="utf8")
     for name, block in blocks():
         assert text.count(f"<!-- {name} -->\n{block}<!-- end -->\n") == 1, name
+
+
+def blocks_of_quickstart():
+    return quickstart.make_blocks(read_results(quickstart.RESULTS))
 
 
 def block_of(program):

@@ -93,12 +93,13 @@ def test_results_are_measured_and_written(project, root, tmp_path, monkeypatch):
     examples = tmp_path / "examples.txt"
     examples.write_text("Ada Lovelace moved to Oslo\nnothing\n")
     monkeypatch.setattr(quickstart, "EXAMPLES", examples)
-    # Instead of WNUT 17: three posts of which the pipeline finds one entity of two.
+    # Instead of WNUT 17. The pipeline knows both posts, and finds one of two entities.
     data = tmp_path / "data"
     data.mkdir()
     for split in ("train", "dev", "test"):
         (data / f"{split}.conll").write_text(
-            "Ada\tB-person\nLovelace\tI-person\n\nat\tO\nhome\tB-location\n"
+            "Ada\tB-person\nLovelace\tI-person\nmoved\tO\n\n"
+            "nothing\tO\nto\tO\nsee\tO\nhere\tB-location\n"
         )
     monkeypatch.setenv("SPACY_WNUT_DATA", str(data))
     quickstart.run(project)
@@ -108,8 +109,9 @@ def test_results_are_measured_and_written(project, root, tmp_path, monkeypatch):
     assert f1["wnut_17"] == pytest.approx(2 / 3)
     for page in pages:
         text = page.read_text(encoding="utf8")
-        assert "is 65.4 on the sample corpus, and 66.7 on WNUT 17" in text
-        assert "took 70 seconds" in text
+        words = " ".join(text.split())
+        assert "is 65.4 on the sample corpus and 66.7 on WNUT 17" in words
+        assert "took 70 seconds" in words
         assert re.search(
             r"```text\nAda Lovelace person [01]\.\d\d\nOslo location [01]\.\d\d\n```\n",
             text,
