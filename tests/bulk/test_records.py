@@ -225,3 +225,14 @@ def test_records_that_are_too_deep_are_rejected():
     assert "levels deep" in parse(nested(150)).problem
     # Wide isn't deep.
     assert parse(nested(1, "[" + "[]," * 1000 + "[]]")).problem == ""
+
+
+def test_record_without_the_text_names_its_first_fields():
+    line = json.dumps({str(i): i for i in range(11)})
+    names = ", ".join(repr(str(i)) for i in range(10))
+    assert parse(line).problem == f"has no field 'text' (its fields: {names})"
+    assert parse("{}").problem == "has no field 'text' (its fields: none)"
+    assert parse('{"text": "a", "entities": 1}').problem == (
+        "has a field 'entities' already: name another one for the entities with "
+        "--entities-field"
+    )

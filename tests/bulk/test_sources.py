@@ -169,3 +169,82 @@ def test_flipped_byte_in_a_gzip_file_is_found(read, tmp_path, place):
     path = write(tmp_path / "a.txt.gz", bytes(whole))
     with pytest.raises(DamagedInput, match=r"can't be read to its end: .*line \d+"):
         read(path, "txt")
+
+
+def test_line_without_end_is_rejected_as_a_text(monkeypatch):
+    monkeypatch.setattr(sources, "LONGEST", 10)
+    records = list(read_txt(buffered(b"x" * 35 + b"\nmore\n"), Input("x.txt")))
+    assert [(r.line, r.text, r.problem, r.raw) for r in records] == [
+        (1, "", "is over 10 bytes long", "x" * 10),
+        (2, "more", "", ""),
+    ]
+
+
+def test_standard_input_is_read_as_bytes(open_source, monkeypatch):
+    stdin = io.TextIOWrapper(buffered(b"a\nb\n"))
+    monkeypatch.setattr("sys.stdin", stdin)
+    with open_source("-", "txt") as source:
+        assert [r.text for chunk in source.chunks(9) for r in chunk.records] == [
+            "a",
+            "b",
+        ]
+        assert source.fraction() is None
+    assert not stdin.buffer.closed
+
+
+def test_file_that_can_not_be_read_at_all_has_no_rescue(read, tmp_path, monkeypatch):
+    def fail(file, name):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(sources, "detect", fail)
+    path = write(tmp_path / "a.txt", b"a\n")
+    with pytest.raises(DamagedInput, match=r"to its end: .*\(after line 0\)") as raised:
+        read(path, "txt")
+    assert raised.value.rescue == ""
+
+
+def test_file_is_closed_at_the_end(open_source, tmp_path):
+    path = write(tmp_path / "a.txt", b"a\n")
+    with open_source(path, "txt") as source:
+        [_] = source.chunks(9)
+    with pytest.raises(ValueError, match="closed"):
+        source.fraction()
+
+
+@pytest.mark.parametrize(
+    "columns, message",
+    [
+        (
+            [],
+            "has no column 'text' (it has none): name the column of the text with "
+            "--text-field",
+        ),
+        (
+            ["id", "x" * 300],
+            "has no column 'text' (it has 'id', '"
+            + "x" * 199
+            + "…): name the column of "
+            "the text with --text-field",
+        ),
+        (
+            ["text", "entities"],
+            "has a column 'entities' already: name another one for the entities with "
+            "--entities-field",
+        ),
+        (
+            ["text", "id", "id"],
+            "has two columns of one name, 'id': rename one of them",
+        ),
+    ],
+)
+def test_messages_on_columns_name_the_option_to_set(columns, message):
+    with pytest.raises(WnutError) as err:
+        sources.check_columns("a.csv", iter(columns), "text", "entities")
+    assert str(err.value) == f"a.csv {message}"
+
+
+def test_names_of_many_columns_are_cut():
+    with pytest.raises(WnutError) as err:
+        sources.check_columns("a.csv", map(str, range(99)), "text", "entities")
+    names = ", ".join(repr(str(i)) for i in range(20))
+    assert f"(it has {names}): name" in str(err.value)

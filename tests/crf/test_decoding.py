@@ -331,3 +331,14 @@ def test_confidence_of_an_entity_is_never_zero():
     assert (found.starts.tolist(), found.ends.tolist()) == ([0], [words])
     # More than 3 ** 1000 paths are about equally probable.
     assert 0 < found.confidences[0] < 1e-300
+
+
+def test_nothing_decoded_has_the_types_of_something():
+    chain = legal_chain(SCHEME)
+    entity = numpy.zeros((1, N_TAGS))
+    entity[0, 1] = 4.0
+    found = decode(Emitted(entity, numpy.asarray([1]), chain))
+    nothing = decode(Emitted(entity[:0], numpy.asarray([0]), chain))
+    assert [len(field) for field in found] == [1] * 5
+    assert [len(field) for field in nothing] == [0] * 5
+    assert [f.dtype.kind for f in nothing] == [f.dtype.kind for f in found]

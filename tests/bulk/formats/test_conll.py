@@ -73,8 +73,14 @@ def test_numbers_that_may_be_words_are_refused(read, tmp_path, content):
     path = write(tmp_path / "a.conll", content)
     with pytest.raises(
         WnutError, match=r"a\.conll, line 1: .* --token-column.* 2 'Ada'"
-    ):
+    ) as err:
         read(path, "conll")
+    if b"X" not in content:
+        assert str(err.value) == (
+            f"{path}, line 1: the first column counts from 1, and the second one holds "
+            "no BIO tags, so the column of the tokens is unknown: set it with "
+            "--token-column. The columns are 1 '1', 2 'Ada'"
+        )
     [first, *_] = read(path, "conll", columns=Columns(token=2))
     assert first.words[:2] == ["Ada", "ran"]
 
@@ -118,3 +124,10 @@ def test_words_are_those_that_training_reads(read, tmp_path_factory, lines, numb
             assert (post.tokens, post.tags) == (record.words, record.fields["tags"])
         else:
             assert any(token.isspace() for token in post.tokens)
+
+
+@pytest.mark.parametrize("end", [b"", b" O"])
+def test_numbers_without_words_beside_them_are_words(read, tmp_path, end):
+    content = b"".join(b"%d%s\n" % (number, end) for number in (1, 2, 3))
+    [record] = read(write(tmp_path / "a.conll", content), "conll")
+    assert record.words == ["1", "2", "3"]

@@ -1,4 +1,5 @@
 import csv
+import gc
 import io
 
 import pytest
@@ -222,3 +223,41 @@ def test_long_field_is_read(read, tmp_path, length):
     text = "x" * length
     [record] = read(write(tmp_path / "a.csv", f"text\n{text}\n".encode()), "csv")
     assert (record.text, record.problem) == (text, "")
+
+
+def test_file_stays_open_for_the_caller():
+    file = buffered(b"id,text\n1,a\n2,b\n")
+    assert len(list(read_csv(file, Input("x.csv")))) == 2
+    gc.collect()
+    assert not file.closed
+
+
+def test_reader_of_a_closed_file_can_be_closed():
+    file = buffered(b"id,text\n1,a\n2,b\n")
+    records = read_csv(file, Input("x.csv"))
+    assert next(records).text == "a"
+    file.close()
+    records.close()
+
+
+def test_field_around_a_single_row_has_the_wrong_columns(read, tmp_path):
+    content = b'id,text\n1,"open\n2,a\n3,b",c\n4,d\n'
+    records = read(write(tmp_path / "a.csv", content), "csv")
+    assert [(r.line, r.text) for r in records] == [(2, ""), (3, "a"), (4, ""), (5, "d")]
+    assert records[0].problem == (
+        "isn't CSV: the quote that begins a field here has no fitting end (up to line "
+        "4: 3 columns)"
+    )
+
+
+def test_stray_quote_between_other_delimiters_costs_its_own_line_alone(read, tmp_path):
+    content = b'id;text\n1;"open\n2;a\n3;b";c\n4;d\n'
+    records = read(write(tmp_path / "a.csv", content), "csv", delimiter=";")
+    assert [(r.line, r.text) for r in records] == [(2, ""), (3, "a"), (4, ""), (5, "d")]
+
+
+def test_rejected_row_at_the_end_is_kept_whole(read, tmp_path):
+    row = "1," + "x" * 2000 + ",y"
+    [record] = read(write(tmp_path / "a.csv", f"id,text\n{row}".encode()), "csv")
+    assert record.problem == "has 3 columns, and the first row 2"
+    assert record.raw == row

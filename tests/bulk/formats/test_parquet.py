@@ -11,7 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from spacy.tokens import DocBin
 
-from spacy_wnut.bulk.formats.parquet import infer_schema, row_chunk, to_table
+from spacy_wnut.bulk.formats.parquet import (
+    infer_schema,
+    row_chunk,
+    to_table,
+    without_views,
+)
 from spacy_wnut.bulk.records import OTHER_FIELDS
 from spacy_wnut.errors import WnutError
 
@@ -286,3 +291,51 @@ def test_columns_of_parquet_go_through_unchanged(tmp_path, annotate, ruler):
     annotate(ruler, tmp_path / "a.parquet", tmp_path / "b.jsonl", chunk_size=3)
     first = json.loads((tmp_path / "b.jsonl").read_text().splitlines()[0])
     assert first["when"] == "2026-11-25T01:02:03" and first["price"] == "1.50"
+
+
+VIEW, TEXT_TYPE = pa.string_view(), pa.large_string()
+
+
+@pytest.mark.parametrize(
+    "type_, expected",
+    [
+        (pa.int8(), pa.int8()),
+        (VIEW, TEXT_TYPE),
+        (pa.binary_view(), pa.large_binary()),
+        (pa.list_(VIEW), pa.list_(TEXT_TYPE)),
+        (pa.list_(VIEW, 3), pa.list_(TEXT_TYPE, 3)),
+        (pa.large_list(VIEW), pa.large_list(TEXT_TYPE)),
+        (pa.list_view(pa.int8()), pa.list_(pa.int8())),
+        (pa.large_list_view(VIEW), pa.large_list(TEXT_TYPE)),
+        (pa.map_(VIEW, pa.int8()), pa.map_(TEXT_TYPE, pa.int8())),
+        (
+            pa.map_(pa.string(), pa.binary_view()),
+            pa.map_(pa.string(), pa.large_binary()),
+        ),
+        (
+            pa.dictionary(pa.int8(), VIEW, True),
+            pa.dictionary(pa.int8(), TEXT_TYPE, True),
+        ),
+        (pa.dictionary(pa.int16(), VIEW), pa.dictionary(pa.int16(), TEXT_TYPE)),
+        (
+            pa.struct([pa.field("x", pa.list_(VIEW)), pa.field("y", VIEW, False)]),
+            pa.struct(
+                [pa.field("x", pa.list_(TEXT_TYPE)), pa.field("y", TEXT_TYPE, False)]
+            ),
+        ),
+    ],
+    ids=str,
+)
+def test_types_without_views(type_, expected):
+    schema = pa.schema([pa.field("a", type_, False)], {"key": "value"})
+    plain = without_views(schema)
+    assert plain.field("a").type == expected
+    assert str(plain.field("a").type) == str(expected)
+    assert not plain.field("a").nullable and plain.metadata == {b"key": b"value"}
+
+
+def test_list_whose_parts_do_not_fit_is_another_field():
+    schema = infer_schema([{"a": [1, 2]}])
+    table = to_table([{"a": [1, "b"]}, {"a": [3]}], schema)
+    assert table.column("a").to_pylist() == [None, [3]]
+    assert table.column(OTHER_FIELDS).to_pylist() == ['{"a": [1, "b"]}', None]
