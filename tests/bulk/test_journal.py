@@ -518,3 +518,24 @@ def test_overwriting_is_off_by_default(output):
         output.write_text("mine")
         assert "in the meantime" in message_of(journal.finish, WRITER)
     assert output.read_text() == "mine"
+
+
+def test_run_killed_before_its_first_chunk_is_resumed(output):
+    journal = begin(output)
+    # As if the process had been killed: nothing is removed.
+    journal._close()
+    with begin(output, resume=True) as journal:
+        assert journal.state == State()
+        journal.append(done("1"), 1, "x")
+        journal.finish(WRITER)
+    assert output.read_text() == "1\n"
+
+
+def test_error_on_closing_does_not_hide_the_first_one(output):
+    def fail():
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(ZeroDivisionError), begin(output) as journal:
+        journal.append(done("1"), 1, "x")
+        journal._files.callback(fail)
+        raise ZeroDivisionError

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from spacy_wnut.corpus.conll import SAMPLE, Columns, read_conll
+from spacy_wnut.corpus.conll import SAMPLE, Columns, read_conll, split_columns
 from spacy_wnut.errors import WnutError
 from spacy_wnut.labels import WNUT_17, LabelScheme
 
@@ -441,6 +441,17 @@ NOT_NUMBERED = (
             5,
             NOT_NUMBERED + "1 '1', 2 'c', 3 'O'",
         ),
+        (
+            "0 a O\n1 b O\n\n1 c O\n3 d O\n",
+            4,
+            NOT_NUMBERED + "1 '1', 2 'c', 3 'O'",
+        ),
+        # Each post is numbered, but they start with different numbers.
+        (
+            "0 a O\n1 b O\n\n1 c O\n2 d O\n",
+            1,
+            NOT_NUMBERED + "1 '0', 2 'a', 3 'O'",
+        ),
         # Numbers start at 0 or 1.
         ("2 a O\n3 b O\n", 1, NOT_NUMBERED + "1 '2', 2 'a', 3 'O'"),
         ("3 a O\n4 b O\n", 1, NOT_NUMBERED + "1 '3', 2 'a', 3 'O'"),
@@ -593,3 +604,8 @@ def test_named_columns_apply_after_a_sample_without_words(tmp_path):
 def test_tags_between_word_numbers_and_tokens_are_found(tmp_path):
     path = write(tmp_path, "1\tB-x\tEU\n2\tO\trejects\n")
     assert read(path, columns=Columns(token=3)) == [(["EU", "rejects"], ["B-x", "O"])]
+
+
+def test_only_blanks_and_tabs_are_cut_from_the_end_of_a_line():
+    assert split_columns("Ada\u00a0 \t ") == ["Ada\u00a0"]
+    assert split_columns("a\tb\u2003\t") == ["a", "b\u2003"]

@@ -5,6 +5,7 @@ from spacy.tokens import Doc, DocBin, Span
 from spacy.training import Example
 
 from spacy_wnut.crf.targets import (
+    SOFT_LABELS,
     aligned_incorrect_spans,
     allowed_tags,
     set_soft_labels,
@@ -165,8 +166,20 @@ def test_examples_without_soft_labels_have_no_soft_targets():
 
 def test_soft_labels_of_other_types_are_refused():
     example, _ = softly_labelled(["s ", "t"], ["s ", "t"])
-    with pytest.raises(ValueError, match="soft labels are of the types a, b, but"):
+    with pytest.raises(ValueError) as err:
         soft_targets(example, LabelScheme(("b", "a")))
+    assert str(err.value) == (
+        "the soft labels are of the types a, b, but the component has b, a. Label the "
+        "posts with teachers of the same types in the same order"
+    )
+
+
+def test_soft_labels_are_stored_in_half_precision():
+    doc = Doc(NLP.vocab, words=["s"])
+    set_soft_labels(doc, SCHEME, numpy.full((1, len(SCHEME.tags)), 0.2))
+    stored = doc.user_data[SOFT_LABELS]
+    assert stored["types"] == ["a", "b"]
+    assert stored["probabilities"].dtype == numpy.float16
 
 
 def align(example, spans):

@@ -131,3 +131,11 @@ def test_numbers_without_words_beside_them_are_words(read, tmp_path, end):
     content = b"".join(b"%d%s\n" % (number, end) for number in (1, 2, 3))
     [record] = read(write(tmp_path / "a.conll", content), "conll")
     assert record.words == ["1", "2", "3"]
+
+
+def test_missing_columns_are_refused(read, tmp_path):
+    path = write(tmp_path / "a.conll", b"Ada B-x\n")
+    with pytest.raises(
+        WnutError, match="there is no column 3, which --tag-column names"
+    ):
+        read(path, "conll", columns=Columns(2, 3))
