@@ -208,10 +208,13 @@ def test_two_processes_at_once_are_refused(output):
 
 
 @pytest.mark.parametrize("name", ["segments", "rejected.jsonl"])
-def test_a_file_that_lost_something_is_noticed(output, name):
+@pytest.mark.parametrize("n_kept", [0, 1])
+def test_a_file_that_lost_something_is_noticed(output, name, n_kept):
     with begin(output) as journal:
         journal.append(done("1", rejected=["a"]), 2, "x")
-    (partial_path(output) / name).write_bytes(b"")
+    path = partial_path(output) / name
+    assert len(path.read_bytes()) == 2
+    path.write_bytes(path.read_bytes()[:n_kept])
     with pytest.raises(WnutError, match="is damaged: a file in it is shorter"):
         begin(output, resume=True)
 
@@ -449,6 +452,7 @@ class Headed(JsonlWriter):
     """Writes a header into an empty file, as the writer of CSV would."""
 
     def _encode(self, chunk, found):
+        assert (chunk.records, found) == ([], {})
         return "header\n"
 
     def count(self, path):

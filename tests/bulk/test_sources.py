@@ -66,8 +66,12 @@ def test_lines_that_are_not_in_the_encoding_say_so(read, tmp_path):
 
 def test_utf_16_needs_its_mark_or_its_order(read, tmp_path):
     path = write(tmp_path / "a.txt", "café".encode("utf-16-le"))
-    with pytest.raises(WnutError, match=r"as utf-16: .*BOM.* utf-16-le"):
+    with pytest.raises(WnutError) as err:
         read(path, "txt", encoding="utf-16")
+    assert str(err.value) == (
+        f"{path} can't be read as utf-16: UTF-16 stream does not start with BOM. Give "
+        "another --encoding (without a byte order mark, utf-16-le or utf-16-be)"
+    )
 
 
 def test_a_damaged_file_tells_the_way_to_what_is_left(read, tmp_path):
@@ -173,9 +177,11 @@ def test_flipped_byte_in_a_gzip_file_is_found(read, tmp_path, place):
 
 def test_line_without_end_is_rejected_as_a_text(monkeypatch):
     monkeypatch.setattr(sources, "LONGEST", 10)
-    records = list(read_txt(buffered(b"x" * 35 + b"\nmore\n"), Input("x.txt")))
+    records = list(
+        read_txt(buffered(b"\xff" + b"x" * 35 + b"\nmore\n"), Input("x.txt"))
+    )
     assert [(r.line, r.text, r.problem, r.raw) for r in records] == [
-        (1, "", "is over 10 bytes long", "x" * 10),
+        (1, "", "is over 10 bytes long", r"\xff" + "x" * 9),
         (2, "more", "", ""),
     ]
 
@@ -248,3 +254,36 @@ def test_names_of_many_columns_are_cut():
         sources.check_columns("a.csv", map(str, range(99)), "text", "entities")
     names = ", ".join(repr(str(i)) for i in range(20))
     assert f"(it has {names}): name" in str(err.value)
+
+
+def test_file_that_may_not_be_read_says_why(tmp_path, monkeypatch):
+    def refuse(path, mode):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(sources.Path, "open", refuse)
+    with pytest.raises(WnutError) as err:
+        open_file(str(tmp_path / "a.txt"))
+    assert str(err.value) == f"{tmp_path / 'a.txt'} can't be read: Permission denied"
+
+
+def test_only_line_breaks_are_no_part_of_a_text():
+    file = buffered(b"a\r\n\rb\n \r\r\nc\r")
+    texts = [record.text for record in read_txt(file, Input("x.txt"))]
+    assert texts == ["a", "\rb", " \r", "c"]
+
+
+def test_record_with_entities_is_rejected(read, tmp_path):
+    path = write(tmp_path / "a.jsonl", b'{"text": "a", "entities": []}\n')
+    [record] = read(path, "jsonl")
+    assert record.problem.startswith("has a field 'entities' already")
+    [record] = read(path, "jsonl", entities_field="found")
+    assert (record.text, record.problem) == ("a", "")
+
+
+def test_damage_has_no_rescue_by_default():
+    assert DamagedInput("why").rescue == ""
+
+
+def test_text_file_needs_no_identity(open_source, tmp_path):
+    with open_source(write(tmp_path / "a.txt", b"a\n"), "txt") as source:
+        assert source.identity() == ""

@@ -434,6 +434,12 @@ NOT_NUMBERED = (
             NOT_NUMBERED + "1 '1', 2 'a', 3 'O'",
         ),
         ("1 a O\n1 b O\n\n2 c O\n", 1, NOT_NUMBERED + "1 '1', 2 'a', 3 'O'"),
+        (
+            "1 a X\n2 b X\n",
+            1,
+            "'X' is not a BIO tag: expected O, B-type or I-type. Set the column of the "
+            "tags with --tag-column, if it is another",
+        ),
         # The first post is numbered.
         ("1 a O\n\n5 b O\n7 c O\n", 3, NOT_NUMBERED + "1 '5', 2 'b', 3 'O'"),
         (
@@ -516,6 +522,13 @@ def test_named_columns_are_not_inferred(tmp_path):
             "set the column of the tags with --tag-column",
         ),
         (
+            Columns(tag=-3),
+            "line 1: column -3 is the token: expected the tag there. "
+            "The columns are 1 'a', 2 'X', 3 'O': "
+            "set the column of the tags with --tag-column",
+        ),
+        (Columns(3, 1), "line 2: column 3 is missing: expected a token there"),
+        (
             Columns(tag=3),
             "line 2: column 3 is missing: expected the tag there. "
             "The columns are 1 'b', 2 'B-y': "
@@ -524,7 +537,8 @@ def test_named_columns_are_not_inferred(tmp_path):
     ],
 )
 def test_missing_columns_are_rejected(tmp_path, columns, message):
-    path = write(tmp_path, "a X O\nb B-y\n")
+    first = "O X a" if columns.tag == 1 else "a X O"
+    path = write(tmp_path, f"{first}\nb B-y\n")
     with pytest.raises(WnutError) as err:
         read(path, columns=columns)
     assert str(err.value) == f"{path}, {message}"
@@ -550,6 +564,8 @@ def test_output_of_a_system_may_have_two_columns(tmp_path):
     path = write(tmp_path, "a O\nb B-y\n")
     expected = [(["a", "b"], ["O", "B-y"])]
     assert read(path, columns=Columns(2, 3), is_output=True) == expected
+    with pytest.raises(WnutError, match="there is no column 3, which --tag-column"):
+        read(path, columns=Columns(2, 3))
     path = write(tmp_path, "O a\nB-y b\n")
     assert read(path, columns=Columns(2, 1), is_output=True) == expected
 
@@ -599,6 +615,8 @@ def test_numbers_alone_in_their_posts_are_words(tmp_path, text, words):
 def test_named_columns_apply_after_a_sample_without_words(tmp_path):
     path = write(tmp_path, "\n" * SAMPLE + "O a\nB-x b\n")
     assert read(path, columns=Columns(2, 1)) == [(["a", "b"], ["O", "B-x"])]
+    path = write(tmp_path, "\n" * SAMPLE + "a X O\n")
+    assert read(path) == [(["a"], ["O"])]
 
 
 def test_tags_between_word_numbers_and_tokens_are_found(tmp_path):
@@ -609,3 +627,15 @@ def test_tags_between_word_numbers_and_tokens_are_found(tmp_path):
 def test_only_blanks_and_tabs_are_cut_from_the_end_of_a_line():
     assert split_columns("Ada\u00a0 \t ") == ["Ada\u00a0"]
     assert split_columns("a\tb\u2003\t") == ["a", "b\u2003"]
+
+
+def test_columns_are_counted_from_the_end(tmp_path):
+    path = write(tmp_path, "O X a\u00a0\nB-x X b\n")
+    expected = [(["a\u00a0", "b"], ["O", "B-x"])]
+    assert read(path, columns=Columns(-1, -3)) == expected
+    assert read(path, columns=Columns(3, 1)) == expected
+
+
+def test_number_sign_before_an_equals_sign_is_a_word_between_tabs(tmp_path):
+    path = write(tmp_path, "a\tX\t=\tO\n#\tSYM\t=\tO\n")
+    assert read(path) == [(["a", "#"], ["O", "O"])]

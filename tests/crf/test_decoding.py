@@ -342,3 +342,14 @@ def test_nothing_decoded_has_the_types_of_something():
     assert [len(field) for field in found] == [1] * 5
     assert [len(field) for field in nothing] == [0] * 5
     assert [f.dtype.kind for f in nothing] == [f.dtype.kind for f in found]
+
+
+def test_settings_of_probabilities_change_nothing_by_default():
+    [emissions] = make_docs(["www"], 0)
+    emitted = Emitted(emissions, numpy.asarray([3]), make_chain(1))
+    numpy.testing.assert_array_equal(
+        tag_probabilities(emitted), tag_probabilities(emitted, 0.0, 1.0)
+    )
+    for one, other in zip(decode(emitted), decode(emitted, 0.0, 1.0), strict=True):
+        numpy.testing.assert_array_equal(one, other)
+    assert len(decode(emitted).docs) > 0

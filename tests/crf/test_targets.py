@@ -24,6 +24,7 @@ def allowed_names(example, no_pieces=()):
     has_pieces[list(no_pieces)] = False
     allowed = allowed_tags(example, SCHEME, has_pieces)
     assert allowed.shape == (has_pieces.sum(), len(SCHEME.tags))
+    assert allowed.dtype == bool
     rows = [
         [tag for tag, yes in zip(SCHEME.tags, row, strict=True) if yes]
         for row in allowed

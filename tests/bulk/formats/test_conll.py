@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from spacy_wnut.bulk import sources
 from spacy_wnut.corpus.conll import Columns, read_conll
 from spacy_wnut.errors import WnutError
 
@@ -139,3 +140,44 @@ def test_missing_columns_are_refused(read, tmp_path):
         WnutError, match="there is no column 3, which --tag-column names"
     ):
         read(path, "conll", columns=Columns(2, 3))
+
+
+def test_lines_that_are_too_long_take_no_other_with_them(read, tmp_path, monkeypatch):
+    monkeypatch.setattr(sources, "LONGEST", 20)
+    content = b"Ada\tO\n\n" + b"x" * 50 + b"\nran\tO\n\nOslo\tO\n"
+    records = read(write(tmp_path / "a.conll", content), "conll")
+    assert [(r.line, r.words) for r in records] == [
+        (1, ["Ada"]),
+        (3, None),
+        (4, ["ran"]),
+        (6, ["Oslo"]),
+    ]
+
+
+def test_post_that_is_not_utf_8_is_rejected_alone(read, tmp_path):
+    content = b"in\tO\ncaf\xe9\tO\n\nOslo\tO\n"
+    first, second = read(write(tmp_path / "a.conll", content), "conll")
+    assert first.problem == "line 2 isn't UTF-8: the byte 0xe9"
+    assert (first.line, first.raw) == (1, "in\tO\ncaf\\xe9\tO")
+    assert second.words == ["Oslo"]
+
+
+@pytest.mark.parametrize(
+    "content, words",
+    [
+        # A comment before the words, and a word among them.
+        (b"# x\nAda O\n", ["Ada"]),
+        (b"Ada O\n# x\n", ["Ada", "#"]),
+        # Its last column is that of other words.
+        (b"# NN\nAda NN\n", ["#", "Ada"]),
+    ],
+)
+def test_number_sign_is_a_word_or_begins_a_comment(read, tmp_path, content, words):
+    [record] = read(write(tmp_path / "a.conll", content), "conll")
+    assert (record.words, record.problem) == (words, "")
+
+
+def test_only_other_column_of_numbered_words_has_their_tags(read, tmp_path):
+    content = b"1\tAda\tNNP\n2\tran\tVBD\n"
+    [record] = read(write(tmp_path / "a.conll", content), "conll")
+    assert record.fields["tags"] == ["NNP", "VBD"]

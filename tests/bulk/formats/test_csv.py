@@ -315,3 +315,13 @@ def test_row_of_several_lines_has_a_limit(read, tmp_path, monkeypatch, n_extra):
         assert "over 40 characters" in first.problem
     else:
         assert first.text == text
+
+
+def test_stray_quote_before_many_rows_is_found_after_a_hundred_lines(read, tmp_path):
+    rows = ["id,text", '1,"open', *(f"{i},post" for i in range(2, 200))]
+    records = read(write(tmp_path / "a.csv", "\n".join(rows).encode()), "csv")
+    assert [record.line for record in records] == list(range(2, 201))
+    assert [record.problem for record in records if record.problem] == [
+        "isn't CSV: the quote that begins a field here has no fitting end (up to line "
+        "101: the lines after it are rows)"
+    ]

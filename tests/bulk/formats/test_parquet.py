@@ -17,6 +17,7 @@ from spacy_wnut.bulk.formats.parquet import (
     ENTITIES,
     ParquetWriter,
     infer_schema,
+    plain_schema,
     row_chunk,
     to_table,
     without_views,
@@ -227,7 +228,7 @@ def test_nan_in_a_table_is_null_in_json(tmp_path, annotate, ruler, read_jsonl):
 @pytest.mark.parametrize(
     "columns, message",
     [
-        ({"body": ["a"]}, "no column 'text'"),
+        ({"body": ["a"]}, r"a\.parquet has no column 'text'"),
         (
             {"text": [1]},
             r"the column 'text' of .*a\.parquet is of type int64, not of texts: name "
@@ -457,3 +458,66 @@ def test_table_of_no_records_has_its_columns(tmp_path):
     writer.assemble(iter([]), tmp_path / "a.parquet")
     table = pq.read_table(tmp_path / "a.parquet")
     assert table.column_names == ["text", "names"] and table.num_rows == 0
+
+
+def test_empty_table_has_no_fraction(open_source, tmp_path):
+    pq.write_table(
+        pa.table({"text": pa.array([], pa.string())}), tmp_path / "a.parquet"
+    )
+    with open_source(tmp_path / "a.parquet", "parquet") as source:
+        assert (source.total, source.fraction(), list(source.chunks(2))) == (
+            0,
+            None,
+            [],
+        )
+
+
+def test_table_without_found_records_is_empty():
+    chunk, _ = annotated(3, as_rows=True)
+    table = ParquetWriter("names", schema=chunk.rows.schema).table(chunk, {})
+    assert table.column_names == ["text", "id", "names"] and table.num_rows == 0
+
+
+def test_rows_are_read_without_views_and_bytes():
+    table = pa.table(
+        {
+            "text": pa.array([b"Oslo", b"caf\xe9", None]),
+            "x": pa.array([["a"], None, []], pa.list_(pa.string_view())),
+            "raw": pa.array([b"\xff", b"", None]),
+        }
+    )
+    schema = plain_schema(table.schema, "text")
+    [rows] = table.to_batches()
+    chunk = row_chunk(rows, schema, "text", 5)
+    assert chunk.rows.schema == schema
+    assert [str(type_) for type_ in schema.types] == [
+        "large_string",
+        "list<item: large_string>",
+        "binary",
+    ]
+    assert [(r.line, r.text, r.problem) for r in chunk.records] == [
+        (5, "Oslo", ""),
+        (6, "", "the text isn't UTF-8: the byte 0xe9"),
+        (7, "", "the field 'text' is missing (null)"),
+    ]
+    assert chunk.fields() == [
+        {"text": "Oslo", "x": ["a"], "raw": b"\xff"},
+        {"text": "caf\\xe9", "x": None, "raw": b""},
+        {"text": None, "x": [], "raw": None},
+    ]
+
+
+def test_other_columns_that_are_not_utf_8_are_named():
+    bad = pa.array([b"ok", b"caf\xe9\xff", b"\xe8", None])
+    bad = pa.Array.from_buffers(pa.string(), 4, bad.buffers())
+    columns = {"one": bad, "text": pa.array(["a", "b", None, "d"]), "two": bad}
+    table = pa.table(columns)
+    chunk = row_chunk(table, table.schema, "text", None)
+    # The first problem of each row.
+    assert [(r.line, r.text, r.problem) for r in chunk.records] == [
+        (None, "a", ""),
+        (None, "", "the column 'one' isn't UTF-8: the byte 0xe9"),
+        (None, "", "the column 'one' isn't UTF-8: the byte 0xe8"),
+        (None, "d", ""),
+    ]
+    assert chunk.rows.column("two").to_pylist() == ["ok", r"caf\xe9\xff", r"\xe8", None]
