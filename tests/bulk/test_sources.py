@@ -268,8 +268,11 @@ def test_file_that_may_not_be_read_says_why(tmp_path, monkeypatch):
 
 def test_only_line_breaks_are_no_part_of_a_text():
     file = buffered(b"a\r\n\rb\n \r\r\nc\r")
-    texts = [record.text for record in read_txt(file, Input("x.txt"))]
-    assert texts == ["a", "\rb", " \r", "c"]
+    records = list(read_txt(file, Input("x.txt")))
+    assert [record.text for record in records] == ["a", "\rb", " \r", "c"]
+    assert [record.fields for record in records] == [
+        {"text": record.text} for record in records
+    ]
 
 
 def test_record_with_entities_is_rejected(read, tmp_path):
@@ -287,3 +290,35 @@ def test_damage_has_no_rescue_by_default():
 def test_text_file_needs_no_identity(open_source, tmp_path):
     with open_source(write(tmp_path / "a.txt", b"a\n"), "txt") as source:
         assert source.identity() == ""
+
+
+def test_long_lines_are_shown_up_to_a_thousand_bytes(read, tmp_path, monkeypatch):
+    monkeypatch.setattr(sources, "LONGEST", 2000)
+    path = write(tmp_path / "a.jsonl", b"x" * 5000 + b'\n{"text": "a"}\n')
+    first, second = read(path, "jsonl")
+    assert (first.problem, first.raw) == ("is over 2000 bytes long", "x" * 1000)
+    assert (second.line, second.text) == (2, "a")
+
+
+def test_file_in_utf_16_is_named(read, tmp_path):
+    path = write(tmp_path / "a.txt", "some text\n".encode("utf-16"))
+    with pytest.raises(WnutError) as err:
+        read(path, "txt")
+    assert str(err.value) == (
+        f"{path} isn't in UTF-8, but seems to be in UTF-16: give --encoding utf-16"
+    )
+
+
+def test_file_whose_end_is_unknown_has_no_fraction(open_source, monkeypatch):
+    class Endless(io.BytesIO):
+        def seek(self, offset, whence=0):
+            if whence == io.SEEK_END:
+                raise OSError(22, "Invalid argument")
+            return super().seek(offset, whence)
+
+    content = Endless(b"a\n")
+    monkeypatch.setattr(sources, "open_file", lambda name: io.BufferedReader(content))
+    with open_source("a.txt", "txt") as source:
+        [chunk] = source.chunks(9)
+        assert [record.text for record in chunk.records] == ["a"]
+        assert source.fraction() is None

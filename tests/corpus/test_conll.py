@@ -371,6 +371,7 @@ def test_comments_are_skipped_in_a_numbered_file_with_blanks(tmp_path, comment):
     [
         ["1 2 3", "1 2", "1"],
         ["0 1 2", "0 1", "0"],
+        ["0 1"],
         ["1 2 3", "4 5", "6"],
         ["0 1 2", "3 4", "5"],
         ["1-2 1 2 3", "0.1 1 1.1 2", "1"],
@@ -439,6 +440,25 @@ NOT_NUMBERED = (
             1,
             "'X' is not a BIO tag: expected O, B-type or I-type. Set the column of the "
             "tags with --tag-column, if it is another",
+        ),
+        ("1 a\n2 b\n", 1, "'a' is not a BIO tag: expected O, B-type or I-type"),
+        ("a X\nb Y\n", 1, "'X' is not a BIO tag: expected O, B-type or I-type"),
+        # Most words are in numbered posts.
+        (
+            "1 a O\n2 b O\n\nx c O\n",
+            4,
+            NOT_NUMBERED + "1 'x', 2 'c', 3 'O'",
+        ),
+        (
+            "0 a O\n1 b O\n\nx c O\n",
+            4,
+            NOT_NUMBERED + "1 'x', 2 'c', 3 'O'",
+        ),
+        # The first post has no words.
+        (
+            "1-2\tx\tO\n\n1\ta\tO\n3\tb\tO\n",
+            3,
+            NOT_NUMBERED + "1 '1', 2 'a', 3 'O'",
         ),
         # The first post is numbered.
         ("1 a O\n\n5 b O\n7 c O\n", 3, NOT_NUMBERED + "1 '5', 2 'b', 3 'O'"),
@@ -604,6 +624,13 @@ def test_columns_may_be_aligned_with_blanks(tmp_path):
     "text, words",
     [
         ("7 CD O\n", [["7"]]),
+        ("0 CD O\n\n0 CD B-x\n", [["0"], ["0"]]),
+        # Half of the words, or fewer, are in numbered posts.
+        ("1 CD O\n2 CD O\n\nAnn NN B-x\nis V O\n", [["1", "2"], ["Ann", "is"]]),
+        (
+            "1 CD O\n2 CD O\n\nAnn NN B-x\nis V O\nbig A O\n",
+            [["1", "2"], ["Ann", "is", "big"]],
+        ),
         ("2017 CD O\n\n2017 CD O\n", [["2017"], ["2017"]]),
         ("1 CD O\n\n1 CD O\n\nAnn NN B-x\n", [["1"], ["1"], ["Ann"]]),
     ],
@@ -639,3 +666,19 @@ def test_columns_are_counted_from_the_end(tmp_path):
 def test_number_sign_before_an_equals_sign_is_a_word_between_tabs(tmp_path):
     path = write(tmp_path, "a\tX\t=\tO\n#\tSYM\t=\tO\n")
     assert read(path) == [(["a", "#"], ["O", "O"])]
+
+
+def test_width_of_most_lines_decides_about_the_column_of_tags(tmp_path):
+    path = write(tmp_path, "1\ta\tO\n2\tb\tO\tx\n3\tc\tB-x\n")
+    assert read(path) == [(["a", "b", "c"], ["O", "O", "B-x"])]
+
+
+def test_file_that_may_not_be_read_says_why(tmp_path, monkeypatch):
+    def refuse(path, mode):
+        raise PermissionError(13, "Permission denied")
+
+    path = write(tmp_path, "a\tO\n")
+    monkeypatch.setattr(type(path), "open", refuse)
+    with pytest.raises(WnutError) as err:
+        read(path)
+    assert str(err.value) == f"{path} can't be read: Permission denied"

@@ -353,3 +353,9 @@ def test_settings_of_probabilities_change_nothing_by_default():
     for one, other in zip(decode(emitted), decode(emitted, 0.0, 1.0), strict=True):
         numpy.testing.assert_array_equal(one, other)
     assert len(decode(emitted).docs) > 0
+
+
+def test_docs_without_positions_are_counted():
+    layout = ChainLayout.of(numpy.ones((2, N_TAGS)), numpy.asarray([0, 2, 0]))
+    assert layout.counts.tolist() == [0, 2, 0]
+    assert layout.offsets.tolist() == [0, 0, 2]

@@ -240,3 +240,11 @@ def test_entities_beside_soft_labels_may_be_incorrect_spans():
     example, _ = softly_labelled(["s ", "t"], ["s ", "t"])
     example.reference.set_ents([Span(example.reference, 0, 1, "a")])
     assert align(example, [(0, 1, "a")]) == [(0, 1, "a")]
+
+
+def test_types_may_contain_hyphens():
+    scheme = LabelScheme(("creative-work",))
+    example = make_example(["s", "t", "u"], ["B-creative-work", "I-creative-work", "O"])
+    allowed = allowed_tags(example, scheme, numpy.ones(3, dtype=bool))
+    assert allowed.argmax(axis=1).tolist() == [1, 2, 0]
+    assert allowed.sum() == 3

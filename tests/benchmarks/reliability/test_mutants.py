@@ -7,11 +7,11 @@ from spacy_wnut.errors import WnutError
 
 # As mutmut writes it.
 SOURCE = """\
-def x_first__mutmut_orig(row):
-    return row[0]
+def x__first__mutmut_orig(row, start=0):
+    return row[start]
 
-def x_first__mutmut_1(row): # type: ignore # mutmut generated
-    return row[1] # type: ignore # mutmut generated
+def x__first__mutmut_1(row, start=1): # type: ignore # mutmut generated
+    return row[start] # type: ignore # mutmut generated
 
 class Reader:
     def xǁReaderǁ_read__mutmut_orig(self, size):
@@ -31,7 +31,7 @@ def write(folder, file, codes):
     path = folder / "spacy_wnut" / file
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(SOURCE, encoding="utf8")
-    names = ["x_first__mutmut_1", "xǁReaderǁ_read__mutmut_1"]
+    names = ["x__first__mutmut_1", "xǁReaderǁ_read__mutmut_1"]
     keys = [f"spacy_wnut.module.{name}" for name in names]
     results = {"exit_code_by_key": dict(zip(keys, codes, strict=True))}
     path.with_name(f"{path.name}.meta").write_text(json.dumps(results))
@@ -50,8 +50,11 @@ def test_survivors_are_listed_with_their_changes(tmp_path):
         "survivors": [
             {
                 "file": "spacy_wnut/crf/chain.py",
-                "function": "first",
-                "change": ["-return row[0]", "+return row[1]"],
+                "function": "_first",
+                "change": [
+                    "-def _first(row, start=0):",
+                    "+def _first(row, start=1):",
+                ],
             }
         ],
     }

@@ -127,6 +127,14 @@ def test_words_are_those_that_training_reads(read, tmp_path_factory, lines, numb
             assert any(token.isspace() for token in post.tokens)
 
 
+@pytest.mark.parametrize(
+    "content, words", [(b"1 Ada\n", ["1"]), (b"a X\nb Y\n", ["a", "b"])]
+)
+def test_two_columns_are_words_and_tags(read, tmp_path, content, words):
+    [record] = read(write(tmp_path / "a.conll", content), "conll")
+    assert (record.words, record.problem) == (words, "")
+
+
 @pytest.mark.parametrize("end", [b"", b" O"])
 def test_numbers_without_words_beside_them_are_words(read, tmp_path, end):
     content = b"".join(b"%d%s\n" % (number, end) for number in (1, 2, 3))
@@ -168,6 +176,9 @@ def test_post_that_is_not_utf_8_is_rejected_alone(read, tmp_path):
         # A comment before the words, and a word among them.
         (b"# x\nAda O\n", ["Ada"]),
         (b"Ada O\n# x\n", ["Ada", "#"]),
+        (b"#\tx\ty\nAda\tO\n", ["Ada"]),
+        (b"# x O\nAda O\n", ["Ada"]),
+        (b"# B-\nAda O\n", ["Ada"]),
         # Its last column is that of other words.
         (b"# NN\nAda NN\n", ["#", "Ada"]),
     ],

@@ -325,3 +325,8 @@ def test_stray_quote_before_many_rows_is_found_after_a_hundred_lines(read, tmp_p
         "isn't CSV: the quote that begins a field here has no fitting end (up to line "
         "101: the lines after it are rows)"
     ]
+
+
+def test_blank_lines_before_the_names_of_the_columns_are_skipped(read, tmp_path):
+    [record] = read(write(tmp_path / "a.csv", b"\n\r\nid,text\n1,a\n"), "csv")
+    assert (record.line, record.text) == (4, "a")
