@@ -682,3 +682,18 @@ def test_file_that_may_not_be_read_says_why(tmp_path, monkeypatch):
     with pytest.raises(WnutError) as err:
         read(path)
     assert str(err.value) == f"{path} can't be read: Permission denied"
+
+
+def test_numbers_are_words_if_half_of_the_lines_have_two_columns(tmp_path):
+    path = write(tmp_path, "1 a O\n2 b B-x\n\n1 O\n2 O\n")
+    assert read(path) == [(["1", "2"], ["O", "B-x"]), (["1", "2"], ["O", "O"])]
+
+
+def test_column_whose_tags_are_half_bio_is_no_column_of_tags(tmp_path):
+    path = write(tmp_path, "1\ta\tO\tO\n2\tb\tX\tB-x\n")
+    assert read(path) == [(["a", "b"], ["O", "B-x"])]
+
+
+def test_numbered_words_may_be_ranges(tmp_path):
+    path = write(tmp_path, "1\t7-8\tO\n2\t9.10\tB-x\n")
+    assert read(path) == [(["7-8", "9.10"], ["O", "B-x"])]

@@ -5,6 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spacy_wnut.bulk import sources
+from spacy_wnut.bulk.annotator import Found
+from spacy_wnut.bulk.formats.conll import ConllWriter
 from spacy_wnut.corpus.conll import Columns, read_conll
 from spacy_wnut.errors import WnutError
 
@@ -192,3 +194,11 @@ def test_only_other_column_of_numbered_words_has_their_tags(read, tmp_path):
     content = b"1\tAda\tNNP\n2\tran\tVBD\n"
     [record] = read(write(tmp_path / "a.conll", content), "conll")
     assert record.fields["tags"] == ["NNP", "VBD"]
+
+
+def test_post_without_words_is_no_post_of_conll():
+    writer = ConllWriter("entities")
+    assert writer.objection(Found([], [" ", "\n"], [False] * 2, [])) == (
+        "the text has no words, and CoNLL can't hold an empty post"
+    )
+    assert writer.objection(Found([], ["Oslo"], [False], [])) == ""
