@@ -84,7 +84,8 @@ def test_mutants_that_were_not_run_are_no_result(tmp_path, codes):
 
 
 def test_table_counts_mutants_and_reasons():
-    survivors = [{"reason": "wording"}, {"reason": "wording"}, {"reason": "same"}]
+    reasons = ["same result", "cannot occur", "same result: by another way"]
+    survivors = [{"reason": reason} for reason in reasons]
     area = {"area": "readers", "mutants": 1000, "killed": 997, "survivors": survivors}
     assert make_block([area]) == (
         "| area | mutants | killed | share |\n"
@@ -93,6 +94,6 @@ def test_table_counts_mutants_and_reasons():
         "\n"
         "| reason of survival | mutants |\n"
         "| --- | ---: |\n"
-        "| wording | 2 |\n"
-        "| same | 1 |\n"
+        "| same result | 2 |\n"
+        "| cannot occur | 1 |\n"
     )

@@ -330,3 +330,13 @@ def test_stray_quote_before_many_rows_is_found_after_a_hundred_lines(read, tmp_p
 def test_blank_lines_before_the_names_of_the_columns_are_skipped(read, tmp_path):
     [record] = read(write(tmp_path / "a.csv", b"\n\r\nid,text\n1,a\n"), "csv")
     assert (record.line, record.text) == (4, "a")
+
+
+def test_names_that_fit_no_other_delimiter(read, tmp_path):
+    path = write(tmp_path / "a.csv", b'id^"my\ntext"\n1^a\n')
+    with pytest.raises(WnutError) as err:
+        read(path, "csv", delimiter="^")
+    assert str(err.value) == (
+        f"{path} has no column 'text' (it has 'id', 'my\\ntext'): name the column of "
+        "the text with --text-field"
+    )
