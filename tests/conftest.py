@@ -16,6 +16,7 @@ from weakref import WeakSet
 import numpy
 import pytest
 import spacy
+from hypothesis import Phase, settings
 from spacy.language import Language
 from spacy.tokens import Doc, DocBin
 from spacy.training import Example
@@ -41,6 +42,17 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# For mutation testing: one failing example is enough, and needn't be the simplest.
+settings.register_profile(
+    "mutants",
+    database=None,
+    deadline=None,
+    derandomize=True,
+    max_examples=25,
+    phases=[Phase.explicit, Phase.generate],
+    report_multiple_bugs=False,
+)
 
 ROOT = Path(__file__).parents[1]
 SAMPLE = ROOT / "corpus" / "sample" / "train.conll"

@@ -389,7 +389,7 @@ def _is_numbered(posts: list[list[_WordLine]], name: str, needs_tags: bool) -> b
         cells = {row.columns[0] for row in rows}
         are_numbers = all(NUMBER.fullmatch(c) or PART.fullmatch(c) for c in cells)
         if 2 * counting > len(rows) or (are_numbers and len(cells) > 1):
-            row = _first_off(posts) if counting else rows[0]
+            row = _first_off(posts)
             raise WnutError(
                 f"{name}, line {row.line}: the first column holds numbers, but they "
                 "don't number the words of this post, so the column of the tokens is "

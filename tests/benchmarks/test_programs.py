@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.accuracy import calibration, experiments, quickstart, recipes
 from benchmarks.common.results import ROOT, read_results
-from benchmarks.reliability import robustness
+from benchmarks.reliability import mutants, robustness
 from benchmarks.speed import annotate, inference, service, startup, training
 
 PROGRAMS = [
@@ -19,6 +19,7 @@ PROGRAMS = [
     "accuracy.recipes",
     "accuracy.trainer_baseline",
     "reliability.encoder_families",
+    "reliability.mutants",
     "reliability.robustness",
     "reliability.soak",
     "speed.annotate",
@@ -104,13 +105,14 @@ def test_references_name_programs():
         ),
         ("docs/scaling.md", lambda: [(annotate.BLOCK, annotate.make_block())]),
         ("docs/reliability.md", lambda: [(robustness.BLOCK, robustness.make_block())]),
+        ("docs/reliability.md", lambda: block_of(mutants)),
         ("docs/deployment.md", lambda: block_of(service)),
         ("docs/design.md", lambda: block_of(startup)),
     ],
     ids=[
         *("summary", "quickstart", "quickstart in docs"),
         *("recipes", "calibration", "training", "inference"),
-        *("experiments", "annotate", "robustness", "service", "startup"),
+        *("experiments", "annotate", "robustness", "mutants", "service", "startup"),
     ],
 )
 def test_pages_have_the_stored_results(page, blocks):

@@ -208,10 +208,13 @@ def test_two_processes_at_once_are_refused(output):
 
 
 @pytest.mark.parametrize("name", ["segments", "rejected.jsonl"])
-def test_a_file_that_lost_something_is_noticed(output, name):
+@pytest.mark.parametrize("n_kept", [0, 1])
+def test_a_file_that_lost_something_is_noticed(output, name, n_kept):
     with begin(output) as journal:
         journal.append(done("1", rejected=["a"]), 2, "x")
-    (partial_path(output) / name).write_bytes(b"")
+    path = partial_path(output) / name
+    assert len(path.read_bytes()) == 2
+    path.write_bytes(path.read_bytes()[:n_kept])
     with pytest.raises(WnutError, match="is damaged: a file in it is shorter"):
         begin(output, resume=True)
 
@@ -345,3 +348,198 @@ def test_message_on_missing_records_has_the_numbers_of_both_files(output):
         journal.append(done("1", "2", rejected=["a"]), 4, "x")
         with pytest.raises(WnutError, match=r"there are 2 and 1 in .*out\.jsonl\.part"):
             journal.finish(WRITER)
+
+
+def message_of(call, *args, **options):
+    """The message of the error that a call raises."""
+    with pytest.raises(WnutError) as err:
+        call(*args, **options)
+    return str(err.value)
+
+
+def test_messages_name_the_file_and_the_way_on(output):
+    folder = partial_path(output)
+    assert message_of(check_output, output.parent, resume=False, overwrite=True) == (
+        f"{output.parent} is a folder: give another file to write to"
+    )
+    output.write_text("old")
+    assert message_of(check_output, output, resume=False, overwrite=False) == (
+        f"{output} is there already: give another name, or replace it with --overwrite"
+    )
+    output.unlink()
+    folder.write_text("mine")
+    assert message_of(check_output, output, resume=False, overwrite=True) == (
+        f"{folder} is there, and is no folder of an unfinished output: rename it"
+    )
+    folder.unlink()
+    with begin(output) as journal:
+        journal.append(done("1"), 1, "x")
+        assert message_of(begin, output, resume=True) == (
+            f"another process is writing {output}: wait for it, or end it first"
+        )
+    assert message_of(check_output, output, resume=False, overwrite=False) == (
+        f"{output} was begun and isn't finished: go on with --resume, or begin anew with "
+        "--overwrite"
+    )
+    changed = {"threshold": 0.7, "added": "b"}
+    assert message_of(begin, output, resume=True, **changed) == (
+        f"{output} was begun with other settings (added was None and is 'b'; threshold "
+        "was 0.5 and is 0.7): go on with the same, or begin anew with --overwrite"
+    )
+    with begin(output, resume=True) as journal:
+        output.write_text("mine")
+        assert message_of(journal.finish, WRITER) == (
+            f"{output} was created by something else in the meantime. All is annotated: "
+            "rename that file, and finish with --resume"
+        )
+        journal.append(done("2"), 3, "y")
+        assert message_of(journal.finish, WRITER) == (
+            f"3 records were read, 2 annotated and 0 rejected, but there are 2 and 0 in "
+            f"{folder}. This is a bug: please report it"
+        )
+    (folder / "segments").write_bytes(b"")
+    assert message_of(begin, output, resume=True) == (
+        f"{folder} is damaged: a file in it is shorter than its journal says. Begin anew "
+        "with --overwrite"
+    )
+
+
+def test_numbers_written_as_null_are_summed(output):
+    with begin(output) as journal:
+        journal.append(done("1")._replace(nulls=2), 1, "x")
+        journal.append(done("2")._replace(nulls=3), 2, "y")
+        assert journal.state.nulls == 5
+    with begin(output, resume=True) as journal:
+        assert journal.state.nulls == 5
+
+
+def test_rejected_lines_are_read_before_the_end(output):
+    with begin(output) as journal:
+        journal.append(done(rejected=["é", "b"]), 2, "x")
+        assert list(journal.rejected_lines()) == ["é\n", "b\n"]
+
+
+def test_file_of_another_program_in_the_folder_stays(output):
+    mine = partial_path(output) / "mine.txt"
+    with begin(output):
+        mine.write_text("mine")
+    # Nothing was read, so that the run removes its own files.
+    assert list(partial_path(output).iterdir()) == [mine]
+    with begin(output) as journal:
+        journal.append(done("1"), 1, "x")
+        journal.finish(WRITER)
+    assert list(partial_path(output).iterdir()) == [mine]
+    assert is_finished(output)
+    assert mine.read_text() == "mine"
+
+
+@pytest.mark.posix
+def test_run_whose_files_are_gone_ends_without_an_error(output):
+    with begin(output):
+        (partial_path(output) / "segments").unlink()
+    assert list(output.parent.iterdir()) == []
+
+
+def test_empty_folder_of_a_finished_run_is_removed(output):
+    assert not is_finished(output)
+    output.write_text("1\n")
+    partial_path(output).mkdir()
+    assert is_finished(output)
+    assert not partial_path(output).exists()
+
+
+class Headed(JsonlWriter):
+    """Writes a header into an empty file, as the writer of CSV would."""
+
+    def _encode(self, chunk, found):
+        assert (chunk.records, found) == ([], {})
+        return "header\n"
+
+    def count(self, path):
+        return path.read_bytes().count(b"\n") - path.read_bytes().count(b"header")
+
+
+def test_only_an_empty_output_gets_the_segment_of_no_records(output):
+    with begin(output) as journal:
+        journal.append(done("1"), 1, "x")
+        journal.finish(Headed("entities"))
+    assert output.read_text() == "1\n"
+    with begin(output, overwrite=True) as journal:
+        journal.append(done(rejected=["a"]), 1, "x")
+        journal.finish(Headed("entities"))
+    assert output.read_text() == "header\n"
+
+
+def test_missing_folders_of_a_linked_file_are_made(output, tmp_path):
+    target = tmp_path / "new" / "folder" / "real.jsonl"
+    output.symlink_to(target)
+    with begin(output) as journal:
+        journal.append(done("1"), 1, "x")
+        journal.finish(WRITER)
+    assert output.is_symlink() and target.read_text() == "1\n"
+
+
+def test_run_that_may_not_replace_the_output_is_finished_by_a_resumed_run(
+    output, monkeypatch
+):
+    replace = Path.replace
+
+    def refuse(path, where):
+        if path.parent == partial_path(output):
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return replace(path, where)
+
+    with (
+        monkeypatch.context() as patch,
+        pytest.raises(PermissionError),
+        begin(output) as journal,
+    ):
+        patch.setattr(Path, "replace", refuse)
+        journal.append(done("1", rejected=["a"]), 2, "x")
+        journal.finish(WRITER)
+    assert not output.exists() and not is_finished(output)
+    with begin(output, resume=True) as journal:
+        assert journal.is_committed
+    assert output.read_text() == "1\n"
+    assert rejected_path(output).read_text() == "a\n"
+
+
+def test_journal_without_a_word_on_overwriting_keeps_other_files(output):
+    with begin(output, overwrite=True) as journal:
+        journal.append(done("1"), 1, "x")
+    path = partial_path(output) / "journal.jsonl"
+    path.write_text(path.read_text().replace(', "overwrite": true', ""))
+    assert "overwrite" not in path.read_text()
+    output.write_text("mine")
+    with begin(output, resume=True) as journal:
+        assert "in the meantime" in message_of(journal.finish, WRITER)
+    assert output.read_text() == "mine"
+
+
+def test_overwriting_is_off_by_default(output):
+    with Journal(output, FACTS, resume=False) as journal:
+        journal.append(done("1"), 1, "x")
+        output.write_text("mine")
+        assert "in the meantime" in message_of(journal.finish, WRITER)
+    assert output.read_text() == "mine"
+
+
+def test_run_killed_before_its_first_chunk_is_resumed(output):
+    journal = begin(output)
+    # As if the process had been killed: nothing is removed.
+    journal._close()
+    with begin(output, resume=True) as journal:
+        assert journal.state == State()
+        journal.append(done("1"), 1, "x")
+        journal.finish(WRITER)
+    assert output.read_text() == "1\n"
+
+
+def test_error_on_closing_does_not_hide_the_first_one(output):
+    def fail():
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(ZeroDivisionError), begin(output) as journal:
+        journal.append(done("1"), 1, "x")
+        journal._files.callback(fail)
+        raise ZeroDivisionError

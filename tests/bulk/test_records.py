@@ -10,8 +10,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from spacy_wnut.bulk.annotator import Found
 from spacy_wnut.bulk.formats.conll import parse_post
-from spacy_wnut.bulk.formats.jsonl import parse_json
+from spacy_wnut.bulk.formats.jsonl import JsonlWriter, parse_json
 from spacy_wnut.bulk.formats.txt import parse_text
 from spacy_wnut.bulk.records import (
     Chunk,
@@ -225,3 +226,25 @@ def test_records_that_are_too_deep_are_rejected():
     assert "levels deep" in parse(nested(150)).problem
     # Wide isn't deep.
     assert parse(nested(1, "[" + "[]," * 1000 + "[]]")).problem == ""
+
+
+def test_record_without_the_text_names_its_first_fields():
+    line = json.dumps({str(i): i for i in range(11)})
+    names = ", ".join(repr(str(i)) for i in range(10))
+    assert parse(line).problem == f"has no field 'text' (its fields: {names})"
+    assert parse("{}").problem == "has no field 'text' (its fields: none)"
+    assert parse("{}").text == ""
+    assert parse('{"text": "a", "entities": 1}').problem == (
+        "has a field 'entities' already: name another one for the entities with "
+        "--entities-field"
+    )
+
+
+def test_numbers_that_are_written_as_null_are_counted():
+    numbers = [{"x": math.nan}, {"x": [math.inf, 1.0, math.nan]}, {"x": 1.0}]
+    chunk = Chunk([Record(i, fields=fields) for i, fields in enumerate(numbers)])
+    writer = JsonlWriter("entities")
+    found = Found([], [], [], [])
+    assert writer.count_nulls(chunk, {0: found, 1: found, 2: found}) == 3
+    assert writer.count_nulls(chunk, {1: found, 2: found}) == 2
+    assert writer.count_nulls(chunk, {}) == 0

@@ -331,3 +331,31 @@ def test_confidence_of_an_entity_is_never_zero():
     assert (found.starts.tolist(), found.ends.tolist()) == ([0], [words])
     # More than 3 ** 1000 paths are about equally probable.
     assert 0 < found.confidences[0] < 1e-300
+
+
+def test_nothing_decoded_has_the_types_of_something():
+    chain = legal_chain(SCHEME)
+    entity = numpy.zeros((1, N_TAGS))
+    entity[0, 1] = 4.0
+    found = decode(Emitted(entity, numpy.asarray([1]), chain))
+    nothing = decode(Emitted(entity[:0], numpy.asarray([0]), chain))
+    assert [len(field) for field in found] == [1] * 5
+    assert [len(field) for field in nothing] == [0] * 5
+    assert [f.dtype.kind for f in nothing] == [f.dtype.kind for f in found]
+
+
+def test_settings_of_probabilities_change_nothing_by_default():
+    [emissions] = make_docs(["www"], 0)
+    emitted = Emitted(emissions, numpy.asarray([3]), make_chain(1))
+    numpy.testing.assert_array_equal(
+        tag_probabilities(emitted), tag_probabilities(emitted, 0.0, 1.0)
+    )
+    for one, other in zip(decode(emitted), decode(emitted, 0.0, 1.0), strict=True):
+        numpy.testing.assert_array_equal(one, other)
+    assert len(decode(emitted).docs) > 0
+
+
+def test_docs_without_positions_are_counted():
+    layout = ChainLayout.of(numpy.ones((2, N_TAGS)), numpy.asarray([0, 2, 0]))
+    assert layout.counts.tolist() == [0, 2, 0]
+    assert layout.offsets.tolist() == [0, 0, 2]

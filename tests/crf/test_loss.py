@@ -264,3 +264,18 @@ def test_docs_without_words_have_no_loss(n_docs):
         assert loss == 0
         assert gradient.shape == (0, N_TAGS)
         assert not any(part.any() for part in d_chain)
+
+
+@pytest.mark.parametrize("n_words", [0, 1])
+def test_loss_of_a_word_or_of_none(n_words):
+    words, tags = ["w"] * n_words, ["B-a"] * n_words
+    example = Example(Doc(VOCAB, words=words), Doc(VOCAB, words=words, ents=tags))
+    emissions = numpy.asarray([[0.5, 1.0, 0.0, -1.0, 0.0]])[:n_words]
+    lengths = numpy.asarray([n_words])
+    loss, gradient, _ = batch_loss(
+        [example], SCHEME, emissions, lengths, Chain.zeros(N_TAGS)
+    )
+    softmax = numpy.exp(emissions) / numpy.exp(emissions).sum()
+    expected = softmax - [[0, 1, 0, 0, 0]]
+    assert loss == pytest.approx(-numpy.log(softmax[0, 1]) if n_words else 0.0)
+    assert_allclose(gradient, expected[:n_words])

@@ -5,6 +5,7 @@ from spacy.tokens import Doc, DocBin, Span
 from spacy.training import Example
 
 from spacy_wnut.crf.targets import (
+    SOFT_LABELS,
     aligned_incorrect_spans,
     allowed_tags,
     set_soft_labels,
@@ -23,6 +24,7 @@ def allowed_names(example, no_pieces=()):
     has_pieces[list(no_pieces)] = False
     allowed = allowed_tags(example, SCHEME, has_pieces)
     assert allowed.shape == (has_pieces.sum(), len(SCHEME.tags))
+    assert allowed.dtype == bool
     rows = [
         [tag for tag, yes in zip(SCHEME.tags, row, strict=True) if yes]
         for row in allowed
@@ -165,8 +167,20 @@ def test_examples_without_soft_labels_have_no_soft_targets():
 
 def test_soft_labels_of_other_types_are_refused():
     example, _ = softly_labelled(["s ", "t"], ["s ", "t"])
-    with pytest.raises(ValueError, match="soft labels are of the types a, b, but"):
+    with pytest.raises(ValueError) as err:
         soft_targets(example, LabelScheme(("b", "a")))
+    assert str(err.value) == (
+        "the soft labels are of the types a, b, but the component has b, a. Label the "
+        "posts with teachers of the same types in the same order"
+    )
+
+
+def test_soft_labels_are_stored_in_half_precision():
+    doc = Doc(NLP.vocab, words=["s"])
+    set_soft_labels(doc, SCHEME, numpy.full((1, len(SCHEME.tags)), 0.2))
+    stored = doc.user_data[SOFT_LABELS]
+    assert stored["types"] == ["a", "b"]
+    assert stored["probabilities"].dtype == numpy.float16
 
 
 def align(example, spans):
@@ -226,3 +240,11 @@ def test_entities_beside_soft_labels_may_be_incorrect_spans():
     example, _ = softly_labelled(["s ", "t"], ["s ", "t"])
     example.reference.set_ents([Span(example.reference, 0, 1, "a")])
     assert align(example, [(0, 1, "a")]) == [(0, 1, "a")]
+
+
+def test_types_may_contain_hyphens():
+    scheme = LabelScheme(("creative-work",))
+    example = make_example(["s", "t", "u"], ["B-creative-work", "I-creative-work", "O"])
+    allowed = allowed_tags(example, scheme, numpy.ones(3, dtype=bool))
+    assert allowed.argmax(axis=1).tolist() == [1, 2, 0]
+    assert allowed.sum() == 3

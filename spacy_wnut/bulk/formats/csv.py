@@ -151,7 +151,6 @@ class _Rows:
         self._n_chars += len(line)
         while is_cut and (rest := self._text.readline(LONGEST)):
             is_cut = not rest.endswith(("\n", "\r"))
-            self._n_chars += len(rest)
         if self._n_chars > LONGEST or len(line) == LONGEST:
             raise csv.Error(f"it has over {LONGEST} characters")
         if len(self._lines) == MAX_FIELD_LINES and self._are_rows(self._lines[1:]):

@@ -62,7 +62,6 @@ def parse_json(raw: RawLine, text_field: str, entities_field: str) -> Record | N
     # Lone surrogates can only come from escapes.
     if b"\\u" in line and has_surrogates(json.dumps(fields, ensure_ascii=False)):
         return unreadable(raw, "holds half a character (a lone surrogate)")
-    problem = ""
     if entities_field in fields:
         problem = (
             f"has a field {entities_field!r} already: name another one for the "

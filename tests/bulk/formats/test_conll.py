@@ -4,6 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from spacy_wnut.bulk import sources
+from spacy_wnut.bulk.annotator import Found
+from spacy_wnut.bulk.formats.conll import ConllWriter
 from spacy_wnut.corpus.conll import Columns, read_conll
 from spacy_wnut.errors import WnutError
 
@@ -73,8 +76,14 @@ def test_numbers_that_may_be_words_are_refused(read, tmp_path, content):
     path = write(tmp_path / "a.conll", content)
     with pytest.raises(
         WnutError, match=r"a\.conll, line 1: .* --token-column.* 2 'Ada'"
-    ):
+    ) as err:
         read(path, "conll")
+    if b"X" not in content:
+        assert str(err.value) == (
+            f"{path}, line 1: the first column counts from 1, and the second one holds "
+            "no BIO tags, so the column of the tokens is unknown: set it with "
+            "--token-column. The columns are 1 '1', 2 'Ada'"
+        )
     [first, *_] = read(path, "conll", columns=Columns(token=2))
     assert first.words[:2] == ["Ada", "ran"]
 
@@ -118,3 +127,78 @@ def test_words_are_those_that_training_reads(read, tmp_path_factory, lines, numb
             assert (post.tokens, post.tags) == (record.words, record.fields["tags"])
         else:
             assert any(token.isspace() for token in post.tokens)
+
+
+@pytest.mark.parametrize(
+    "content, words", [(b"1 Ada\n", ["1"]), (b"a X\nb Y\n", ["a", "b"])]
+)
+def test_two_columns_are_words_and_tags(read, tmp_path, content, words):
+    [record] = read(write(tmp_path / "a.conll", content), "conll")
+    assert (record.words, record.problem) == (words, "")
+
+
+@pytest.mark.parametrize("end", [b"", b" O"])
+def test_numbers_without_words_beside_them_are_words(read, tmp_path, end):
+    content = b"".join(b"%d%s\n" % (number, end) for number in (1, 2, 3))
+    [record] = read(write(tmp_path / "a.conll", content), "conll")
+    assert record.words == ["1", "2", "3"]
+
+
+def test_missing_columns_are_refused(read, tmp_path):
+    path = write(tmp_path / "a.conll", b"Ada B-x\n")
+    with pytest.raises(
+        WnutError, match="there is no column 3, which --tag-column names"
+    ):
+        read(path, "conll", columns=Columns(2, 3))
+
+
+def test_lines_that_are_too_long_take_no_other_with_them(read, tmp_path, monkeypatch):
+    monkeypatch.setattr(sources, "LONGEST", 20)
+    content = b"Ada\tO\n\n" + b"x" * 50 + b"\nran\tO\n\nOslo\tO\n"
+    records = read(write(tmp_path / "a.conll", content), "conll")
+    assert [(r.line, r.words) for r in records] == [
+        (1, ["Ada"]),
+        (3, None),
+        (4, ["ran"]),
+        (6, ["Oslo"]),
+    ]
+
+
+def test_post_that_is_not_utf_8_is_rejected_alone(read, tmp_path):
+    content = b"in\tO\ncaf\xe9\tO\n\nOslo\tO\n"
+    first, second = read(write(tmp_path / "a.conll", content), "conll")
+    assert first.problem == "line 2 isn't UTF-8: the byte 0xe9"
+    assert (first.line, first.raw) == (1, "in\tO\ncaf\\xe9\tO")
+    assert second.words == ["Oslo"]
+
+
+@pytest.mark.parametrize(
+    "content, words",
+    [
+        # A comment before the words, and a word among them.
+        (b"# x\nAda O\n", ["Ada"]),
+        (b"Ada O\n# x\n", ["Ada", "#"]),
+        (b"#\tx\ty\nAda\tO\n", ["Ada"]),
+        (b"# x O\nAda O\n", ["Ada"]),
+        (b"# B-\nAda O\n", ["Ada"]),
+        # Its last column is that of other words.
+        (b"# NN\nAda NN\n", ["#", "Ada"]),
+    ],
+)
+def test_number_sign_is_a_word_or_begins_a_comment(read, tmp_path, content, words):
+    [record] = read(write(tmp_path / "a.conll", content), "conll")
+    assert (record.words, record.problem) == (words, "")
+
+
+def test_only_other_column_of_numbered_words_has_their_tags(read, tmp_path):
+    content = b"1\tAda\tNNP\n2\tran\tVBD\n"
+    [record] = read(write(tmp_path / "a.conll", content), "conll")
+    assert record.fields["tags"] == ["NNP", "VBD"]
+
+
+def test_post_without_words_is_no_post_of_conll():
+    writer = ConllWriter("entities")
+    assert writer.objection(Found([], [" ", "\n"], [False] * 2, [])) == (
+        "the text has no words, and CoNLL can't hold an empty post"
+    )
+    assert writer.objection(Found([], ["Oslo"], [False], [])) == ""

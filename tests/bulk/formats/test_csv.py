@@ -1,4 +1,5 @@
 import csv
+import gc
 import io
 
 import pytest
@@ -164,19 +165,30 @@ def test_columns_are_separated_as_told(read, tmp_path, format_, delimiter, conte
     [
         (b"id;text\n", "';'"),
         (b'"id";"text"\n', "';'"),
-        (b"id\ttext\n", r"'\\t'"),
+        (b"id\ttext\n", r"'\t'"),
         (b"id;name,x;text\n", "';'"),
-        (b"id|body\n", r"'\|'"),
+        (b"id|body\n", "'|'"),
+        # The first row is no CSV if a comma is expected.
+        (b'"id"x;body\n', "';'"),
     ],
 )
 def test_another_delimiter_is_found(read, tmp_path, content, delimiter):
-    with pytest.raises(WnutError, match=f"give --delimiter {delimiter}$"):
-        read(write(tmp_path / "a.csv", content), "csv")
+    path = write(tmp_path / "a.csv", content)
+    with pytest.raises(WnutError) as err:
+        read(path, "csv")
+    assert str(err.value) == (
+        f"{path} has no column 'text', and its columns seem to be separated by "
+        f"{delimiter}: give --delimiter {delimiter}"
+    )
 
 
 def test_a_first_row_that_is_no_csv_is_refused(read, tmp_path):
-    with pytest.raises(WnutError, match="names the columns: ',' expected"):
-        read(write(tmp_path / "a.csv", b'"text"x,id\n1,2\n'), "csv")
+    path = write(tmp_path / "a.csv", b'"text"x,id\n1,2\n')
+    with pytest.raises(WnutError) as err:
+        read(path, "csv")
+    assert str(err.value) == (
+        f"the row of {path} that names the columns: ',' expected after '\"'"
+    )
 
 
 def test_lines_of_csv_are_counted_and_bad_rows_say_why(read, tmp_path):
@@ -205,8 +217,15 @@ def test_lines_of_csv_are_counted_and_bad_rows_say_why(read, tmp_path):
 @pytest.mark.parametrize(
     "content, message",
     [
-        (b"", "no row that names the columns"),
-        (b"id,body\n", r"no column 'text' \(it has 'id', 'body'\): .* --text-field"),
+        (b"", r"a\.csv has no row that names the columns$"),
+        (
+            b"id,body\n",
+            r"a\.csv has no column 'text' \(it has 'id', 'body'\): .* --text-field",
+        ),
+        # More columns with another delimiter, but none for the text.
+        (b"id,name;x;y\n", r"no column 'text' \(it has 'id', 'name;x;y'\)"),
+        # The second column is not valid with another delimiter.
+        (b'id,"my\ntext"\n', r"no column 'text' \(it has 'id', 'my\\ntext'\)"),
         (b"text,entities\n", "a column 'entities' already"),
         (b"text,id,id\n", "two columns of one name"),
     ],
@@ -222,3 +241,102 @@ def test_long_field_is_read(read, tmp_path, length):
     text = "x" * length
     [record] = read(write(tmp_path / "a.csv", f"text\n{text}\n".encode()), "csv")
     assert (record.text, record.problem) == (text, "")
+
+
+def test_file_stays_open_for_the_caller():
+    file = buffered(b"id,text\n1,a\n2,b\n")
+    assert len(list(read_csv(file, Input("x.csv")))) == 2
+    gc.collect()
+    assert not file.closed
+
+
+def test_reader_of_a_closed_file_can_be_closed():
+    file = buffered(b"id,text\n1,a\n2,b\n")
+    records = read_csv(file, Input("x.csv"))
+    assert next(records).text == "a"
+    file.close()
+    records.close()
+
+
+def test_field_around_a_single_row_has_the_wrong_columns(read, tmp_path):
+    content = b'id,text\n1,"open\n2,a\n3,b",c\n4,d\n'
+    records = read(write(tmp_path / "a.csv", content), "csv")
+    assert [(r.line, r.text) for r in records] == [(2, ""), (3, "a"), (4, ""), (5, "d")]
+    assert records[0].problem == (
+        "isn't CSV: the quote that begins a field here has no fitting end (up to line "
+        "4: 3 columns)"
+    )
+
+
+def test_stray_quote_between_other_delimiters_costs_its_own_line_alone(read, tmp_path):
+    content = b'id;text\n1;"open\n2;a\n3;b";c\n4;d\n'
+    records = read(write(tmp_path / "a.csv", content), "csv", delimiter=";")
+    assert [(r.line, r.text) for r in records] == [(2, ""), (3, "a"), (4, ""), (5, "d")]
+
+
+def test_rejected_row_at_the_end_is_kept_whole(read, tmp_path):
+    row = "1," + "x" * 2000 + ",y"
+    [record] = read(write(tmp_path / "a.csv", f"id,text\n{row}".encode()), "csv")
+    assert record.problem == "has 3 columns, and the first row 2"
+    assert record.raw == row
+
+
+def test_row_of_the_names_may_be_too_long(read, tmp_path, monkeypatch):
+    monkeypatch.setattr(csv_format, "LONGEST", 100)
+    path = write(tmp_path / "a.csv", b"x" * 300 + b"\n1\n")
+    with pytest.raises(
+        WnutError, match="names the columns: it has over 100 characters"
+    ):
+        read(path, "csv")
+
+
+@pytest.mark.parametrize("end", ["\n", "\r"])
+def test_row_that_is_too_long_takes_no_other_with_it(read, tmp_path, monkeypatch, end):
+    monkeypatch.setattr(csv_format, "LONGEST", 2000)
+    rows = ["id,text", "1," + "a" * 1997, "2,b", "3," + "c" * 5000, "4,d", ""]
+    records = read(write(tmp_path / "a.csv", end.join(rows).encode()), "csv")
+    assert [(r.line, r.text) for r in records] == [(2, ""), (3, "b"), (4, ""), (5, "d")]
+    assert [r.raw for r in records] == [rows[1] + end, "", rows[3][:1000], ""]
+    assert {r.problem for r in records if r.problem} == {
+        "isn't CSV: it has over 2000 characters"
+    }
+
+
+@pytest.mark.parametrize("n_extra", [0, 1])
+def test_row_of_several_lines_has_a_limit(read, tmp_path, monkeypatch, n_extra):
+    monkeypatch.setattr(csv_format, "LONGEST", 40)
+    text = "a" * 15 + "\n" + "b" * (19 + n_extra)
+    content = f'id,text\n1,"{text}"\n2,c\n'
+    # Characters of the row, with its last line break.
+    assert len(f'1,"{text}"\n') == 40 + n_extra
+    first, *_, last = read(write(tmp_path / "a.csv", content.encode()), "csv")
+    assert last.text == "c"
+    if n_extra:
+        assert "over 40 characters" in first.problem
+    else:
+        assert first.text == text
+
+
+def test_stray_quote_before_many_rows_is_found_after_a_hundred_lines(read, tmp_path):
+    rows = ["id,text", '1,"open', *(f"{i},post" for i in range(2, 200))]
+    records = read(write(tmp_path / "a.csv", "\n".join(rows).encode()), "csv")
+    assert [record.line for record in records] == list(range(2, 201))
+    assert [record.problem for record in records if record.problem] == [
+        "isn't CSV: the quote that begins a field here has no fitting end (up to line "
+        "101: the lines after it are rows)"
+    ]
+
+
+def test_blank_lines_before_the_names_of_the_columns_are_skipped(read, tmp_path):
+    [record] = read(write(tmp_path / "a.csv", b"\n\r\nid,text\n1,a\n"), "csv")
+    assert (record.line, record.text) == (4, "a")
+
+
+def test_names_that_fit_no_other_delimiter(read, tmp_path):
+    path = write(tmp_path / "a.csv", b'id^"my\ntext"\n1^a\n')
+    with pytest.raises(WnutError) as err:
+        read(path, "csv", delimiter="^")
+    assert str(err.value) == (
+        f"{path} has no column 'text' (it has 'id', 'my\\ntext'): name the column of "
+        "the text with --text-field"
+    )

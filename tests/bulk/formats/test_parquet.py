@@ -11,8 +11,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from spacy.tokens import DocBin
 
-from spacy_wnut.bulk.formats.parquet import infer_schema, row_chunk, to_table
-from spacy_wnut.bulk.records import OTHER_FIELDS
+from spacy_wnut.bulk.annotator import Found
+from spacy_wnut.bulk.formats import parquet
+from spacy_wnut.bulk.formats.parquet import (
+    ENTITIES,
+    ParquetWriter,
+    infer_schema,
+    plain_schema,
+    row_chunk,
+    to_table,
+    without_views,
+)
+from spacy_wnut.bulk.records import OTHER_FIELDS, Chunk, Record
+from spacy_wnut.bulk.sources import DamagedInput
 from spacy_wnut.errors import WnutError
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=3)
@@ -217,8 +228,12 @@ def test_nan_in_a_table_is_null_in_json(tmp_path, annotate, ruler, read_jsonl):
 @pytest.mark.parametrize(
     "columns, message",
     [
-        ({"body": ["a"]}, "no column 'text'"),
-        ({"text": [1]}, "'text' .* is of type int64, not of texts"),
+        ({"body": ["a"]}, r"a\.parquet has no column 'text'"),
+        (
+            {"text": [1]},
+            r"the column 'text' of .*a\.parquet is of type int64, not of texts: name "
+            "another one with --text-field$",
+        ),
         ({"text": ["a"], "entities": ["b"]}, "'entities' already"),
     ],
 )
@@ -233,10 +248,12 @@ def test_a_table_without_the_right_columns_is_refused(
 def test_what_is_no_parquet_is_refused(open_source, tmp_path):
     (tmp_path / "a.parquet").write_bytes(b"PAR1 but no more")
     for name in (str(tmp_path / "a.parquet"), str(tmp_path / "gone.parquet")):
-        with pytest.raises(WnutError, match="can't be read as parquet"):
+        with pytest.raises(WnutError) as err:
             open_source(name, "parquet")
-    with pytest.raises(WnutError, match="from standard input"):
+        assert str(err.value).startswith(f"{name} can't be read as parquet: ")
+    with pytest.raises(WnutError) as err:
         open_source("-", "parquet")
+    assert str(err.value) == ("parquet can't be read from standard input: name a file")
 
 
 def test_a_damaged_table_is_never_taken_for_whole(open_source, tmp_path):
@@ -247,7 +264,9 @@ def test_a_damaged_table_is_never_taken_for_whole(open_source, tmp_path):
     whole[len(whole) // 2 : len(whole) // 2 + 500] = b"\0" * 500
     path.write_bytes(whole)
     with open_source(path, "parquet") as source:
-        with pytest.raises(WnutError, match=r"to its end.*after row \d+"):
+        with pytest.raises(
+            DamagedInput, match=r"a\.parquet can't be read to its end: .*after row \d+"
+        ):
             list(source.chunks(1000))
 
 
@@ -286,3 +305,219 @@ def test_columns_of_parquet_go_through_unchanged(tmp_path, annotate, ruler):
     annotate(ruler, tmp_path / "a.parquet", tmp_path / "b.jsonl", chunk_size=3)
     first = json.loads((tmp_path / "b.jsonl").read_text().splitlines()[0])
     assert first["when"] == "2026-11-25T01:02:03" and first["price"] == "1.50"
+
+
+VIEW, TEXT_TYPE = pa.string_view(), pa.large_string()
+
+
+@pytest.mark.parametrize(
+    "type_, expected",
+    [
+        (pa.int8(), pa.int8()),
+        (VIEW, TEXT_TYPE),
+        (pa.binary_view(), pa.large_binary()),
+        (pa.list_(VIEW), pa.list_(TEXT_TYPE)),
+        (pa.list_(VIEW, 3), pa.list_(TEXT_TYPE, 3)),
+        (pa.large_list(VIEW), pa.large_list(TEXT_TYPE)),
+        (pa.list_view(pa.int8()), pa.list_(pa.int8())),
+        (pa.large_list_view(VIEW), pa.large_list(TEXT_TYPE)),
+        (pa.map_(VIEW, pa.int8()), pa.map_(TEXT_TYPE, pa.int8())),
+        (
+            pa.map_(pa.string(), pa.binary_view()),
+            pa.map_(pa.string(), pa.large_binary()),
+        ),
+        (
+            pa.dictionary(pa.int8(), VIEW, True),
+            pa.dictionary(pa.int8(), TEXT_TYPE, True),
+        ),
+        (pa.dictionary(pa.int16(), VIEW), pa.dictionary(pa.int16(), TEXT_TYPE)),
+        (
+            pa.struct([pa.field("x", pa.list_(VIEW)), pa.field("y", VIEW, False)]),
+            pa.struct(
+                [pa.field("x", pa.list_(TEXT_TYPE)), pa.field("y", TEXT_TYPE, False)]
+            ),
+        ),
+    ],
+    ids=str,
+)
+def test_types_without_views(type_, expected):
+    schema = pa.schema([pa.field("a", type_, False)], {"key": "value"})
+    plain = without_views(schema)
+    assert plain.field("a").type == expected
+    assert str(plain.field("a").type) == str(expected)
+    assert not plain.field("a").nullable and plain.metadata == {b"key": b"value"}
+
+
+def test_list_whose_parts_do_not_fit_is_another_field():
+    schema = infer_schema([{"a": [1, 2]}])
+    table = to_table([{"a": [1, "b"]}, {"a": [3]}], schema)
+    assert table.column("a").to_pylist() == [None, [3]]
+    assert table.column(OTHER_FIELDS).to_pylist() == ['{"a": [1, "b"]}', None]
+
+
+VALUES = {
+    "null": None,
+    "bool": True,
+    "int64": 2**63 - 1,
+    "double": 0.5,
+    "string": "a",
+    "list<item: string>": ["a"],
+    "struct<x: int64>": {"x": 1},
+}
+
+
+@pytest.mark.parametrize("kind", VALUES)
+@pytest.mark.parametrize("column", [kind for kind in VALUES if kind != "null"])
+def test_values_of_other_types_are_other_fields(column, kind):
+    schema = infer_schema([{"a": VALUES[column]}])
+    assert str(schema.field("a").type) == column
+    value = VALUES[kind]
+    [row] = to_table([{"a": value}], schema).to_pylist()
+    fits = kind in (column, "null")
+    assert row["a"] == (value if fits else None)
+    assert row[OTHER_FIELDS] == (None if fits else json.dumps({"a": value}))
+
+
+@pytest.mark.parametrize(
+    "value, column",
+    [
+        (2**63, "int64"),
+        (-(2**63) - 1, "int64"),
+        (2**53 + 1, "double"),
+        ([1], "list<item: string>"),
+        (["a", 1], "list<item: string>"),
+        ({"x": "a"}, "struct<x: int64>"),
+        ({"x": 1, "y": 1}, "struct<x: int64>"),
+    ],
+)
+def test_values_out_of_range_are_other_fields(value, column):
+    schema = infer_schema([{"a": VALUES[column]}])
+    [row] = to_table([{"a": value}], schema).to_pylist()
+    assert (row["a"], json.loads(row[OTHER_FIELDS])) == (None, {"a": value})
+
+
+@pytest.mark.parametrize("value", [2**53, -(2**53), 3])
+def test_integers_that_are_exact_go_into_a_column_of_floats(value):
+    [row] = to_table([{"a": value}], infer_schema([{"a": 0.5}])).to_pylist()
+    assert (row["a"], row[OTHER_FIELDS]) == (value, None)
+
+
+def test_invalid_texts_inside_of_a_column_are_an_error(open_source, tmp_path):
+    bad = pa.array([b"ok", b"caf\xe9"])
+    bad = pa.Array.from_buffers(pa.string(), 2, bad.buffers())
+    nested = pa.ListArray.from_arrays(pa.array([0, 1, 2], pa.int32()), bad)
+    pq.write_table(pa.table({"text": ["a", "b"], "x": nested}), tmp_path / "a.parquet")
+    with open_source(tmp_path / "a.parquet", "parquet") as source:
+        with pytest.raises(DamagedInput, match=r"UTF8.*\(after row 0\)"):
+            list(source.chunks(2))
+
+
+ENTITY = {"start": 0, "end": 4, "label": "location", "text": "Oslo", "confidence": 0.5}
+
+
+def annotated(n_records, as_rows, entities_of=(0,)):
+    """A chunk of records with an id, and the entities of some of them."""
+    ids = list(range(n_records))
+    records = [Record(i, "Oslo", fields={"text": "Oslo", "id": i}) for i in ids]
+    found = {
+        i: Found([ENTITY] * (i in entities_of), ["Oslo"], [False], []) for i in ids
+    }
+    rows = pa.table({"text": ["Oslo"] * n_records, "id": ids}) if as_rows else None
+    return Chunk(records, rows), found
+
+
+@pytest.mark.parametrize("as_rows", [False, True])
+@pytest.mark.parametrize("row_group, sizes", [(4, [4, 4]), (100, [8])])
+def test_records_and_entities_in_a_table(
+    tmp_path, monkeypatch, as_rows, row_group, sizes
+):
+    monkeypatch.setattr(parquet, "ROW_GROUP", row_group)
+    chunk, found = annotated(3, as_rows)
+    if as_rows:
+        schema = chunk.rows.schema
+    else:
+        schema = infer_schema([{"text": "a", "id": 1}])
+    writer = ParquetWriter("names", schema=schema)
+    # The second record is rejected.
+    del found[1]
+    segments = [writer.encode(chunk, found)] * 4
+    path = tmp_path / "a.parquet"
+    writer.assemble(iter(segments), path)
+    assert writer.count(path) == 8
+    table = pq.read_table(path)
+    assert table.schema.field("names").type == ENTITIES
+    assert table.column("id").to_pylist() == [0, 2] * 4
+    assert table.column("names").to_pylist() == [[ENTITY], []] * 4
+    groups = pq.ParquetFile(path).metadata
+    counts = [groups.row_group(i).num_rows for i in range(groups.num_row_groups)]
+    assert [n for n in counts if n] == sizes
+
+
+def test_table_of_no_records_has_its_columns(tmp_path):
+    writer = ParquetWriter("names", schema=pa.schema([("text", pa.string())]))
+    writer.assemble(iter([]), tmp_path / "a.parquet")
+    table = pq.read_table(tmp_path / "a.parquet")
+    assert table.column_names == ["text", "names"] and table.num_rows == 0
+
+
+def test_empty_table_has_no_fraction(open_source, tmp_path):
+    pq.write_table(
+        pa.table({"text": pa.array([], pa.string())}), tmp_path / "a.parquet"
+    )
+    with open_source(tmp_path / "a.parquet", "parquet") as source:
+        assert (source.total, source.fraction(), list(source.chunks(2))) == (
+            0,
+            None,
+            [],
+        )
+
+
+def test_table_without_found_records_is_empty():
+    chunk, _ = annotated(3, as_rows=True)
+    table = ParquetWriter("names", schema=chunk.rows.schema).table(chunk, {})
+    assert table.column_names == ["text", "id", "names"] and table.num_rows == 0
+
+
+def test_rows_are_read_without_views_and_bytes():
+    table = pa.table(
+        {
+            "text": pa.array([b"Oslo", b"caf\xe9", None]),
+            "x": pa.array([["a"], None, []], pa.list_(pa.string_view())),
+            "raw": pa.array([b"\xff", b"", None]),
+        }
+    )
+    schema = plain_schema(table.schema, "text")
+    [rows] = table.to_batches()
+    chunk = row_chunk(rows, schema, "text", 5)
+    assert chunk.rows.schema == schema
+    assert [str(type_) for type_ in schema.types] == [
+        "large_string",
+        "list<item: large_string>",
+        "binary",
+    ]
+    assert [(r.line, r.text, r.problem) for r in chunk.records] == [
+        (5, "Oslo", ""),
+        (6, "", "the text isn't UTF-8: the byte 0xe9"),
+        (7, "", "the field 'text' is missing (null)"),
+    ]
+    assert chunk.fields() == [
+        {"text": "Oslo", "x": ["a"], "raw": b"\xff"},
+        {"text": "caf\\xe9", "x": None, "raw": b""},
+        {"text": None, "x": [], "raw": None},
+    ]
+
+
+def test_other_columns_that_are_not_utf_8_are_named():
+    bad = pa.array([b"ok", b"caf\xe9\xff", b"\xe8", None])
+    bad = pa.Array.from_buffers(pa.string(), 4, bad.buffers())
+    columns = {"one": bad, "text": pa.array(["a", "b", None, "d"]), "two": bad}
+    table = pa.table(columns)
+    chunk = row_chunk(table, table.schema, "text", None)
+    # The first problem of each row.
+    assert [(r.line, r.text, r.problem) for r in chunk.records] == [
+        (None, "a", ""),
+        (None, "", "the column 'one' isn't UTF-8: the byte 0xe9"),
+        (None, "", "the column 'one' isn't UTF-8: the byte 0xe8"),
+        (None, "d", ""),
+    ]
+    assert chunk.rows.column("two").to_pylist() == ["ok", r"caf\xe9\xff", r"\xe8", None]
