@@ -55,6 +55,12 @@ def test_counts_of_the_readme(splits, folder):
     assert [line for line in lines if line.startswith("| `")] == expected
 
 
+@pytest.mark.parametrize("page", ["README.md", "docs/index.md"])
+def test_pages_name_the_number_of_training_posts(splits, root, page):
+    text = (root / page).read_text(encoding="utf8")
+    assert f"the {len(splits['train']):,} posts in" in text
+
+
 def test_no_post_is_in_two_splits_or_among_the_examples(splits, folder):
     posts = [tuple(post.tokens) for name in SPLITS for post in splits[name]]
     assert len(posts) == len(set(posts))
