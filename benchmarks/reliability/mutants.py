@@ -1,18 +1,20 @@
-"""Store the result of mutation testing: the share of mutants that tests kill.
+"""Measure the share of mutants that tests kill.
 
-    python -m benchmarks.reliability.mutants collect
+    python -m benchmarks.reliability.mutants run
     python -m benchmarks.reliability.mutants table
 
 A mutant is the code with one small change. It is killed if a test fails or exceeds its
-time. `collect` reads the folder that `mutmut run` leaves and writes
+time. `run` runs mutmut, with its settings in pyproject.toml, and writes
 benchmarks/results/mutants.json: the numbers of mutants, and the change of each one that
-survived. Reasons are written into this file by hand; `collect` keeps those of changes
-that survive again. `table` writes the numbers into docs/reliability.md.
+survived. Reasons are written into this file by hand; `run` keeps those of changes that
+survive again. `table` writes the numbers into docs/reliability.md.
 """
 
 import ast
 import difflib
 import json
+import shutil
+import subprocess
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -57,14 +59,14 @@ def read_mutants(folder: Path) -> list[dict[str, Any]]:
     }
     found = sorted(folder.rglob("*.meta"))
     if not found:
-        raise WnutError(f"{folder} has no results: run `mutmut run` first")
+        raise WnutError(f"{folder} has no results of mutmut")
     for meta in found:
         file = meta.relative_to(folder).with_suffix("").as_posix()
         area = next(area for area, start in AREAS.items() if file.startswith(start))
         result: Any = results[area]
         codes = json.loads(meta.read_text(encoding="utf8"))["exit_code_by_key"]
         if not_run := [name for name, code in codes.items() if code in NOT_RUN]:
-            raise WnutError(f"{not_run[0]} was not run: run `mutmut run` again")
+            raise WnutError(f"mutmut did not run {not_run[0]}: start it again")
         survived = [
             name.rpartition(".")[2] for name, code in codes.items() if code in SURVIVED
         ]
@@ -129,10 +131,16 @@ def _key(survivor: dict[str, Any]) -> tuple[str, str, str]:
     return survivor["file"], survivor["function"], "\n".join(survivor["change"])
 
 
-@app.command("collect")
-def collect_command(folder: Path = ROOT / "mutants") -> None:
-    """Read the folder of mutmut and write benchmarks/results/mutants.json."""
-    areas = read_mutants(folder)
+@app.command("run")
+def run_command() -> None:
+    """Run mutmut from the start and write benchmarks/results/mutants.json."""
+    if shutil.which("mutmut") is None:
+        raise WnutError("mutmut isn't installed, see CONTRIBUTING.md")
+    # mutmut would keep results of earlier tests.
+    shutil.rmtree(ROOT / "mutants", ignore_errors=True)
+    if subprocess.run(["mutmut", "run"], cwd=ROOT).returncode:
+        raise WnutError("mutmut failed, see its messages")
+    areas = read_mutants(ROOT / "mutants")
     missing = keep_reasons(areas, read_rows(RESULTS))
     write_results(RESULTS, areas)
     if missing:
