@@ -221,15 +221,15 @@ def test_the_command_interrupted_with_two_processes(tmp_path, annotate, ruler):
     from .conftest import make_posts
 
     posts, out = tmp_path / "posts.jsonl", tmp_path / "out.jsonl"
-    posts.write_text("\n".join(make_posts(2_000)) + "\n", encoding="utf8")
+    posts.write_text("\n".join(make_posts(1_000)) + "\n", encoding="utf8")
     command = [sys.executable, "-m", "spacy_wnut", "annotate", ruler, posts, out]
-    options = ["--chunk-size", "20", "--n-process", "2"]
+    options = ["--chunk-size", "10", "--n-process", "2"]
     with subprocess.Popen(
         [*command, *options], stderr=subprocess.PIPE, encoding="utf8"
     ) as run:
         journal = journals.partial_path(out) / "journal.jsonl"
         while run.poll() is None and not (
-            journal.exists() and journal.stat().st_size > 2000
+            journal.exists() and journal.stat().st_size > 1000
         ):
             time.sleep(0.02)
         run.send_signal(signal.SIGINT)
@@ -240,9 +240,9 @@ def test_the_command_interrupted_with_two_processes(tmp_path, annotate, ruler):
         said.split()
     )
     assert not out.exists()
-    summary = annotate(ruler, posts, out, chunk_size=20, resume=True)
-    assert 0 < summary.resumed < summary.read == 2_000
-    annotate(ruler, posts, tmp_path / "whole.jsonl", chunk_size=20)
+    summary = annotate(ruler, posts, out, chunk_size=10, resume=True)
+    assert 0 < summary.resumed < summary.read == 1_000
+    annotate(ruler, posts, tmp_path / "whole.jsonl", chunk_size=10)
     for name in ("{}.jsonl", "{}.jsonl.rejected.jsonl"):
         one, two = ((tmp_path / name.format(n)).read_bytes() for n in ("out", "whole"))
         assert one == two

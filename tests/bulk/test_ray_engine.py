@@ -79,7 +79,7 @@ def test_tables_as_the_local_engine_has_them(ray, ruler, tmp_path, annotate):
         pq.write_table(table.slice(part * 30, 30), source / f"{part}.parquet")
     pq.write_table(table, tmp_path / "all.parquet")
     annotate(ruler, tmp_path / "all.parquet", tmp_path / "local.parquet")
-    summary = run(ruler, source, tmp_path / "ray", n_actors=2)
+    summary = run(ruler, source, tmp_path / "ray")
     assert (summary.read, summary.rejected) == (90, 13)
     assert rows_of(tmp_path / "ray") == rows_of(tmp_path / "local.parquet")
     forget = ["file", "line"]

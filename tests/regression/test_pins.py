@@ -11,8 +11,9 @@ from packaging.requirements import Requirement
 
 from spacy_wnut import __version__
 
-# Upper bounds of these only: spaCy 4 has another thinc, datasets 5.2 another hub.
-BOUNDED = {"spacy", "datasets"}
+# Upper bounds of these only: spaCy 4 has another thinc, and the newest releases of the
+# others do not fit spacy-transformers, where pip would try dozens of older ones.
+BOUNDED = {"spacy", "datasets", "huggingface-hub", "tokenizers", "transformers"}
 
 
 def test_only_what_breaks_has_an_upper_bound():
