@@ -24,6 +24,9 @@ VARIABLES = {
     "vars.layers": 3,
     # A step takes about half the time. In so few steps, these vectors hardly change.
     "vars.settings": "--components.transformer.model.freeze_embeddings true",
+    "vars.epochs": 4,
+    # On so few posts, one entity more or less would decide whether int8 is accepted.
+    "vars.precision": "fp32",
     "vars.packages": "packages/sample",
     "vars.check": "--offline",
 }
