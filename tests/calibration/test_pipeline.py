@@ -160,7 +160,7 @@ def test_only_the_settings_change(model, corpus, tmp_path, in_place):
     }
     if not in_place:
         assert files(model) == before
-    assert (calibration["temperature"], calibration["bias"]) != (1.0, 0.0)
+    assert calibration["temperature"] != 1.0
     loaded = spacy.load(out)
     ner = loaded.get_pipe("ner")
     assert ner.temperature == calibration["temperature"]

@@ -13,7 +13,7 @@ def test_what_the_encoder_gets_at_once_stays_within_the_budget(nlp):
         shapes.append(kwargs["input_ids"].shape)
 
     hook = encoder.register_forward_pre_hook(record, with_kwargs=True)
-    long = "lol Grace Hopper and Alan Turing are in London " * 500
+    long = "lol Grace Hopper and Alan Turing are in London " * 700
     short = ["Ada Lovelace moved to Oslo"] * 20
     try:
         docs = list(nlp.pipe([*short[:10], long, *short[10:]], batch_size=128))
