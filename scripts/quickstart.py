@@ -10,6 +10,7 @@ from pathlib import Path
 import srsly
 from wasabi import msg
 from weasel.cli.run import project_run
+from weasel.util.config import load_project_config
 
 PROJECT = Path(__file__).parents[1]
 
@@ -30,23 +31,12 @@ VARIABLES = {
     "vars.packages": "packages/sample",
     "vars.check": "--offline",
 }
-STEPS = (
-    "convert",
-    "encoder",
-    "train",
-    "calibrate",
-    "evaluate",
-    "report",
-    "package",
-    "check",
-    "export",
-    "package-onnx",
-    "check-onnx",
-)
-MODEL = "training/sample/distilbert-0/onnx"
-SCORES = "metrics/sample/distilbert-0/test_gold.json"
-REPORT = "metrics/sample/distilbert-0-report.html"
-SECONDS = "metrics/sample/seconds.json"
+_project = load_project_config(PROJECT, overrides=VARIABLES)
+STEPS = (*_project["workflows"]["all"], *_project["workflows"]["onnx"])
+MODEL = f"{_project['vars']['model_dir']}/onnx"
+SCORES = f"{_project['vars']['metrics_dir']}/test_gold.json"
+REPORT = f"{_project['vars']['metrics_dir']}-report.html"
+SECONDS = f"{_project['vars']['metrics_dir']}-seconds.json"
 # The posts that README shows.
 EXAMPLES = "corpus/sample/examples.txt"
 

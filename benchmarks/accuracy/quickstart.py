@@ -11,7 +11,6 @@ SPACY_WNUT_DATA, or as in `spacy-wnut convert`. `table` draws docs/show.svg, the
 example in README and docs/index.md.
 """
 
-import os
 import re
 from io import StringIO
 from pathlib import Path
@@ -26,6 +25,7 @@ from benchmarks.common.pages import README, write_block
 from benchmarks.common.program import make_app, run_app
 from benchmarks.common.results import RESULTS as FOLDER
 from benchmarks.common.results import ROOT, read_results, write_results, write_text
+from spacy_wnut.cli._app import DATA, first_set
 
 RESULTS = FOLDER / "quickstart.json"
 PICTURE = ROOT / "docs" / "show.svg"
@@ -76,14 +76,18 @@ def run(
     ] = ROOT,
 ) -> None:
     """Measure the pipeline, find the entities of the posts, and store the results."""
+    from weasel.util.config import load_project_config  # type: ignore[import-untyped]
+
     from spacy_wnut.pipeline.loading import load_pipeline
 
-    model = project / "training" / "sample" / "distilbert-0" / "model-calibrated"
-    metrics = project / "metrics" / "sample"
-    scores = read_results(metrics / "distilbert-0" / "test_gold.json")
+    # The script sets no other variable that names these folders.
+    folders = load_project_config(ROOT, overrides={"vars.run": "sample"})["vars"]
+    model = project / folders["model_dir"] / "model-calibrated"
+    metrics = project / folders["metrics_dir"]
+    scores = read_results(metrics / "test_gold.json")
     results = {
         "machine": describe_machine(),
-        "seconds": read_results(metrics / "seconds.json"),
+        "seconds": read_results(metrics.with_name(f"{metrics.name}-seconds.json")),
         "f1": {"sample": scores["entity"]["f1"], "wnut_17": score_on_wnut_17(model)},
         "posts": annotate_posts(load_pipeline(str(model)), read_posts()),
     }
@@ -111,11 +115,11 @@ def read_posts() -> list[str]:
 def score_on_wnut_17(model: Path) -> float:
     """Compute the entity F1 on the test split of WNUT 17, with its tokens."""
     from spacy_wnut.corpus.convert import convert
-    from spacy_wnut.corpus.sources import load_rows
+    from spacy_wnut.corpus.sources import WNUT_NAME, load_rows
     from spacy_wnut.scoring.evaluation import evaluate_pipeline
     from spacy_wnut.scoring.measures import all_scores
 
-    rows = load_rows(os.environ.get("SPACY_WNUT_DATA", "wnut_17"))
+    rows = load_rows(first_set([], DATA, WNUT_NAME))
     with TemporaryDirectory() as folder:
         convert(rows, Path(folder), "gold")
         posts, _ = evaluate_pipeline(str(model), Path(folder) / "test.spacy", -1)

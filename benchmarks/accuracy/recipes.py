@@ -7,9 +7,9 @@
         --encoder all-MiniLM-L6
     python -m benchmarks.accuracy.recipes table
 
-`table` writes the tables of accuracy in docs/results.md. `collect --add` adds seeds that were trained separately. The baseline of transformers'
-Trainer comes from `python -m benchmarks.accuracy.trainer_baseline`, with the output
-folder of the sweep as its --out.
+`collect --add` adds seeds that were trained separately. `table` writes the tables of
+accuracy in docs/results.md. The baseline of transformers' Trainer comes from `python -m
+benchmarks.accuracy.trainer_baseline`, with the output folder of the sweep as its --out.
 """
 
 import json

