@@ -3,6 +3,8 @@
 import importlib.util
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -48,6 +50,38 @@ def test_outputs_are_not_those_of_other_data(quickstart, root):
     assert outputs[0] and not outputs[0] & outputs[1]
     assert all(quickstart.MODEL not in paths for paths in outputs[:1])
     assert quickstart.MODEL in outputs[1]
+
+
+def test_commands_run_in_processes_as_with_python_m(root, tmp_path):
+    """They get their arguments and standard input. A failure stops the quickstart, which
+    exits with the same status.
+    """
+    (tmp_path / "posts.txt").write_text("lol", encoding="utf8")
+    (tmp_path / "echo_posts.py").write_text(
+        "import sys\n"
+        "assert __name__ == '__main__'\n"
+        "with open(sys.argv[1], 'w') as out:\n"
+        "    out.write(sys.stdin.read())\n"
+        "sys.exit(int(sys.argv[2]))\n",
+        encoding="utf8",
+    )
+    (tmp_path / "run.py").write_text(
+        "import quickstart\n"
+        "from pathlib import Path\n"
+        "if __name__ == '__main__':\n"
+        "    for name, status in [('first', '0'), ('second', '3'), ('third', '0')]:\n"
+        "        arguments = ['echo_posts', name, status]\n"
+        "        quickstart.run_module(arguments, Path('posts.txt'))\n",
+        encoding="utf8",
+    )
+    done = subprocess.run(
+        [sys.executable, "run.py"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(root / "scripts")},
+    )
+    assert done.returncode == 3
+    assert (tmp_path / "first").read_text() == "lol"
+    assert (tmp_path / "second").exists() and not (tmp_path / "third").exists()
 
 
 @needs_run

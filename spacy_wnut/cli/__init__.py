@@ -10,6 +10,7 @@ from .from_hf import from_hf_cli
 from .package import package_cli
 from .pretrain import pretrain_cli
 from .pseudo_label import pseudo_label_cli
+from .push import push_cli
 from .report import report_cli
 from .score import score_cli
 from .show import show_cli
@@ -31,6 +32,7 @@ __all__ = [
     "package_cli",
     "pretrain_cli",
     "pseudo_label_cli",
+    "push_cli",
     "report_cli",
     "score_cli",
     "show_cli",

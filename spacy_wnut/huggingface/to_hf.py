@@ -15,6 +15,7 @@ from ..packaging.cards import checkpoint_card
 from ..pipeline.loading import load_pipeline
 from ..pipeline.parts import Parts, find_parts
 from .heads import check_same, copy_encoder, encode, linear_head
+from .push import push_folder
 
 # Layers of a linear head.
 LINEAR = {"dropout", "linear"}
@@ -68,7 +69,10 @@ def to_hf(
         docs = [example.predicted for example in read_corpus(corpus, nlp)]
     checkpoint = write_checkpoint(nlp, folder, docs)
     if repo is not None:
-        push(folder, repo)
+        try:
+            push_folder(folder, repo)
+        except WnutError as err:
+            raise WnutError(f"{folder} is written, but {err}") from err
     return checkpoint
 
 
@@ -181,28 +185,6 @@ def measure_agreement(
                 words += 1
                 same += at < n_seen and best[at] == tag
     return Agreement(int(same), words)
-
-
-def push(folder: Path, repo: str) -> None:
-    """Upload a folder to the hub. The repository is created if necessary.
-
-    folder (Path): The folder.
-    repo (str): The repository, as USER/NAME.
-
-    Raises WnutError if the hub refuses it or cannot be reached.
-    """
-    import huggingface_hub
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
-
-    try:
-        huggingface_hub.create_repo(repo, exist_ok=True)
-        huggingface_hub.upload_folder(repo_id=repo, folder_path=folder)
-    # OSError is also raised for a missing token.
-    except (HfHubHTTPError, HFValidationError, OSError) as err:
-        raise WnutError(
-            f"{folder} is written, but couldn't be shared as {repo!r}: {err}. Log in "
-            "with `huggingface-cli login`, and name a repository as USER/NAME"
-        ) from err
 
 
 def _make_model(parts: Parts) -> Any:

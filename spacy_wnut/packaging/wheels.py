@@ -259,14 +259,7 @@ def check_wheels(
     this environment, or if one of the steps fails.
     """
     # Wheels of other pipelines may have more dependencies.
-    found = {part: _newest(wheels_dir, part) for part in (name, PLUGIN)}
-    missing = [part for part, path in found.items() if path is None]
-    if missing:
-        raise WnutError(
-            f"There are no wheels of {' and '.join(missing)} in {wheels_dir}. Build "
-            "them first: python -m spacy project run package"
-        )
-    wheels = [str(path) for path in found.values()]
+    wheels = [str(path) for path in find_wheels(wheels_dir, name)]
     with tempfile.TemporaryDirectory() as scratch:
         builder = venv.EnvBuilder(with_pip=not offline)
         builder.create(scratch)
@@ -283,6 +276,26 @@ def check_wheels(
             pins = ["--constraint", str(constraints.absolute())] if constraints else []
             _run([python, *install, *pins, *wheels])
         return _run([python, "-c", TRY_IT, name, SENTENCE, *absent], cwd=scratch)
+
+
+def find_wheels(wheels_dir: Path, name: str) -> tuple[Path, Path]:
+    """Find the newest wheels of a pipeline and of spacy-wnut.
+
+    wheels_dir (Path): The folder with the wheels.
+    name (str): The name of the pipeline's package.
+    RETURNS (Tuple[Path, Path]): The wheel of the pipeline, and that of spacy-wnut.
+
+    Raises WnutError if one of them isn't there.
+    """
+    pipeline, plugin = (_newest(wheels_dir, part) for part in (name, PLUGIN))
+    if pipeline is None or plugin is None:
+        found = ((name, pipeline), (PLUGIN, plugin))
+        missing = [part for part, path in found if path is None]
+        raise WnutError(
+            f"There are no wheels of {' and '.join(missing)} in {wheels_dir}. Build "
+            "them first: python -m spacy project run package"
+        )
+    return pipeline, plugin
 
 
 def _newest(wheels_dir: Path, name: str) -> Path | None:

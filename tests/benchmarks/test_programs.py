@@ -7,13 +7,14 @@ import sys
 
 import pytest
 
-from benchmarks.accuracy import calibration, experiments, quickstart, recipes
+from benchmarks.accuracy import calibration, correct, experiments, quickstart, recipes
 from benchmarks.common.results import ROOT, read_results
 from benchmarks.reliability import mutants, robustness
 from benchmarks.speed import annotate, inference, service, startup, training
 
 PROGRAMS = [
     "accuracy.calibration",
+    "accuracy.correct",
     "accuracy.experiments",
     "accuracy.quickstart",
     "accuracy.recipes",
@@ -103,6 +104,7 @@ def test_references_name_programs():
             "docs/experiments.md",
             lambda: [(experiments.BLOCK, experiments.make_block())],
         ),
+        ("docs/correct.md", lambda: block_of(correct)),
         ("docs/scaling.md", lambda: [(annotate.BLOCK, annotate.make_block())]),
         ("docs/reliability.md", lambda: [(robustness.BLOCK, robustness.make_block())]),
         ("docs/reliability.md", lambda: block_of(mutants)),
@@ -112,7 +114,15 @@ def test_references_name_programs():
     ids=[
         *("summary", "quickstart", "quickstart in docs"),
         *("recipes", "calibration", "training", "inference"),
-        *("experiments", "annotate", "robustness", "mutants", "service", "startup"),
+        *(
+            "experiments",
+            "correct",
+            "annotate",
+            "robustness",
+            "mutants",
+            "service",
+            "startup",
+        ),
     ],
 )
 def test_pages_have_the_stored_results(page, blocks):

@@ -1,6 +1,7 @@
 """The sample corpus, corpus/sample."""
 
 import gzip
+import json
 import os
 import re
 from collections import Counter
@@ -55,10 +56,27 @@ def test_counts_of_the_readme(splits, folder):
     assert [line for line in lines if line.startswith("| `")] == expected
 
 
+def read_jsonl(path):
+    return [json.loads(line) for line in path.read_text(encoding="utf8").splitlines()]
+
+
 @pytest.mark.parametrize("page", ["README.md", "docs/index.md"])
 def test_pages_name_the_number_of_training_posts(splits, root, page):
     text = (root / page).read_text(encoding="utf8")
     assert f"the {len(splits['train']):,} posts in" in text
+
+
+def test_corrected_posts_are_the_new_posts(folder):
+    new, corrected = (
+        read_jsonl(folder / name)
+        for name in ("cycling.jsonl", "cycling_corrected.jsonl")
+    )
+    assert [post | {"label": None} for post in new] == [
+        post | {"label": None} for post in corrected
+    ]
+    assert {label for post in corrected for _, _, label in post["label"]} == set(
+        WNUT_17.types
+    )
 
 
 def test_no_post_is_in_two_splits_or_among_the_examples(splits, folder):
@@ -86,8 +104,10 @@ def texts_of(path):
 @pytest.mark.skipif(
     not os.environ.get("SPACY_WNUT_DATA"), reason="needs WNUT 17 in SPACY_WNUT_DATA"
 )
-def test_no_six_words_are_taken_from_wnut_17(splits):
+def test_no_six_words_are_taken_from_wnut_17(splits, folder):
     ours = set()
+    for post in read_jsonl(folder / "cycling.jsonl"):
+        ours |= sequences(post["text"])
     for posts in splits.values():
         for post in posts:
             ours |= sequences(" ".join(post.tokens))

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import huggingface_hub
 import pytest
 import spacy
 from spacy.language import Language
@@ -35,3 +36,46 @@ def checkpoint(plain_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     folder = tmp_path_factory.mktemp("huggingface") / "checkpoint"
     write_checkpoint(spacy.load(plain_folder), folder)
     return folder
+
+
+class Hub:
+    """The hub's client. Stores the uploads, or raises `error`.
+
+    error (Optional[Exception]): The error to raise.
+    uploads (list[tuple[str, bool, dict[str, bytes]]]): For each upload the repository,
+        whether it is private, and the files.
+    """
+
+    def __init__(self) -> None:
+        self.error: Exception | None = None
+        self.repositories: dict[str, bool] = {}
+        self.uploads: list[tuple[str, bool, dict[str, bytes]]] = []
+
+    def whoami(self) -> dict[str, str]:
+        if self.error is not None:
+            raise self.error
+        return {"name": "ada"}
+
+    def create_repo(
+        self, repo_id: str, *, exist_ok: bool = False, private: bool = False
+    ) -> None:
+        if self.error is not None:
+            raise self.error
+        assert exist_ok or repo_id not in self.repositories
+        self.repositories.setdefault(repo_id, private)
+
+    def upload_folder(self, *, repo_id: str, folder_path: Path) -> None:
+        files = {
+            path.relative_to(folder_path).as_posix(): path.read_bytes()
+            for path in folder_path.rglob("*")
+            if path.is_file()
+        }
+        self.uploads.append((repo_id, self.repositories[repo_id], files))
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch) -> Hub:
+    hub = Hub()
+    for name in ("whoami", "create_repo", "upload_folder"):
+        monkeypatch.setattr(huggingface_hub, name, getattr(hub, name))
+    return hub

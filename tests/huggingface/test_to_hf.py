@@ -1,10 +1,8 @@
 import json
 
-import huggingface_hub
 import pytest
 import spacy
 import torch
-from huggingface_hub.errors import HFValidationError
 from spacy.tokens import DocBin
 from transformers import AutoModelForTokenClassification, AutoTokenizer
 
@@ -13,7 +11,6 @@ from spacy_wnut.huggingface.to_hf import (
     find_linear_parts,
     find_losses,
     measure_agreement,
-    push,
     to_hf,
     write_checkpoint,
 )
@@ -233,45 +230,20 @@ def test_agreement_on_a_corpus(plain_folder, out, corpus):
     assert written.agreement == (words, words)
 
 
-@pytest.fixture
-def hub(monkeypatch):
-    """The hub's client: writes down what it is asked for, or raises `error`."""
-
-    class Hub:
-        error = None
-
-        def __init__(self):
-            self.calls = []
-
-        def create_repo(self, repo_id, *, exist_ok=False):
-            if self.error is not None:
-                raise self.error
-            self.calls.append(("create", repo_id, exist_ok))
-
-        def upload_folder(self, *, repo_id, folder_path):
-            names = {path.name for path in folder_path.iterdir()}
-            self.calls.append(("upload", repo_id, "model.safetensors" in names))
-
-    hub = Hub()
-    for name in ("create_repo", "upload_folder"):
-        monkeypatch.setattr(huggingface_hub, name, getattr(hub, name))
-    return hub
-
-
 def test_push_shares_the_folder(plain_folder, out, hub):
     to_hf(str(plain_folder), out)
-    assert hub.calls == []
+    assert hub.uploads == []
     to_hf(str(plain_folder), out, repo="ada/ner")
-    assert hub.calls == [("create", "ada/ner", True), ("upload", "ada/ner", True)]
+    [(repo, private, names)] = hub.uploads
+    assert (repo, private) == ("ada/ner", False)
+    assert {"config.json", "model.safetensors", "README.md"} <= set(names)
 
 
-@pytest.mark.parametrize(
-    "error", [HFValidationError("no name"), OSError("no token"), ConnectionError("x")]
-)
-def test_push_that_fails(checkpoint, hub, error):
-    hub.error = error
-    with pytest.raises(WnutError, match=r"couldn't be shared as 'x': .*Log in with"):
-        push(checkpoint, "x")
+def test_push_that_fails(plain_folder, out, hub):
+    hub.error = OSError("no token")
+    with pytest.raises(WnutError, match=r"is written, but couldn't be shared as 'x'"):
+        to_hf(str(plain_folder), out, repo="x")
+    assert (out / "model.safetensors").exists()
 
 
 def test_docs_are_freed_with_their_vectors(plain, tmp_path, vectors):

@@ -1,0 +1,144 @@
+"""The commands of docs/correct.md, with a tiny encoder and few of the old posts."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import spacy
+from spacy.tokens import DocBin
+from spacy_wnut.corpus.posts import Post
+
+from spacy_wnut.corpus.convert import convert
+
+QUICKSTART = "python -m spacy project run quickstart"
+
+
+def read_blocks(page):
+    """The blocks of shell commands of a page."""
+    text = page.read_text(encoding="utf8")
+    return re.findall(r"^```bash\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+
+
+def read_docs(path):
+    return list(DocBin().from_disk(path).get_docs(spacy.blank("en").vocab))
+
+
+@pytest.fixture(scope="module")
+def project(root, tiny_encoder, trained_folder, onnx_folder, tmp_path_factory):
+    """A project after the quickstart, with its pipelines replaced by tiny ones."""
+    folder = tmp_path_factory.mktemp("correct") / "project"
+    shutil.copytree(root / "configs", folder / "configs")
+    (folder / "corpus" / "sample").mkdir(parents=True)
+    for path in (root / "corpus" / "sample").glob("*.jsonl"):
+        shutil.copy(path, folder / "corpus" / "sample")
+    old = [Post("Ada moved to Oslo"), Post("nothing to see here")] * 10
+    splits = {"train": old, "validation": old[:2], "test": old[:2]}
+    convert(splits, folder / "corpus" / "sample" / "gold")
+    training = folder / "training" / "sample"
+    shutil.copytree(tiny_encoder, training / "encoder")
+    shutil.copytree(trained_folder, training / "distilbert-0" / "model-best")
+    shutil.copytree(onnx_folder, training / "distilbert-0" / "onnx")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def decisions(project):
+    """Decisions on entities, as Prodigy exports them."""
+    spans = [{"start": 13, "end": 17, "label": "location"}]
+    record = {"text": "Ada moved to Oslo", "spans": spans, "answer": "reject"}
+    path = project / "decisions.jsonl"
+    path.write_text(f"{json.dumps(record)}\n" * 4, encoding="utf8")
+
+
+@pytest.fixture(scope="module")
+def outputs(root, project, decisions):
+    """Run the commands. The output of each block, by its first line."""
+    blocks = read_blocks(root / "docs" / "correct.md")
+    assert blocks[0].strip() == QUICKSTART
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    found = {}
+    for block in blocks[1:]:
+        done = subprocess.run(
+            ["bash", "-euc", block],
+            cwd=project,
+            env={**os.environ, "PATH": path},
+            text=True,
+            encoding="utf8",
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        assert done.returncode == 0, f"{block}\n{done.stdout}"
+        found[block.partition("\n")[0]] = done.stdout
+    return found
+
+
+pytestmark = [pytest.mark.slow, pytest.mark.posix]
+
+
+def test_page_shows_a_line_of_the_export(root):
+    text = (root / "docs" / "correct.md").read_text(encoding="utf8")
+    [line] = re.findall(r"^```json\n(.*)\n```$", text, re.MULTILINE)
+    export = root / "corpus" / "sample" / "cycling_corrected.jsonl"
+    assert line in export.read_text(encoding="utf8").splitlines()
+
+
+def test_posts_are_exported_for_the_tool(project, outputs):
+    new, exported = (
+        [json.loads(line) for line in path.read_text(encoding="utf8").splitlines()]
+        for path in (
+            project / "corpus" / "sample" / "cycling.jsonl",
+            project / "to_correct.jsonl",
+        )
+    )
+    assert [post["text"] for post in exported] == [post["text"] for post in new]
+    assert [post["id"] for post in exported] == [post["id"] for post in new]
+    assert all(isinstance(post["label"], list) for post in exported)
+
+
+def test_corrected_posts_are_split(project, outputs):
+    n_posts = [
+        len(read_docs(project / "corpus" / "cycling" / f"{split}.spacy"))
+        for split in ("train", "dev", "test")
+    ]
+    assert n_posts == [80, 16, 64]
+
+
+def test_corrected_annotation_is_kept(project, outputs):
+    """All entities of the export, by their characters."""
+    path = project / "corpus" / "sample" / "cycling_corrected.jsonl"
+    records = [json.loads(line) for line in path.read_text("utf8").splitlines()]
+    expected = {
+        record["text"]: sorted(map(tuple, record["label"])) for record in records
+    }
+    found = {
+        doc.text: sorted((e.start_char, e.end_char, e.label_) for e in doc.ents)
+        for split in ("train", "dev", "test")
+        for doc in read_docs(project / "corpus" / "cycling" / f"{split}.spacy")
+    }
+    assert found == expected
+
+
+def test_retrained_pipeline_has_the_types_of_the_new_posts(project, outputs):
+    nlp = spacy.load(project / "training" / "cycling" / "model-best")
+    assert {"product", "group"} <= set(nlp.get_pipe("ner").labels)
+
+
+def test_report_has_both_pipelines(project, outputs):
+    [said] = [text for line, text in outputs.items() if "--against" in line]
+    assert re.search(r"training/cycling/model-best: entity F1 +\d+\.\d\d", said)
+    assert re.search(r"sample/distilbert-0/model-best: entity F1 +\d+\.\d\d", said)
+    assert (project / "cycling.html").exists()
+
+
+def test_decisions_are_incorrect_spans(project, outputs):
+    docs = read_docs(project / "corpus" / "decisions" / "train.spacy")
+    for doc in docs:
+        [span] = doc.spans["incorrect_spans"]
+        assert (span.text, span.label_) == ("Oslo", "location")
+        assert all(token.ent_iob == 0 for token in doc)
+    assert docs
