@@ -12,11 +12,17 @@ from ...compression import CODECS, codec_of, detect
 from ...errors import WnutError
 from ..json_values import kind_of
 from ..posts import Post, Rejection
+from .annotated import PARQUET_MAGIC, is_annotated, read_annotated
 from .columns import read_columns
 from .doccano import is_doccano, read_doccano
+from .gliner import is_gliner, read_gliner
 from .json_file import UNICODE_MARKS, JsonRecord, open_content, read_json
+from .label_studio import is_label_studio, read_label_studio
 from .options import ReadOptions
+from .prodigy import is_prodigy, read_prodigy
 from .records import MAX_NAMES
+from .spacy_docbin import read_spacy_docbin
+from .spacy_json import is_spacy_json, read_spacy_json
 
 Reader = Callable[[Path, ReadOptions], Iterator[Post | Rejection]]
 
@@ -68,6 +74,53 @@ FORMATS = {
             '{"text": "in Oslo", "label": [[3, 7, "location"]]}',
             read_doccano,
             is_doccano,
+        ),
+        Format(
+            "label-studio",
+            "Label Studio",
+            '{"data": {"text": "in Oslo"}, "annotations": [{"result": [{"type": '
+            '"labels", "value": {"start": 3, "end": 7, "labels": ["location"]}}]}]}',
+            read_label_studio,
+            is_label_studio,
+        ),
+        Format(
+            "prodigy",
+            "Prodigy",
+            '{"text": "in Oslo", "spans": [{"start": 3, "end": 7, "label": '
+            '"location"}], "answer": "accept"}',
+            read_prodigy,
+            is_prodigy,
+        ),
+        Format(
+            "spacy-json",
+            "spaCy in JSON",
+            '["in Oslo", {"entities": [[3, 7, "location"]]}]',
+            read_spacy_json,
+            is_spacy_json,
+        ),
+        Format(
+            "spacy",
+            "spaCy's DocBin",
+            "a .spacy file",
+            read_spacy_docbin,
+            suffixes=(".spacy",),
+        ),
+        Format(
+            "gliner",
+            "GLiNER",
+            '{"tokenized_text": ["in", "Oslo"], "ner": [[1, 1, "location"]]}',
+            read_gliner,
+            is_gliner,
+        ),
+        Format(
+            "annotated",
+            "`spacy-wnut annotate`",
+            '{"text": "in Oslo", "entities": [{"start": 3, "end": 7, "label": '
+            '"location"}]}',
+            read_annotated,
+            is_annotated,
+            suffixes=(".parquet", ".pq"),
+            magic=PARQUET_MAGIC,
         ),
     )
 }
