@@ -47,8 +47,8 @@ class _Task(NamedTuple):
     data (Dict[str, Any]): The data of the task, among them the text.
     spans (List[RawSpan]): The spans of its annotation.
     names (FrozenSet[str]): The names of the labelled objects (`to_name`).
-    version (Optional[Tuple[str, str]]): For JSON-MIN: the id of the task, and the time
-        of the annotation.
+    id (str): The id of the task, for an annotation of JSON-MIN.
+    created (str): The time of this annotation.
     """
 
     where: str
@@ -56,7 +56,8 @@ class _Task(NamedTuple):
     data: dict[str, Any]
     spans: list[RawSpan]
     names: frozenset[str] = frozenset()
-    version: tuple[str, str] | None = None
+    id: str = ""
+    created: str = ""
 
 
 def read_label_studio(path: Path, options: ReadOptions) -> Iterator[Post | Rejection]:
@@ -68,7 +69,8 @@ def read_label_studio(path: Path, options: ReadOptions) -> Iterator[Post | Rejec
     If a task has several annotations, one is used: the one marked as ground truth, or
     else the latest by `created_at`, as Label Studio's converter sorts them. Cancelled
     (skipped) annotations and predictions are never used. A task with no other ones is
-    rejected, since it is not known whether it has entities.
+    rejected, since it is not known whether it has entities. In JSON-MIN, several
+    annotations of a task are several records with the same id and text.
 
     The text may have any name in the data of the task. If there are several texts, it is
     the one in which most results have their `text` at their offsets, and among equals
@@ -86,16 +88,17 @@ def read_label_studio(path: Path, options: ReadOptions) -> Iterator[Post | Rejec
     tasks = [_parse(record) for record in read_json(path)]
     parsed = [task for task in tasks if isinstance(task, _Task)]
     field = options.text_field or _find_text_field(path, parsed)
+    # The annotations of one task are several records of JSON-MIN.
     latest = {
-        task.version[0]: task
-        for task in sorted(parsed, key=lambda task: task.version or ("", ""))
-        if task.version
+        (task.id, str(task.data.get(field))): task
+        for task in sorted(parsed, key=lambda task: task.created)
+        if task.id
     }
     for task in tasks:
         if isinstance(task, Rejection):
             yield task
             continue
-        if task.version and latest[task.version[0]] is not task:
+        if latest.get((task.id, str(task.data.get(field))), task) is not task:
             continue
         try:
             text = _get_text(task, field)
@@ -184,10 +187,8 @@ def _parse_min(where: str, record: dict[str, Any]) -> _Task:
     if annotation is None and not regions and not isinstance(data.get("label"), list):
         raise RecordError("is not annotated")
     spans = [span for value in regions for one in value for span in _parse_region(one)]
-    version = None
-    if annotation is not None and get_id(record):
-        version = get_id(record), _created(record)
-    return _Task(where, record, data, spans, version=version)
+    id_ = "" if annotation is None else get_id(record)
+    return _Task(where, record, data, spans, id=id_, created=_created(record))
 
 
 def _created(annotation: dict[str, Any]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from .records import (
 )
 
 MISSING_TAGS = (None, "", "-")
-TAG = re.compile("O|-|[BILU]-.+", re.DOTALL)
+TAG = re.compile("O|[BILU]-.+", re.DOTALL)
 
 
 def read_spacy_json(path: Path, options: ReadOptions) -> Iterator[Post | Rejection]:
@@ -99,7 +100,11 @@ def _from_tags(
             f"has {len(tags)} tags in 'entities' and {n_words} words in 'words': each "
             "word needs a tag, or give the entities as [start, end, type]"
         )
-    plain = ["-" if tag in MISSING_TAGS else tag for tag in tags]
+    missing = [tag in MISSING_TAGS for tag in tags]
+    plain = [
+        "O" if is_missing else tag
+        for tag, is_missing in zip(tags, missing, strict=True)
+    ]
     for tag in plain:
         if not TAG.fullmatch(tag):
             raise RecordError(
@@ -109,15 +114,11 @@ def _from_tags(
     spans = [
         RawSpan(words[first].start, words[last].end, label)
         for label, first, last in tags_to_entities(iob_to_biluo(plain))
-        # spaCy returns missing annotation as an entity without label.
-        if label
     ]
     return Post(
         text,
         make_spans(text, spans),
         words,
-        missing=tuple(
-            word for word, tag in zip(words, plain, strict=True) if tag == "-"
-        ),
+        missing=tuple(compress(words, missing)),
         where=where,
     )
