@@ -43,7 +43,7 @@ class Format:
         `Rejection` for a record that cannot be converted. Raises WnutError if the file
         as a whole cannot be read.
     matches (Optional[Callable[[Any], bool]]): For formats of JSON: whether a record has
-        the form of this format. No record matches two formats.
+        the form of this format. No record of a tool matches two formats.
     suffixes (Tuple[str, ...]): The suffixes that determine the format without a look at
         the content, in lower case.
     magic (bytes): The first bytes of each file of a binary format.

@@ -1,11 +1,16 @@
 import gzip
 import json
+import re
+from pathlib import Path
 
 import pytest
 
+from spacy_wnut.corpus.formats.options import ReadOptions
 from spacy_wnut.corpus.formats.registry import FORMATS, find_format
+from spacy_wnut.corpus.posts import Post
 from spacy_wnut.errors import WnutError
 
+PAGE = Path(__file__).parents[3] / "docs" / "formats.md"
 SPAN = {"start": 3, "end": 7, "label": "a"}
 REGION = {"start": 3, "end": 7, "text": "Oslo", "labels": ["a"]}
 RESULT = {"type": "labels", "from_name": "label", "to_name": "text", "value": REGION}
@@ -195,3 +200,24 @@ def test_missing_files(tmp_path):
         find_format(tmp_path / "gone.json")
     with pytest.raises(WnutError, match="is a folder"):
         find_format(tmp_path)
+
+
+def test_the_page_has_each_format_and_its_examples_are_read(tmp_path):
+    text = PAGE.read_text(encoding="utf8")
+    rows = re.findall(r"^\| \[[^|]*\| `([\w-]+)` \|", text, re.MULTILINE)
+    assert rows == list(FORMATS)
+    path = tmp_path / "posts.json"
+    names = []
+    for example in re.findall(r"^```json\n(.*?)^```$", text, re.DOTALL | re.MULTILINE):
+        path.write_text(example, encoding="utf8")
+        found = find_format(path)
+        names.append(found.name)
+        posts = list(found.read(path, ReadOptions()))
+        assert all(isinstance(post, Post) for post in posts)
+        words = {
+            post.text[start:end]
+            for post in posts
+            for start, end, _ in (*post.spans, *post.incorrect)
+        }
+        assert words <= {"Ada", "Ada Lovelace", "Oslo", "lol"} and "Oslo" in words
+    assert set(names) == set(EXAMPLES)
