@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
+from ..compression import ERRORS, decompress, explain
 from ..errors import WnutError
 from .annotator import Annotator
-from .compression import ERRORS, decompress, explain
 from .encoding import check_unicode
 from .formats.jsonl import parse_json
 from .formats.parquet import (

@@ -13,8 +13,8 @@ import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.dataset as pa_dataset  # type: ignore[import-untyped]
 import pyarrow.fs as pa_fs  # type: ignore[import-untyped]
 
+from ..compression import CODECS
 from ..errors import WnutError
-from .compression import CODECS
 
 LINES = (".jsonl", ".ndjson")
 SUCCESS = "_SUCCESS"

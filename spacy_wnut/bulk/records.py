@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from datetime import date, time
 from typing import Any, NamedTuple
 
+from ..corpus.json_values import has_surrogates
+
 # The column of a table for fields that fit no other column.
 OTHER_FIELDS = "other_fields"
 
@@ -78,25 +80,6 @@ class RawLine(NamedTuple):
 
     number: int
     line: bytes
-
-
-def text_problem(text: Any, field: str) -> str:
-    """Return the reason why a value cannot be annotated as a text, or "".
-
-    >>> text_problem(None, "body")
-    "the field 'body' is missing (null)"
-    >>> text_problem("Ada moved to Oslo", "body")
-    ''
-    """
-    if text is None:
-        return f"the field {field!r} is missing (null)"
-    if not isinstance(text, str):
-        return f"the field {field!r} is {kind_of(text)}, not text"
-    if "\0" in text:
-        return "the text holds a NUL character: it isn't text, or in UTF-16"
-    if has_surrogates(text):
-        return "the text isn't UTF-8"
-    return ""
 
 
 def rejection(chunk: Chunk, index: int, reason: str) -> str:
@@ -174,20 +157,3 @@ def unreadable(raw: RawLine, reason: str) -> Record:
     """Return the record of a line that cannot be parsed."""
     shown = raw.line.decode("utf8", "backslashreplace")
     return Record(raw.number, problem=reason, raw=shown)
-
-
-def has_surrogates(text: str) -> bool:
-    """Return whether a text contains lone surrogates, and so has no UTF-8."""
-    try:
-        text.encode("utf8")
-    except UnicodeEncodeError:
-        return True
-    return False
-
-
-def kind_of(value: Any) -> str:
-    """Return the name of a JSON value's type, for messages."""
-    if isinstance(value, bool):
-        return "true or false"
-    kinds = {str: "text", list: "a list", dict: "an object", type(None): "null"}
-    return kinds.get(type(value), "a number")

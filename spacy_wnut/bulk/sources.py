@@ -11,9 +11,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
+from ..compression import CODECS, ERRORS, decompress, detect, explain
 from ..corpus.conll import Columns
 from ..errors import WnutError
-from .compression import CODECS, ERRORS, decompress, detect, explain
 from .encoding import check_unicode, recode
 from .reasons import MAX_NAMES, shorten
 from .records import Chunk, RawLine, Record

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from .compression import compress, decompress
+from ..compression import compress, decompress
 from .records import Chunk, Found
 
 

@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spacy_wnut.bulk import sources
-from spacy_wnut.bulk.compression import decompress
 from spacy_wnut.bulk.formats.txt import read_txt
 from spacy_wnut.bulk.sources import DamagedInput, Input, open_file, read_lines
+from spacy_wnut.compression import decompress
 from spacy_wnut.errors import WnutError
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import BinaryIO
 
+from ...corpus.json_values import has_surrogates, text_problem
 from ...errors import WnutError
-from ..records import Record, has_surrogates, text_problem
+from ..records import Record
 from ..sources import LONGEST, Input, check_columns
 
 # Lines of a quoted field after which the reader tests whether they are rows.

@@ -2,25 +2,20 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
+from ...corpus.json_values import kind_of, record_problem, text_problem
 from ..records import (
     Chunk,
     Found,
     RawLine,
     Record,
     count_nulls,
-    has_surrogates,
-    kind_of,
-    text_problem,
     to_json,
     unreadable,
 )
 from ..sources import Input, read_lines
 from ..writer import Writer
-
-# Nested objects and lists. Python's stack overflows somewhere beyond.
-MAX_DEPTH = 200
 
 
 def read_jsonl(file: BinaryIO, source: Input) -> Iterator[Record]:
@@ -49,7 +44,8 @@ def parse_json(raw: RawLine, text_field: str, entities_field: str) -> Record | N
     if not line.strip():
         return None
     try:
-        fields = json.loads(line.decode("utf8"))
+        text = line.decode("utf8")
+        fields = json.loads(text)
     except UnicodeDecodeError as err:
         return unreadable(raw, f"isn't UTF-8: the byte {line[err.start]:#04x}")
     # ValueError is also raised for a number of thousands of digits.
@@ -57,11 +53,8 @@ def parse_json(raw: RawLine, text_field: str, entities_field: str) -> Record | N
         return unreadable(raw, f"isn't JSON: {err}")
     if not isinstance(fields, dict):
         return unreadable(raw, f"is {kind_of(fields)}, not an object with fields")
-    if line.count(b"[") + line.count(b"{") > MAX_DEPTH and _is_deep(fields):
-        return unreadable(raw, f"is nested more than {MAX_DEPTH} levels deep")
-    # Lone surrogates can only come from escapes.
-    if b"\\u" in line and has_surrogates(json.dumps(fields, ensure_ascii=False)):
-        return unreadable(raw, "holds half a character (a lone surrogate)")
+    if problem := record_problem(fields, text):
+        return unreadable(raw, problem)
     if entities_field in fields:
         problem = (
             f"has a field {entities_field!r} already: name another one for the "
@@ -91,18 +84,3 @@ class JsonlWriter(Writer):
             lines.append(to_json({**fields[i], self.entities_field: one.entities}))
             lines.append("\n")
         return "".join(lines)
-
-
-def _is_deep(value: Any) -> bool:
-    """Return whether a value is nested more than `MAX_DEPTH` levels deep."""
-    level = [value]
-    for _ in range(MAX_DEPTH):
-        level = [
-            part
-            for whole in level
-            for part in (whole.values() if isinstance(whole, dict) else whole)
-            if isinstance(part, dict | list)
-        ]
-        if not level:
-            return False
-    return True

@@ -5,8 +5,9 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+from ...corpus.json_values import text_problem
 from ...errors import WnutError
-from ..records import OTHER_FIELDS, Chunk, Found, Record, text_problem, to_json
+from ..records import OTHER_FIELDS, Chunk, Found, Record, to_json
 from ..sources import STDIN, DamagedInput, Input, Source, check_columns
 from ..writer import Writer
 

@@ -7,9 +7,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
+from ...compression import CODECS, check_codec, codec_of
 from ...corpus.conll import Columns
 from ...errors import WnutError
-from ..compression import CODECS, check_codec, codec_of
 from ..records import OTHER_FIELDS, Record
 from ..sources import Input, Source, TextSource
 from ..writer import Writer

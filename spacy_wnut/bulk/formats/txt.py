@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from ..records import RawLine, Record, text_problem, unreadable
+from ...corpus.json_values import text_problem
+from ..records import RawLine, Record, unreadable
 from ..sources import Input, read_lines
 
 TEXT_FIELD = "text"

@@ -1,6 +1,6 @@
 """Options of the readers of annotated data."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..conll import Columns
 
@@ -18,7 +18,7 @@ class ReadOptions:
     text_field (Optional[str]): The field of the text. None to find it by its usual name.
     """
 
-    columns: Columns = Columns()
+    columns: Columns = field(default_factory=Columns)
     tokens_column: str | None = None
     tags_column: str | None = None
     label_names: tuple[str, ...] | None = None

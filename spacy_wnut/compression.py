@@ -8,7 +8,7 @@ import re
 import zlib
 from typing import Any, BinaryIO, NamedTuple, cast
 
-from ..errors import WnutError
+from .errors import WnutError
 
 
 class Codec(NamedTuple):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spacy_wnut.bulk.compression import ERRORS, codec_of, compress, decompress
+from spacy_wnut.compression import ERRORS, codec_of, compress, decompress
 
 PACK = {
     "gzip": gzip.compress,
