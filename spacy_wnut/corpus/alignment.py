@@ -221,7 +221,10 @@ def post_to_json(post: Post) -> dict[str, object]:
     post (Post): The post.
     RETURNS (Dict[str, object]): Its text, spans and id.
     """
-    record: dict[str, object] = {"text": post.text, "spans": list(map(list, post.spans))}
+    record: dict[str, object] = {
+        "text": post.text,
+        "spans": list(map(list, post.spans)),
+    }
     if post.incorrect:
         record["incorrect"] = list(map(list, post.incorrect))
     if post.missing:
@@ -270,7 +273,9 @@ class _Tokens:
         """Return a span without white space at its ends."""
         text = self.text[span.start : span.end]
         start = span.start + len(text) - len(text.lstrip())
-        return span._replace(start=start, end=max(start, span.start + len(text.rstrip())))
+        return span._replace(
+            start=start, end=max(start, span.start + len(text.rstrip()))
+        )
 
     def is_between(self, offset: int) -> bool:
         """Return whether an offset is not inside a token."""

@@ -129,7 +129,9 @@ def convert(
                 docs.add(doc)
             docs.to_disk(beside / name)
             written = _DocCounter()
-            for _ in written.count(DocBin().from_disk(beside / name).get_docs(Vocab()), key):
+            for _ in written.count(
+                DocBin().from_disk(beside / name).get_docs(Vocab()), key
+            ):
                 pass
             if written.counts() != read.counts():
                 raise WnutError(
@@ -196,11 +198,23 @@ def _check_out_dir(out_dir: Path) -> None:
             + (f" (it holds {', '.join(sorted(others)[:3])})" if others else "")
             + f": give a folder of their own, such as {out_dir / 'gold'}"
         )
-    if rejected_path(out_dir).is_dir():
+    rejected = rejected_path(out_dir)
+    if rejected.exists() and not _is_rejected(rejected):
         raise WnutError(
-            f"{rejected_path(out_dir)} is a folder, but rejected records are written "
-            "there: give another folder to write to"
+            f"{rejected} is there already and holds no rejected records, so it is not "
+            "replaced: rename it, or give another folder to write to"
         )
+
+
+def _is_rejected(path: Path) -> bool:
+    """Return whether a file was written by `_write_rejected`."""
+    try:
+        with path.open("rb") as file_:
+            record = json.loads(file_.readline())
+    # A folder, no JSON, or no UTF-8.
+    except (OSError, ValueError):
+        return False
+    return isinstance(record, dict) and list(record) == list(Rejection._fields)
 
 
 def _blank(lang: str) -> Language:

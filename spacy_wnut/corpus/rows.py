@@ -250,7 +250,7 @@ def _check_columns(
     """Return the names of integer tags, or None if the tags are strings."""
     tokens, tags = (
         getattr(split.features.get(name), "feature", None)
-        for name in _column_names(options)
+        for name in column_names(options)
     )
     names = getattr(tags, "names", None)
     is_integer = str(getattr(tags, "dtype", "")).startswith(("int", "uint"))
@@ -265,7 +265,7 @@ def _check_columns(
     return names
 
 
-def _column_names(options: ReadOptions) -> tuple[str, str]:
+def column_names(options: ReadOptions) -> tuple[str, str]:
     return options.tokens_column or "tokens", options.tags_column or "ner_tags"
 
 
@@ -280,7 +280,7 @@ def _adopt_row(
     where: str,
     options: ReadOptions,
 ) -> Row:
-    tokens_column, tags_column = _column_names(options)
+    tokens_column, tags_column = column_names(options)
     tokens, tags = row[tokens_column], row[tags_column]
     if tokens is None or tags is None or None in tokens or None in tags:
         raise WnutError(f"{where}: a value is missing: fill it in or leave the row out")

@@ -13,6 +13,7 @@ from ...errors import WnutError
 from ..json_values import kind_of
 from ..posts import Post, Rejection
 from .columns import read_columns
+from .dataset import is_dataset, read_dataset_file
 from .doccano import is_doccano, read_doccano
 from .json_file import UNICODE_MARKS, JsonRecord, open_content, read_json
 from .options import ReadOptions
@@ -41,6 +42,7 @@ class Format:
     suffixes (Tuple[str, ...]): The suffixes that determine the format without a look at
         the content, in lower case.
     magic (bytes): The first bytes of each file of a binary format.
+    options (Tuple[str, ...]): The attributes of `ReadOptions` that its reader uses.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Format:
     matches: Callable[[Any], bool] | None = None
     suffixes: tuple[str, ...] = ()
     magic: bytes = b""
+    options: tuple[str, ...] = ()
 
 
 FORMATS = {
@@ -60,6 +63,7 @@ FORMATS = {
             "Columns",
             "Oslo B-location",
             read_columns,
+            options=("columns",),
             suffixes=(".conll", ".conllu", ".iob", ".iob2", ".bio", ".bmes"),
         ),
         Format(
@@ -68,6 +72,15 @@ FORMATS = {
             '{"text": "in Oslo", "label": [[3, 7, "location"]]}',
             read_doccano,
             is_doccano,
+            options=("text_field",),
+        ),
+        Format(
+            "datasets",
+            "Datasets",
+            '{"tokens": ["in", "Oslo"], "ner_tags": ["O", "B-location"]}',
+            read_dataset_file,
+            is_dataset,
+            options=("tokens_column", "tags_column", "label_names"),
         ),
     )
 }
