@@ -43,6 +43,8 @@ app = typer.Typer(
 DATA, ENCODER = "SPACY_WNUT_DATA", "SPACY_WNUT_ENCODER"
 UNLABELLED = "SPACY_WNUT_UNLABELLED"
 DEFAULT_ENCODER = "distilbert-base-uncased"
+# The exit status of a successful run in which records were rejected.
+SOME_REJECTED = 3
 # The beginning of the versions or the SHA-256 of a package.
 VERSION = re.compile("[=!~]=|[<>,#]")
 
@@ -106,6 +108,16 @@ TagColumn = Annotated[
         metavar="N",
         help="CoNLL: column of the BIO tags, from 1; -1 is the last. Default: the last "
         "column or, after a column of numbers, the only one with BIO tags",
+        show_default=False,
+    ),
+]
+
+TypesMap = Annotated[
+    str | None,
+    typer.Option(
+        "--map",
+        metavar="OLD=NEW,...",
+        help="New names of entity types; OLD= drops a type. Example: PER=person,MISC=",
         show_default=False,
     ),
 ]

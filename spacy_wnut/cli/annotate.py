@@ -9,10 +9,7 @@ import typer
 from wasabi import msg
 
 from ..inputs import check_inputs
-from ._app import GpuId, Model, TagColumn, TokenColumn, app
-
-# The exit status of a successful run in which records were rejected.
-SOME_REJECTED = 3
+from ._app import SOME_REJECTED, GpuId, Model, TagColumn, TokenColumn, app
 
 
 class Engine(str, Enum):

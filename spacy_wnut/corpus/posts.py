@@ -73,6 +73,9 @@ class Rejection(NamedTuple):
     reason: str
     record: Any
 
+    def __str__(self) -> str:
+        return f"{self.where}: {self.reason}"
+
 
 def make_post(
     words: Sequence[str],

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import WnutError
-from ..labels import OUTSIDE, WNUT_17, LabelScheme, split_tag
+from ..labels import (
+    OUTSIDE,
+    WNUT_17,
+    LabelScheme,
+    split_tag,
+    tags_to_entities,
+    type_problem,
+)
+from .formats.options import ReadOptions
+from .posts import Post, make_post
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict  # type: ignore[import-untyped]
@@ -127,24 +136,12 @@ def adopt_rows(
     a row has missing values, or different numbers of tokens and tags, or if a tag is not
     allowed.
     """
-    named = {
-        {"dev": "validation", "valid": "validation"}.get(name, name): split
-        for name, split in loaded.items()
-    }
-    if missing := [split for split in SPLITS if split not in named]:
+    if missing := [split for split in SPLITS if split not in _by_split(loaded)]:
         raise WnutError(
             f"{origin} has no split {' and no split '.join(missing)}: it has "
             f"{', '.join(loaded)}, expected {', '.join(SPLITS)}"
         )
-    splits: dict[str, list[Row]] = {}
-    declared: dict[str, None] = {}
-    for split in SPLITS:
-        names = _check_columns(named[split], f"{origin}, split {split}")
-        splits[split] = [
-            _adopt_row(row, i, names, f"{origin}, split {split}, row {i}")
-            for i, row in enumerate(named[split])
-        ]
-        declared.update(dict.fromkeys(names or _distinct(splits[split])))
+    splits, declared = read_dataset(loaded, origin, ReadOptions())
     try:
         scheme = scheme or infer_scheme(declared)
     except ValueError as err:
@@ -161,23 +158,115 @@ def adopt_rows(
     return build_rows(splits, scheme, origin)
 
 
+def read_dataset(
+    loaded: Mapping[str, Dataset], origin: str, options: ReadOptions
+) -> tuple[dict[str, list[Row]], list[str]]:
+    """Check a dataset, and read its rows.
+
+    loaded (Mapping[str, Dataset]): The splits of the dataset, as for `adopt_rows`.
+    origin (str): The source of the dataset, for messages.
+    options (ReadOptions): The columns of tokens and tags, and the names of integer tags.
+    RETURNS (Tuple[Dict[str, List[Row]], List[str]]): The rows of the splits, in the order
+        of `SPLITS`, and the tags: those with names or, if tags are strings, those that
+        occur.
+
+    Raises WnutError if a column is missing or has another type, or if a row has missing
+    values, or different numbers of tokens and tags.
+    """
+    named = _by_split(loaded)
+    splits: dict[str, list[Row]] = {}
+    declared: dict[str, None] = {}
+    for split in SPLITS:
+        if split not in named:
+            continue
+        names = _check_columns(named[split], f"{origin}, split {split}", options)
+        splits[split] = [
+            _adopt_row(row, i, names, f"{origin}, split {split}, row {i}", options)
+            for i, row in enumerate(named[split])
+        ]
+        declared.update(dict.fromkeys(names or _distinct(splits[split])))
+    return splits, list(declared)
+
+
+def decode_rows(data: Dataset) -> Iterator[Row]:
+    """Convert the integer tags of a dataset to strings.
+
+    data (Dataset): A split from `build_rows`.
+    YIELDS (Row): The rows.
+    """
+    names = data.features["ner_tags"].feature.names
+    for row in data:
+        yield Row(row["id"], row["tokens"], [names[tag] for tag in row["ner_tags"]])
+
+
+def rows_to_posts(rows: Iterable[Row], where: str) -> Iterator[Post]:
+    """Convert rows to posts.
+
+    rows (Iterable[Row]): The rows.
+    where (str): Their place, such as "Split train".
+    YIELDS (Post): The posts, with unknown spaces.
+
+    Raises WnutError if a token is empty or contains white space, or if a tag is not a BIO
+    tag of a valid entity type.
+    """
+    for i, row in enumerate(rows):
+        for token in row.tokens:
+            # The text joins the tokens with single spaces, so the alignment would take
+            # white space inside a token for a token boundary.
+            if problem := word_problem(token):
+                raise WnutError(
+                    f"{where}, row {i}: the token {token!r} {problem}. Remove it from "
+                    "the data, or replace the white space by another character"
+                )
+        try:
+            entities = tags_to_entities(row.tags)
+        except ValueError as err:
+            raise WnutError(f"{where}, row {i}: {err}") from None
+        for entity in entities:
+            if problem := type_problem(entity.label):
+                raise WnutError(f"{where}, row {i}: {problem}")
+        yield make_post(row.tokens, entities, id=row.id, where=f"{where}, row {i}")
+
+
+def word_problem(word: str) -> str:
+    """Return why a word can't be in a text whose spaces are unknown, or ""."""
+    if not word or any(char.isspace() for char in word):
+        return "is empty or holds white space"
+    return ""
+
+
+def _by_split(loaded: Mapping[str, Dataset]) -> dict[str, Dataset]:
+    names = {"dev": "validation", "valid": "validation"}
+    return {names.get(name, name): split for name, split in loaded.items()}
+
+
 def _distinct(rows: Iterable[Row]) -> list[str]:
     return list(dict.fromkeys(tag for row in rows for tag in row.tags))
 
 
-def _check_columns(split: Dataset, where: str) -> list[str] | None:
-    """Return the class names of ner_tags, or None if its values are strings."""
-    columns = {
-        name: getattr(split.features.get(name), "feature", None)
-        for name in ("tokens", "ner_tags")
-    }
-    tags = columns["ner_tags"]
+def _check_columns(
+    split: Dataset, where: str, options: ReadOptions
+) -> list[str] | None:
+    """Return the names of integer tags, or None if the tags are strings."""
+    tokens, tags = (
+        getattr(split.features.get(name), "feature", None)
+        for name in column_names(options)
+    )
     names = getattr(tags, "names", None)
-    if not _is_string(columns["tokens"]) or not (names or _is_string(tags)):
+    is_integer = str(getattr(tags, "dtype", "")).startswith(("int", "uint"))
+    if is_integer and options.label_names is not None:
+        names = list(options.label_names)
+    if not _is_string(tokens) or not (names or _is_string(tags)):
         raise WnutError(
-            f"{where} has the columns {dict(split.features)}: expected {COLUMNS}"
+            f"{where} has the columns {dict(split.features)}: expected {COLUMNS}. Name "
+            "other columns with --tokens-column and --tags-column, and the names of "
+            "integer tags with --label-names"
         )
     return names
+
+
+def column_names(options: ReadOptions) -> tuple[str, str]:
+    return options.tokens_column or "tokens", options.tags_column or "ner_tags"
 
 
 def _is_string(feature: Any) -> bool:
@@ -185,15 +274,20 @@ def _is_string(feature: Any) -> bool:
 
 
 def _adopt_row(
-    row: Mapping[str, Any], i: int, names: list[str] | None, where: str
+    row: Mapping[str, Any],
+    i: int,
+    names: list[str] | None,
+    where: str,
+    options: ReadOptions,
 ) -> Row:
-    tokens, tags = row["tokens"], row["ner_tags"]
+    tokens_column, tags_column = column_names(options)
+    tokens, tags = row[tokens_column], row[tags_column]
     if tokens is None or tags is None or None in tokens or None in tags:
         raise WnutError(f"{where}: a value is missing: fill it in or leave the row out")
     if len(tokens) != len(tags):
         raise WnutError(
-            f"{where} has {len(tokens)} tokens and {len(tags)} ner_tags: each token "
-            "needs one tag"
+            f"{where} has {len(tokens)} {tokens_column} and {len(tags)} {tags_column}: "
+            "each token needs one tag"
         )
     if names is not None:
         # Masked positions have the tag -100 by convention, which is no class index.

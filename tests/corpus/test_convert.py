@@ -120,19 +120,19 @@ def test_failure_leaves_the_folder_unchanged(tmp_path, monkeypatch, fault):
     def fail_in_test(rows, split):
         if split == "test":
             raise fault("on purpose")
-        return read_rows(rows, split)
+        return read_posts(rows, split)
 
-    read_rows = convert_module._read_rows
+    read_posts = convert_module._read_posts
     out = tmp_path / "out"
     with monkeypatch.context() as patch:
-        patch.setattr(convert_module, "_read_rows", fail_in_test)
+        patch.setattr(convert_module, "_read_posts", fail_in_test)
         with pytest.raises(fault):
             convert(make_rows([POST]), out, "gold")
         assert list(tmp_path.iterdir()) == []
 
     convert(make_rows([POST]), out, "gold")
     before = contents(out)
-    monkeypatch.setattr(convert_module, "_read_rows", fail_in_test)
+    monkeypatch.setattr(convert_module, "_read_posts", fail_in_test)
     with pytest.raises(fault):
         convert(make_rows([POST] * 2), out, "gold")
     assert list(tmp_path.iterdir()) == [out]

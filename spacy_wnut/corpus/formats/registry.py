@@ -14,6 +14,7 @@ from ..json_values import kind_of
 from ..posts import Post, Rejection
 from .annotated import PARQUET_MAGIC, is_annotated, read_annotated
 from .columns import read_columns
+from .dataset import is_dataset, read_dataset_file
 from .doccano import is_doccano, read_doccano
 from .gliner import is_gliner, read_gliner
 from .json_file import UNICODE_MARKS, JsonRecord, open_content, read_json
@@ -47,6 +48,7 @@ class Format:
     suffixes (Tuple[str, ...]): The suffixes that determine the format without a look at
         the content, in lower case.
     magic (bytes): The first bytes of each file of a binary format.
+    options (Tuple[str, ...]): The attributes of `ReadOptions` that its reader uses.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Format:
     matches: Callable[[Any], bool] | None = None
     suffixes: tuple[str, ...] = ()
     magic: bytes = b""
+    options: tuple[str, ...] = ()
 
 
 FORMATS = {
@@ -66,6 +69,7 @@ FORMATS = {
             "Columns",
             "Oslo B-location",
             read_columns,
+            options=("columns",),
             suffixes=(".conll", ".conllu", ".iob", ".iob2", ".bio", ".bmes"),
         ),
         Format(
@@ -74,6 +78,15 @@ FORMATS = {
             '{"text": "in Oslo", "label": [[3, 7, "location"]]}',
             read_doccano,
             is_doccano,
+            options=("text_field",),
+        ),
+        Format(
+            "datasets",
+            "Datasets",
+            '{"tokens": ["in", "Oslo"], "ner_tags": ["O", "B-location"]}',
+            read_dataset_file,
+            is_dataset,
+            options=("tokens_column", "tags_column", "label_names"),
         ),
         Format(
             "label-studio",
