@@ -58,7 +58,7 @@ Model = Annotated[
 GoldCorpus = Annotated[
     Path,
     typer.Argument(
-        help="DocBin (.spacy) with gold entities, as convert writes it",
+        help="File with gold entities: .spacy, or any format that convert reads",
         show_default=False,
     ),
 ]

@@ -250,7 +250,8 @@ def _print_table(conversion: "Conversion") -> None:
 
 
 def _warn(conversion: "Conversion", misaligned: Misaligned, out_dir: Path) -> None:
-    from ..corpus.convert import LISTED, rejected_path
+    from ..corpus.alignment import LISTED
+    from ..corpus.convert import rejected_path
 
     treatment = {
         Misaligned.expand: "expanded",

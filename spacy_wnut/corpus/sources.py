@@ -310,7 +310,7 @@ def _format_of(path: Path, name: str | None, options: ReadOptions) -> Format:
 def _is_parquet_dataset(path: Path, options: ReadOptions) -> bool:
     if path.suffix.lower() != ".parquet" or find_spec("pyarrow") is None:
         return False
-    from pyarrow import ArrowException, parquet
+    from pyarrow import ArrowException, parquet  # type: ignore[import-untyped]
 
     try:
         names = parquet.read_schema(path).names

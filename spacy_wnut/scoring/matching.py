@@ -1,11 +1,13 @@
 """Scored posts from two CoNLL files: the gold file and the output of a system."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 from pathlib import Path
 
 from ..corpus.conll import Columns, Post, read_conll
+from ..corpus.type_map import TypeMap
 from ..errors import WnutError
+from ..labels import split_tag
 from .measures import ScoredPost
 
 
@@ -48,6 +50,27 @@ def read_posts(
             )
         words = [f"{token} " for token in right.tokens]
         yield ScoredPost(words, right.tags, given.tags)
+
+
+def map_types(posts: Sequence[ScoredPost], types: TypeMap) -> list[ScoredPost]:
+    """Rename and drop the gold and the predicted entity types of posts.
+
+    posts (Sequence[ScoredPost]): The posts, without confidences.
+    types (TypeMap): The new names.
+    RETURNS (List[ScoredPost]): The posts with the new types.
+
+    Raises WnutError if neither side has a type that `types` renames.
+    """
+    tags = {tag for post in posts for tag in (*post.gold_tags, *post.predicted_tags)}
+    types.check({split_tag(tag)[1] for tag in tags} - {""})
+    return [
+        ScoredPost(
+            post.words,
+            types.map_tags(post.gold_tags),
+            types.map_tags(post.predicted_tags),
+        )
+        for post in posts
+    ]
 
 
 def _extra_posts(

@@ -95,7 +95,7 @@ def _read_parquet(path: Path, options: ReadOptions) -> Iterator[Post]:
         raise WnutError(
             f"Reading {path} needs the package datasets: pip install 'spacy-wnut[train]'"
         )
-    import datasets
+    import datasets  # type: ignore[import-untyped]
 
     with TemporaryDirectory() as cache:
         try:
