@@ -41,7 +41,7 @@ def read_corpus(corpus: Path, nlp: Language) -> list[Example]:
     """
     check_corpus(corpus)
     if corpus.suffix == FILE_TYPE:
-        with _reading(corpus):
+        with reading_docbin(corpus):
             examples = list(Corpus(corpus)(nlp))
     else:
         examples = _read_posts(corpus, nlp)
@@ -139,7 +139,7 @@ def count_posts(corpus: Path) -> int:
         )
     n_posts = 0
     for path in walk_corpus(corpus, FILE_TYPE):
-        with _reading(path):
+        with reading_docbin(path):
             stat = path.stat()
             n_posts += _count_docs(path, stat.st_mtime_ns, stat.st_size)
     if not n_posts:
@@ -199,8 +199,11 @@ def _count_docs(path: Path, modified: int, size: int) -> int:
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    """Raise WnutError where a file is not a DocBin."""
+def reading_docbin(path: Path) -> Iterator[None]:
+    """Raise WnutError where a file is not a DocBin.
+
+    path (Path): The file that is read inside of the `with` block.
+    """
     try:
         yield
     except (KeyError, OSError, TypeError, ValueError) as err:

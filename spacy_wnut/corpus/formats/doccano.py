@@ -8,6 +8,7 @@ from typing import Any
 
 from ..json_values import kind_of
 from ..posts import Post, Rejection
+from .json_file import read_json
 from .options import ReadOptions
 from .records import (
     RawSpan,
@@ -50,7 +51,7 @@ def read_doccano(path: Path, options: ReadOptions) -> Iterator[Post | Rejection]
         spans = make_spans(text, list(_read_spans(record)))
         return Post(text, spans, id=get_id(record), where=where)
 
-    return read_posts(path, to_post)
+    return read_posts(read_json(path), to_post)
 
 
 def is_doccano(record: Any) -> bool:

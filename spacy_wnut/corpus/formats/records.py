@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from ...labels import type_problem
 from ..json_values import kind_of, text_problem
-from ..posts import LabelledSpan, Post, Rejection
-from .json_file import read_json
+from ..posts import LabelledSpan, Post, Rejection, Word
+from .json_file import JsonRecord
 
 # Field names and characters in a message.
 MAX_NAMES = 10
@@ -38,19 +37,18 @@ class RawSpan(NamedTuple):
 
 
 def read_posts(
-    path: Path, to_post: Callable[[Any, str], Post | None]
+    records: Iterable[JsonRecord | Rejection],
+    to_post: Callable[[Any, str], Post | None],
 ) -> Iterator[Post | Rejection]:
-    """Read the posts of a JSON file.
+    """Convert records to posts.
 
-    path (Path): The file, as for `read_json`.
+    records (Iterable[JsonRecord | Rejection]): The records, as `read_json` yields them.
     to_post (Callable[[Any, str], Optional[Post]]): Converts the JSON value of a record
         and its place to a post, or to None for a record to skip. Raises RecordError for
         a record that cannot be converted.
-    YIELDS (Post | Rejection): The posts, in the order of the file.
-
-    Raises WnutError as `read_json` does.
+    YIELDS (Post | Rejection): The posts, in the order of the records.
     """
-    for record in read_json(path):
+    for record in records:
         if isinstance(record, Rejection):
             yield record
             continue
@@ -181,6 +179,48 @@ def make_spans(text: str, spans: Sequence[RawSpan]) -> tuple[LabelledSpan, ...]:
     return tuple(dict.fromkeys(made))
 
 
+def make_words(text: str, places: Iterable[tuple[Any, Any]]) -> tuple[Word, ...]:
+    """Check the words of a text.
+
+    text (str): The text.
+    places (Iterable[Tuple[Any, Any]]): The start and end of each word, in code points.
+        Empty words are left out.
+    RETURNS (Tuple[Word, ...]): The words, in their order.
+
+    Raises RecordError if an offset is not an integer, if words overlap or reach beyond
+    the text, or if characters other than white space are in no word.
+    """
+    words = []
+    last = 0
+    for start, end in places:
+        check_offset(start, "the start of a word")
+        check_offset(end, "the end of a word")
+        if start == end:
+            continue
+        if not last <= start < end <= len(text):
+            raise RecordError(
+                f"the word {start} to {end} overlaps the word before it, or is outside "
+                f"of the text, which has {len(text)} characters: correct its offsets"
+            )
+        _check_gap(text, last, start)
+        words.append(Word(start, end))
+        last = end
+    _check_gap(text, last, len(text))
+    return tuple(words)
+
+
+def check_word(word: Any) -> str:
+    """Return a word of a record.
+
+    Raises RecordError if it is not text, or has no characters other than white space.
+    """
+    if not isinstance(word, str):
+        raise RecordError(f"a word is {kind_of(word)}, not text")
+    if not word.strip() or text_problem(word, "word"):
+        raise RecordError(f"the word {word!r} is empty or not text: remove it")
+    return word
+
+
 def check_label(label: Any, name: str) -> str:
     """Return the label of a span.
 
@@ -198,15 +238,18 @@ def check_label(label: Any, name: str) -> str:
     return label
 
 
-def check_offset(offset: Any, name: str) -> int:
-    """Return an offset of a span.
+def check_offset(offset: Any, name: str) -> None:
+    """Check that an offset is an integer.
 
-    Raises RecordError if it is not an integer.
+    offset (Any): The offset.
+    name (str): Its name, for the message.
+
+    Raises RecordError if it is not.
     """
     # bool is a subclass of int.
     if isinstance(offset, bool) or not isinstance(offset, int):
-        raise RecordError(f"{name} of a span is {kind_of(offset)}, not an integer")
-    return offset
+        kind = repr(offset) if isinstance(offset, float) else kind_of(offset)
+        raise RecordError(f"{name} is {kind}, not an integer")
 
 
 def shorten(text: str) -> str:
@@ -215,15 +258,20 @@ def shorten(text: str) -> str:
 
 
 def _check_types(span: RawSpan) -> None:
-    for name, offset in (("the start", span.start), ("the end", span.end)):
-        if isinstance(offset, float):
-            raise RecordError(f"{name} of a span is {offset!r}, not an integer")
-        check_offset(offset, name)
+    check_offset(span.start, "the start of a span")
+    check_offset(span.end, "the end of a span")
     check_label(span.label, f"the span {span.start} to {span.end}")
     if span.text is not None and not isinstance(span.text, str):
         raise RecordError(
             f"the text of the span {span.start} to {span.end} is {kind_of(span.text)}, "
             "not text"
+        )
+
+
+def _check_gap(text: str, start: int, end: int) -> None:
+    if gap := text[start:end].strip():
+        raise RecordError(
+            f"{shorten(gap)} is in no word: correct the words, or leave them out"
         )
 
 

@@ -12,12 +12,18 @@ from ...compression import CODECS, codec_of, detect
 from ...errors import WnutError
 from ..json_values import kind_of
 from ..posts import Post, Rejection
+from .annotated import PARQUET_MAGIC, is_annotated, read_annotated
 from .columns import read_columns
 from .dataset import is_dataset, read_dataset_file
 from .doccano import is_doccano, read_doccano
+from .gliner import is_gliner, read_gliner
 from .json_file import UNICODE_MARKS, JsonRecord, open_content, read_json
+from .label_studio import is_label_studio, read_label_studio
 from .options import ReadOptions
+from .prodigy import is_prodigy, read_prodigy
 from .records import MAX_NAMES
+from .spacy_docbin import read_spacy_docbin
+from .spacy_json import is_spacy_json, read_spacy_json
 
 Reader = Callable[[Path, ReadOptions], Iterator[Post | Rejection]]
 
@@ -38,7 +44,7 @@ class Format:
         `Rejection` for a record that cannot be converted. Raises WnutError if the file
         as a whole cannot be read.
     matches (Optional[Callable[[Any], bool]]): For formats of JSON: whether a record has
-        the form of this format. No record matches two formats.
+        the form of this format. No record of a tool matches two formats.
     suffixes (Tuple[str, ...]): The suffixes that determine the format without a look at
         the content, in lower case.
     magic (bytes): The first bytes of each file of a binary format.
@@ -81,6 +87,56 @@ FORMATS = {
             read_dataset_file,
             is_dataset,
             options=("tokens_column", "tags_column", "label_names"),
+        ),
+        Format(
+            "label-studio",
+            "Label Studio",
+            '{"data": {"text": "in Oslo"}, "annotations": [{"result": [{"type": '
+            '"labels", "value": {"start": 3, "end": 7, "labels": ["location"]}}]}]}',
+            read_label_studio,
+            is_label_studio,
+            options=("text_field",),
+        ),
+        Format(
+            "prodigy",
+            "Prodigy",
+            '{"text": "in Oslo", "spans": [{"start": 3, "end": 7, "label": '
+            '"location"}], "answer": "accept"}',
+            read_prodigy,
+            is_prodigy,
+            options=("text_field",),
+        ),
+        Format(
+            "spacy-json",
+            "spaCy in JSON",
+            '["in Oslo", {"entities": [[3, 7, "location"]]}]',
+            read_spacy_json,
+            is_spacy_json,
+        ),
+        Format(
+            "spacy",
+            "spaCy's DocBin",
+            "a .spacy file",
+            read_spacy_docbin,
+            suffixes=(".spacy",),
+        ),
+        Format(
+            "gliner",
+            "GLiNER",
+            '{"tokenized_text": ["in", "Oslo"], "ner": [[1, 1, "location"]]}',
+            read_gliner,
+            is_gliner,
+        ),
+        Format(
+            "annotated",
+            "`spacy-wnut annotate`",
+            '{"text": "in Oslo", "entities": [{"start": 3, "end": 7, "label": '
+            '"location"}]}',
+            read_annotated,
+            is_annotated,
+            options=("text_field",),
+            suffixes=(".parquet", ".pq"),
+            magic=PARQUET_MAGIC,
         ),
     )
 }
