@@ -18,7 +18,7 @@ from typing import Literal, NamedTuple
 from .labels import OUTSIDE, Entity
 
 # Words without annotation.
-MISSING = ("-", "_", "")
+MISSING = ("-", "_")
 # The type of tags without types: B, I and O alone.
 ONLY_TYPE = "entity"
 
@@ -205,23 +205,10 @@ def infer_notation(
     # A type is taken for the whole tag only if nothing else fits.
     elif len(fitting) > 1:
         fitting = [one for one in fitting if one.form != "type only"]
-    ranks = [
-        (_count_illegal(posts, one), len({one.split(tag)[1] for tag in counts}))
-        for one in fitting
-    ]
-    best = [one for one, rank in zip(fitting, ranks, strict=True) if rank == min(ranks)]
-    different = [tag for tag in counts if len({one.split(tag) for one in best}) > 1]
-    if different:
-        tag = different[0]
-        raise TagError(
-            tag,
-            f"{tag!r} is ambiguous: the tags of the file can be read as "
-            f"{', '.join(best[0]._expected())} and as {', '.join(best[1]._expected())}. "
-            "Write them as B-type, I-type and O",
-        )
-    if scheme is None and best[0].scheme == "bio":
-        return replace(best[0], scheme=_name_bio(posts, best[0]))
-    return best[0]
+    best = fitting[0] if len(fitting) == 1 else _choose(posts, fitting, counts)
+    if scheme is None and best.scheme == "bio":
+        return replace(best, scheme=_name_bio(posts, best))
+    return best
 
 
 def read_tags(
@@ -275,6 +262,26 @@ def _misfit(candidates: Sequence[Notation], counts: Counter[str]) -> TagError:
     except TagError as err:
         return err
     raise AssertionError(tag)
+
+
+def _choose(
+    posts: Sequence[Sequence[str]], fitting: Sequence[Notation], tags: Iterable[str]
+) -> Notation:
+    """Choose one of several notations that fit all tags."""
+    ranks = [
+        (_count_illegal(posts, one), len({one.split(tag)[1] for tag in tags}))
+        for one in fitting
+    ]
+    best = [one for one, rank in zip(fitting, ranks, strict=True) if rank == min(ranks)]
+    for tag in tags:
+        if len({one.split(tag) for one in best}) > 1:
+            ways = " and as ".join(", ".join(one._expected()) for one in best)
+            raise TagError(
+                tag,
+                f"{tag!r} is ambiguous: the tags of the file can be read as {ways}. "
+                "Write them as B-type, I-type and O",
+            )
+    return best[0]
 
 
 def _parts(

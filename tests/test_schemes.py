@@ -274,7 +274,7 @@ def test_schemes_that_were_set():
 
 
 def test_missing_annotation_ends_an_entity():
-    tags = ["B-a", "-", "I-a", "", "_", "I-a"]
+    tags = ["B-a", "-", "I-a", "_", "-", "I-a"]
     assert read_tags(tags, Notation()) == (
         [Entity(0, 1, "a"), Entity(2, 3, "a"), Entity(5, 6, "a")],
         [1, 3, 4],

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from itertools import zip_longest
 from pathlib import Path
 
-from ..corpus.conll import Columns, Post, read_conll
+from ..corpus.conll import Columns, TaggedPost, read_conll
 from ..errors import WnutError
 from .measures import ScoredPost
 
@@ -51,7 +51,7 @@ def read_posts(
 
 
 def _extra_posts(
-    longer: Path, post: Post, shorter: Path, number: int, extra: int
+    longer: Path, post: TaggedPost, shorter: Path, number: int, extra: int
 ) -> WnutError:
     return WnutError(
         f"{longer} has {number - 1 + extra} posts, but {shorter} has {number - 1}: "
