@@ -163,8 +163,9 @@ def infer_notation(
     """Infer the notation of the tags of a file.
 
     It is B-type, I-type and O if these are all tags. Otherwise it is the notation that
-    fits all tags. If several do (S-B-x, for example), it is the one in which fewer tags
-    are illegal in their places or, if these are equally many, with fewer types.
+    fits all tags. If several do (S-B, for example), prefixes in upper case take
+    precedence, then the notation in which fewer tags are illegal in their places, then
+    that with fewer types.
 
     The scheme is BIO, IOBES or BILOU by the prefixes. If the prefixes are only B and I,
     it is IO without any B, and IOB1 if each B directly follows an entity of its type.
@@ -269,7 +270,12 @@ def _choose(
 ) -> Notation:
     """Choose one of several notations that fit all tags."""
     ranks = [
-        (_count_illegal(posts, one), len({one.split(tag)[1] for tag in tags}))
+        (
+            # Types in lower case are more frequent than prefixes in lower case.
+            one.is_lower,
+            _count_illegal(posts, one),
+            len({one.split(tag)[1] for tag in tags}),
+        )
         for one in fitting
     ]
     best = [one for one, rank in zip(fitting, ranks, strict=True) if rank == min(ranks)]

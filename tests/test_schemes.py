@@ -213,6 +213,9 @@ def test_scheme_by_its_prefixes(tags, scheme):
         ("B-B B-I S-x-B S-x-I", Notation("bio", "suffix"), {"B", "S-x"}),
         # The same with both readings.
         ("S-S O", Notation("iobes"), {"S"}),
+        # Prefixes in upper case.
+        ("i-B O", Notation("bio", "suffix"), {"i"}),
+        ("E-b O", Notation("iobes"), {"b"}),
         # The type B in IOBES, not the types S, B and E.
         ("S-B O B-B E-B", Notation("iobes"), {"B"}),
     ],
@@ -250,10 +253,11 @@ def test_notation_fits_all_tags(tags, notation, types):
             "'E-a' is not a BILOU tag: expected O, B-type, I-type, L-type or U-type",
         ),
         (
-            "i-B",
+            "S-W",
             None,
-            "'i-B' is ambiguous: the tags of the file can be read as o, b-type, i-type "
-            "and as O, type-B, type-I. Write them as B-type, I-type and O",
+            "'S-W' is ambiguous: the tags of the file can be read as O, B-type, I-type, "
+            "E-type, S-type and as O, type-B, type-I, type-E, type-S. Write them as "
+            "B-type, I-type and O",
         ),
     ],
 )

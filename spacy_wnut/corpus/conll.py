@@ -102,12 +102,12 @@ def read_conll(
         _check_bio(tag, scheme, len(columns))
         return token, tag
 
-    for post in read_posts(path, chain(sample, lines), layout, parse):
+    for post in read_words(path, chain(sample, lines), layout, parse):
         tokens, tags = zip(*(word for _, word in post), strict=True)
         yield TaggedPost(list(tokens), list(tags), post[0][0])
 
 
-def read_posts(
+def read_words(
     path: Path,
     lines: Iterable[tuple[int, str]],
     layout: Layout,

@@ -99,7 +99,7 @@ class Layout(NamedTuple):
         if not line or line.isspace():
             return Gap.separator
         columns = split_columns(line)
-        if DOCSTART in (columns[0], _get(columns, self.token)):
+        if DOCSTART in (columns[0], get_column(columns, self.token)):
             return Gap.separator
         if self._is_comment(line, columns, is_first):
             return Gap.skipped
@@ -122,7 +122,7 @@ class Layout(NamedTuple):
                 "numbers the words: correct it, or split the file where its columns "
                 "change"
             )
-        token = _get(columns, self.token)
+        token = get_column(columns, self.token)
         if not token:
             missing = "is missing" if token is None else "is empty"
             raise ValueError(
@@ -143,14 +143,14 @@ class Layout(NamedTuple):
         """
         if self.tag is None or is_same_column(self.tag, self.token, len(columns)):
             return None
-        return _get(columns, self.tag)
+        return get_column(columns, self.tag)
 
     def has_space(self, columns: Sequence[str]) -> bool:
         """Return whether a space follows the word of a line. True if it is unknown.
 
         columns (Sequence[str]): The columns of the line.
         """
-        cell = None if self.space is None else _get(columns, self.space)
+        cell = None if self.space is None else get_column(columns, self.space)
         return NO_SPACE not in (cell or "").split("|")
 
     def _is_comment(self, line: str, columns: list[str], is_first: bool) -> bool:
@@ -218,12 +218,12 @@ def find_layout(
     posts = _sample_posts(lines)
     rows = list(chain.from_iterable(posts))
     if not rows:
-        return Layout(_index(columns.token, 0), _index(columns.tag, -1))
+        return Layout(index_of(columns.token, 0), index_of(columns.tag, -1))
     widest = max(rows, key=lambda row: len(row.columns))
     named = max(columns.token or 0, columns.tag or 0)
     if is_output and len(widest.columns) <= 2 < named:
         columns = Columns()
-    token = _index(columns.token, 0)
+    token = index_of(columns.token, 0)
     is_numbered = False
     if columns.token is None:
         is_numbered = _is_numbered(posts, name, needs_tags)
@@ -232,7 +232,7 @@ def find_layout(
         starts = [row.columns[0] for row in rows if not PART.fullmatch(row.columns[0])]
         is_numbered = bool(starts) and all(map(NUMBER.fullmatch, starts))
     space = _find_spaces(rows, token)
-    tag: int | None = _index(columns.tag, -1)
+    tag: int | None = index_of(columns.tag, -1)
     if is_numbered and columns.tag is None:
         tag = _find_tags(rows, token, space, name, needs_tags)
     elif columns.tag is None and space == len(widest.columns) - 1:
@@ -245,7 +245,10 @@ def find_layout(
         space=space,
     )
     for option, column in (("token", columns.token), ("tag", columns.tag)):
-        if column is not None and _get(widest.columns, _index(column, 0)) is None:
+        if (
+            column is not None
+            and get_column(widest.columns, index_of(column, 0)) is None
+        ):
             raise WnutError(
                 f"{name}, line {widest.line}: there is no column {column}, which "
                 f"--{option}-column names. The columns are {describe(widest.columns)}"
@@ -380,7 +383,7 @@ def _find_tags(
     others = [
         i for i in range(1, width) if not is_same_column(i, token, width) and i != space
     ]
-    cells = {i: [_get(row.columns, i) or "" for row in words] for i in others}
+    cells = {i: [get_column(row.columns, i) or "" for row in words] for i in others}
     found = [i for i in others if 2 * sum(map(_is_bio, cells[i])) > len(words)]
     # A column of BIO tags is that of the entities, even if chunks are tagged in another
     # scheme. A column of O alone may be that of nested entities.
@@ -407,7 +410,9 @@ def _find_spaces(rows: list[_WordLine], token: int) -> int | None:
     """
     width = max(len(row.columns) for row in rows)
     for i in range(width):
-        cells = [cell for row in rows if (cell := _get(row.columns, i)) is not None]
+        cells = [
+            cell for row in rows if (cell := get_column(row.columns, i)) is not None
+        ]
         if not is_same_column(i, token, width) and all(map(MISC.fullmatch, cells)):
             if any(NO_SPACE in cell.split("|") for cell in cells):
                 return i
@@ -433,14 +438,14 @@ def _hold_tags(cells: Sequence[str]) -> bool:
     return notation.form != "prefix only" or any(map(notation.is_outside, tags))
 
 
-def _index(column: int | None, default: int) -> int:
+def index_of(column: int | None, default: int) -> int:
     """Convert a column number (from 1, or from -1 backwards) to an index."""
     if column is None:
         return default
     return column - 1 if column > 0 else column
 
 
-def _get(columns: Sequence[T], index: int) -> T | None:
+def get_column(columns: Sequence[T], index: int) -> T | None:
     return columns[index] if -len(columns) <= index < len(columns) else None
 
 
@@ -452,7 +457,9 @@ def name_column(index: int) -> str:
 def is_same_column(one: int, other: int, width: int) -> bool:
     """Return whether two indices refer to the same one of `width` columns."""
     columns = range(width)
-    return _get(columns, one) is not None and _get(columns, one) == _get(columns, other)
+    return get_column(columns, one) is not None and get_column(
+        columns, one
+    ) == get_column(columns, other)
 
 
 def describe(columns: Sequence[str]) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from ...errors import WnutError
 from ...labels import type_problem
 from ...schemes import MISSING, Notation, TagError, infer_notation, read_tags
-from ..conll import hint_of, read_lines, read_posts, read_word
+from ..conll import hint_of, read_lines, read_word, read_words
 from ..layout import Gap, Layout, find_layout, split_columns
 from ..posts import Post, make_post
 from .options import ReadOptions
@@ -40,11 +40,11 @@ def read_columns(path: Path, options: ReadOptions) -> Iterator[Post]:
     def parse(columns: list[str]) -> tuple[str, str, bool]:
         return *read_word(layout, columns), layout.has_space(columns)
 
-    posts = list(read_posts(path, lines, layout, parse))
+    posts = list(read_words(path, lines, layout, parse))
     tags = [[(number, tag) for number, (_, tag, _) in post] for post in posts]
     if options.columns.tag is None and n_columns > 2:
         _check_annotated(path, tags)
-    notation = find_notation(path, tags, options.scheme, n_columns)
+    notation = find_notation(path, tags, options.scheme, hint_of(n_columns))
     ranges = {} if layout.space is None else _read_ranges(lines, layout)
     for post in posts:
         words = [word for _, (word, _, _) in post]
@@ -63,7 +63,7 @@ def find_notation(
     path: Path,
     posts: Sequence[Sequence[tuple[int, str]]],
     scheme: str | None = None,
-    n_columns: int = 2,
+    hint: str = "",
 ) -> Notation:
     """Find the notation of the tags of a file, and check their types.
 
@@ -71,7 +71,7 @@ def find_notation(
     posts (Sequence[Sequence[Tuple[int, str]]]): The tags of each post, with the numbers
         of their lines.
     scheme (Optional[str]): The scheme, or None to infer it.
-    n_columns (int): The number of columns of the file.
+    hint (str): The advice after the message about a tag of no scheme.
     RETURNS (Notation): The notation.
 
     Raises WnutError, with the line, if the tags have no common notation, or if a type is
@@ -84,7 +84,6 @@ def find_notation(
     try:
         notation = infer_notation([[tag for _, tag in post] for post in posts], scheme)
     except TagError as err:
-        hint = hint_of(n_columns)
         if scheme is None and not re.search("[-_]", err.tag):
             hint += ". If the tags are types without prefixes, set --scheme io"
         raise WnutError(f"{path}, line {lines[err.tag]}: {err}{hint}") from None

@@ -159,9 +159,9 @@ def test_number_sign_with_a_tag_is_a_word(tmp_path, tag):
             "S-type. Set the column of the tags with --tag-column, if it is another",
         ),
         (
-            "a O\nb i-B\n",
+            "a O\nb S-W\n",
             {},
-            "line 2: 'i-B' is ambiguous: the tags of the file can be read as o, b-type",
+            "line 2: 'S-W' is ambiguous: the tags of the file can be read as O, B-type",
         ),
         ("a E-x\n", {"scheme": "bio"}, "line 1: 'E-x' is not a BIO tag"),
         ("a\tB- x\n", {}, "line 1: ' x' can't be an entity type"),
