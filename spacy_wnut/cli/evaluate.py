@@ -57,7 +57,7 @@ def evaluate_cli(
     for path in paths:
         check_json(path, [model, *corpora, train or ""])
     check_inputs([model], [*corpora, train])
-    from ..corpus.docbin import read_surface_forms
+    from ..corpus.examples import read_surface_forms
     from ..scoring.evaluation import evaluate_corpora
     from ..scoring.measures import all_scores
     from ..scoring.output import report_scores, warn_of_types, write_figures

@@ -8,7 +8,7 @@ from spacy.language import Language
 from spacy.training import Example
 from tqdm import tqdm  # type: ignore[import-untyped]
 
-from ..corpus.docbin import read_corpus, rename_entities
+from ..corpus.examples import read_corpus, rename_entities
 from ..corpus.type_map import TypeMap
 from ..errors import WnutError
 from ..pipeline.loading import load_pipeline, no_entities

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from spacy.tokens import Doc, DocBin
 from spacy.training import Example
 
-from spacy_wnut.corpus.docbin import (
+from spacy_wnut.corpus.examples import (
     _make_example,
     read_corpus,
     read_surface_forms,
