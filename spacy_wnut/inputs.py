@@ -16,7 +16,7 @@ def check_inputs(
 
     pipelines (Iterable[Optional[str]]): Names of installed pipelines, or folders. None is
         ignored.
-    corpora (Iterable[Optional[Path]]): DocBin files. None is ignored.
+    corpora (Iterable[Optional[Path]]): Files of annotated posts. None is ignored.
 
     Raises WnutError for the first one that doesn't.
     """
@@ -52,18 +52,17 @@ def check_pipeline(pipeline: str) -> None:
 
 
 def check_corpus(corpus: Path) -> None:
-    """Check that a DocBin file exists.
+    """Check that a file of annotated posts exists.
 
-    corpus (Path): The file, with the suffix .spacy.
+    corpus (Path): The file.
 
-    Raises WnutError if it has another suffix or is missing.
+    Raises WnutError if it is missing, or is a folder.
     """
-    # spaCy's Corpus silently ignores files with other suffixes.
-    if corpus.suffix != ".spacy":
-        raise WnutError(
-            f"{corpus} is no corpus: give one .spacy file, as `spacy-wnut convert` "
-            "writes it"
-        )
     # Not Path.is_file, for the same reason as above.
+    if os.path.isdir(corpus):
+        raise WnutError(
+            f"{corpus} is a folder: give one file of annotated posts, such as a .spacy "
+            "file that `spacy-wnut convert` writes"
+        )
     if not os.path.isfile(corpus):
         raise WnutError(f"there is no file {corpus}: make it with `spacy-wnut convert`")

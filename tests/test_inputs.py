@@ -33,7 +33,7 @@ def test_any_name_is_found_or_refused(name):
     try:
         check_corpus(Path(f"{name}.spacy"))
     except WnutError as err:
-        assert "there is no file" in str(err) or "is no corpus" in str(err)
+        assert "there is no file" in str(err) or "is a folder" in str(err)
 
 
 def test_none_is_ignored_and_all_others_are_checked(tmp_path):
@@ -49,7 +49,9 @@ def test_none_is_ignored_and_all_others_are_checked(tmp_path):
 
 def test_corpus_has_to_be_a_file(tmp_path):
     (tmp_path / "folder.spacy").mkdir()
-    with pytest.raises(WnutError, match="there is no file"):
+    with pytest.raises(WnutError, match="is a folder: give one file"):
         check_corpus(tmp_path / "folder.spacy")
-    with pytest.raises(WnutError, match="is no corpus: give one"):
+    with pytest.raises(WnutError, match="there is no file"):
         check_corpus(tmp_path / "dev.conll")
+    (tmp_path / "dev.conll").touch()
+    check_corpus(tmp_path / "dev.conll")

@@ -48,7 +48,7 @@ def measure(
 ) -> None:
     """Calibrate each training on dev and measure it on test."""
     from spacy_wnut.calibration.sample import read_sample
-    from spacy_wnut.corpus.docbin import read_corpus
+    from spacy_wnut.corpus.examples import read_corpus
     from spacy_wnut.pipeline.entity_tagger import find_tagger
     from spacy_wnut.pipeline.loading import load_pipeline
     from spacy_wnut.sweep.plan import corpus_file

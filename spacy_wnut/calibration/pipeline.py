@@ -9,7 +9,7 @@ from typing import NamedTuple, TypedDict
 import numpy
 from tqdm import tqdm  # type: ignore[import-untyped]
 
-from ..corpus.docbin import read_corpus
+from ..corpus.examples import read_corpus
 from ..crf.chain import Bools, Ints
 from ..errors import WnutError
 from ..files import check_out, replacing

@@ -19,7 +19,8 @@ def calibrate_cli(
     corpus: Annotated[
         Path,
         typer.Argument(
-            help="DocBin (.spacy) of posts that it was not trained on, as convert writes it",
+            help="Annotated posts that it was not trained on: .spacy, or any format that "
+            "convert reads",
             show_default=False,
         ),
     ],

@@ -7,7 +7,7 @@ import typer
 
 from ..errors import WnutError
 from ..inputs import check_inputs
-from ._app import GpuId, Model, app, check_json
+from ._app import GpuId, Model, TypesMap, app, check_json
 
 if TYPE_CHECKING:
     from ..scoring.measures import AllScores
@@ -20,7 +20,7 @@ def evaluate_cli(
         list[Path],
         typer.Argument(
             metavar="CORPUS",
-            help="DocBins (.spacy) with the gold entities, as convert writes them",
+            help="Files with the gold entities: .spacy, or any format that convert reads",
             show_default=False,
         ),
     ],
@@ -28,7 +28,7 @@ def evaluate_cli(
         Path | None,
         typer.Option(
             "--train",
-            help="DocBin of the training data, for separate scores of seen and unseen names",
+            help="The training data, for separate scores of seen and unseen names",
             dir_okay=False,
         ),
     ] = None,
@@ -42,31 +42,37 @@ def evaluate_cli(
             allow_dash=True,
         ),
     ] = None,
+    types: TypesMap = None,
     gpu_id: GpuId = -1,
 ) -> None:
     """Score the entities of a pipeline on one or several corpora.
 
     The corpus determines the protocol: its own tokens, or the tokens of the pipeline.
+    --map renames the gold entity types.
     """
+    from ..corpus.type_map import TypeMap
+
+    names = None if types is None else TypeMap.parse(types)
     paths = _json_paths(json_to, corpora)
     for path in paths:
         check_json(path, [model, *corpora, train or ""])
     check_inputs([model], [*corpora, train])
-    from ..corpus.docbin import read_surface_forms
+    from ..corpus.examples import read_surface_forms
     from ..scoring.evaluation import evaluate_corpora
     from ..scoring.measures import all_scores
-    from ..scoring.output import report_scores, write_figures
+    from ..scoring.output import report_scores, warn_of_types, write_figures
 
     forms = None if train is None else read_surface_forms(train)
     measured: list[AllScores] = []
     is_one = len(corpora) == 1
-    evaluations = evaluate_corpora(model, corpora, gpu_id)
+    evaluations = evaluate_corpora(model, corpora, gpu_id, names)
     for corpus, (posts, protocol) in zip(corpora, evaluations, strict=True):
         title = f"{model} on {corpus}: {protocol}, {len(posts)} posts"
         if measured:
             print()
         measured.append(all_scores(posts, forms))
         report_scores(title, measured[-1], json_to if is_one else None)
+        warn_of_types(posts)
     if paths and not is_one:
         # At the end, so that no folder holds the scores of two pipelines.
         write_figures(dict(zip(paths, measured, strict=True)))

@@ -14,7 +14,7 @@ def export_cli(
     corpus: Annotated[
         Path,
         typer.Option(
-            help="DocBin (.spacy) of annotated posts to compare both pipelines on, such "
+            help="Annotated posts to compare both pipelines on, in any format, such "
             "as dev.spacy"
         ),
     ],
@@ -24,7 +24,7 @@ def export_cli(
     calibration: Annotated[
         Path | None,
         typer.Option(
-            help="DocBin (.spacy) of posts to calibrate int8 on, such as train.spacy. "
+            help="Annotated posts to calibrate int8 on, in any format, such as train.spacy. "
             "Required for int8"
         ),
     ] = None,

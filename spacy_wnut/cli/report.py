@@ -23,9 +23,7 @@ def report_cli(
     ] = None,
     train: Annotated[
         Path | None,
-        typer.Option(
-            help="DocBin of the training data, to tell seen names from unseen names"
-        ),
+        typer.Option(help="The training data, to tell seen names from unseen names"),
     ] = None,
     gpu_id: GpuId = -1,
 ) -> None:

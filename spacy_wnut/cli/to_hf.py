@@ -19,7 +19,7 @@ def to_hf_cli(
     ] = None,
     corpus: Annotated[
         Path | None,
-        typer.Option(help="DocBin (.spacy) to measure the agreement of tags on"),
+        typer.Option(help="Annotated posts to measure the agreement of tags on"),
     ] = None,
 ) -> None:
     """Write a pipeline as a checkpoint for transformers' token classification."""

@@ -19,6 +19,9 @@ from .posts import LabelledSpan, Post, Rejection, Word
 Misaligned = Literal["missing", "expand", "contract", "error"]
 Overlaps = Literal["error", "longest"]
 
+# The number of spans or records that a message lists.
+LISTED = 10
+
 
 @dataclass(frozen=True)
 class Alignment:
@@ -234,6 +237,17 @@ def post_to_json(post: Post) -> dict[str, object]:
     return record
 
 
+def list_first(items: Sequence[MisalignedSpan | Rejection]) -> str:
+    """List the first spans or rejected records for a message, and count the others.
+
+    items (Sequence[MisalignedSpan | Rejection]): At least one span or record.
+    RETURNS (str): The list.
+    """
+    listed = "; ".join(map(str, items[:LISTED]))
+    others = len(items) - LISTED
+    return listed + (f"; and {others:,} others" if others > 0 else "")
+
+
 class _Tokens:
     """The offsets of the tokens of a doc in the text of its post."""
 
@@ -325,5 +339,5 @@ def _overlap(
     return WnutError(
         f"{post.where}: the entities {names[0]} and {names[1]} overlap, but each word "
         "can be in one entity only. Remove one of them, or keep the longest with "
-        "--overlaps longest"
+        "`spacy-wnut convert --overlaps longest`"
     )

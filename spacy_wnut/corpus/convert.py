@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +23,7 @@ from .alignment import (
     Alignment,
     MisalignedSpan,
     align_post,
+    list_first,
     make_tokens,
     post_to_json,
 )
@@ -40,8 +41,6 @@ FILES = {
     "validation": "dev.spacy",
     "test": "test.spacy",
 }
-# The number of spans or records that a message lists.
-LISTED = 10
 
 
 class SplitCounts(NamedTuple):
@@ -249,9 +248,11 @@ def _make_docs(
     """Yield the docs of posts, and record all else in `conversion`."""
     vocab = Vocab()
     for post in posts:
-        made = post
-        if isinstance(post, Post):
-            made = _make_doc(post, vocab, nlp, tokens, alignment)
+        made = (
+            _make_doc(post, vocab, nlp, tokens, alignment)
+            if isinstance(post, Post)
+            else post
+        )
         if isinstance(made, Rejection):
             conversion.rejected.append(made)
             continue
@@ -292,17 +293,6 @@ def _check(conversion: Conversion, alignment: Alignment) -> None:
             f"All {len(conversion.rejected):,} records were rejected, so nothing was "
             f"written: {list_first(conversion.rejected)}"
         )
-
-
-def list_first(items: Sequence[MisalignedSpan | Rejection]) -> str:
-    """List the first spans or rejected records for a message, and count the others.
-
-    items (Sequence[MisalignedSpan | Rejection]): At least one span or record.
-    RETURNS (str): The list.
-    """
-    listed = "; ".join(map(str, items[:LISTED]))
-    others = len(items) - LISTED
-    return listed + (f"; and {others:,} others" if others > 0 else "")
 
 
 def _write_rejected(path: Path, rejected: Iterable[Rejection]) -> None:

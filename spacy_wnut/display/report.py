@@ -10,7 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from ..corpus.docbin import read_surface_forms
+from ..corpus.examples import read_surface_forms
 from ..errors import WnutError
 from ..files import check_out, replacing
 from ..scoring.evaluation import evaluate_pipeline

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from spacy.language import Language
 from spacy.tokens import Doc
 
-from ..corpus.docbin import read_corpus
+from ..corpus.examples import read_corpus
 from ..errors import WnutError
 from ..files import check_out, replacing
 from ..packaging.cards import checkpoint_card

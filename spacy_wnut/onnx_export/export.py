@@ -13,7 +13,7 @@ from thinc.api import Model
 from ..about import __version__
 from ..calibration.fitting import fit_temperature
 from ..calibration.sample import Sample, find_entities
-from ..corpus.docbin import read_corpus
+from ..corpus.examples import read_corpus
 from ..errors import WnutError
 from ..files import replacing
 from ..models.linear_chain import PARAMS, with_linear_chain

@@ -8,7 +8,8 @@ from spacy.language import Language
 from spacy.training import Example
 from tqdm import tqdm  # type: ignore[import-untyped]
 
-from ..corpus.docbin import read_corpus
+from ..corpus.examples import read_corpus, rename_entities
+from ..corpus.type_map import TypeMap
 from ..errors import WnutError
 from ..pipeline.loading import load_pipeline, no_entities
 from .examples import examples_to_posts
@@ -31,8 +32,10 @@ def evaluate_pipeline(model: str, corpus: Path, gpu_id: int) -> Evaluation:
     """Run a pipeline on the posts of a corpus, with a progress bar on stderr.
 
     model (str): The name of an installed pipeline, or its folder.
-    corpus (Path): A DocBin file written by `convert`. It determines the protocol: docs
-        with unknown spaces are evaluated on gold tokens, all others on spaCy tokens.
+    corpus (Path): The annotated posts, as for `read_corpus`. They determine the protocol:
+        posts with unknown spaces are evaluated on gold tokens, all others on spaCy
+        tokens. An entity with a boundary inside a token counts as a gold entity that is
+        not found.
     gpu_id (int): The GPU to run on, or -1 for the CPU.
     RETURNS (Evaluation): The scored posts and the protocol.
 
@@ -44,20 +47,31 @@ def evaluate_pipeline(model: str, corpus: Path, gpu_id: int) -> Evaluation:
 
 
 def evaluate_corpora(
-    model: str, corpora: Sequence[Path], gpu_id: int
+    model: str, corpora: Sequence[Path], gpu_id: int, types: TypeMap | None = None
 ) -> Iterator[Evaluation]:
     """Run a pipeline over several corpora. The pipeline is loaded once, and all corpora
     are read before the first one is evaluated.
 
     model (str): The name of an installed pipeline, or its folder.
-    corpora (Sequence[Path]): DocBin files, as `evaluate_pipeline` takes them.
+    corpora (Sequence[Path]): Files, as `evaluate_pipeline` takes them.
     gpu_id (int): The GPU to run on, or -1 for the CPU.
+    types (Optional[TypeMap]): New names of the gold entity types.
     YIELDS (Evaluation): One evaluation per corpus, in order.
 
-    Raises WnutError as `evaluate_pipeline` does.
+    Raises WnutError as `evaluate_pipeline` does, or if no corpus has a type that `types`
+    renames.
     """
     nlp = load_pipeline(model, gpu_id)
     examples_of = [read_corpus(corpus, nlp) for corpus in corpora]
+    if types is not None:
+        types.check(
+            ent.label_
+            for examples in examples_of
+            for example in examples
+            for ent in example.reference.ents
+        )
+        for examples in examples_of:
+            rename_entities(examples, types)
     protocols = list(map(_protocol, corpora, examples_of))
     for corpus, examples, protocol in zip(corpora, examples_of, protocols, strict=True):
         try:

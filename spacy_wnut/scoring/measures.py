@@ -242,7 +242,7 @@ def seen_scores(posts: Iterable[ScoredPost], forms: Container[str]) -> SeenScore
 
     posts (Iterable[ScoredPost]): The posts.
     forms (Container[str]): The casefolded surface forms of the entities in the
-        training data, as `corpus.docbin.read_surface_forms` returns them.
+        training data, as `corpus.examples.read_surface_forms` returns them.
     RETURNS (SeenScores): The scores of both parts.
 
     Raises ValueError for a tag that is not BIO.

@@ -2,14 +2,17 @@
 
 import json
 import sys
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack, redirect_stdout
 from pathlib import Path
 from typing import Any
 
+from wasabi import msg
+
 from ..errors import WnutError
 from ..files import replacing
-from .measures import AllScores
+from ..labels import split_tag
+from .measures import AllScores, ScoredPost
 from .tables import format_scores
 
 STDOUT = Path("-")
@@ -26,6 +29,28 @@ def report_scores(title: str, scores: AllScores, json_to: Path | None) -> None:
     Raises WnutError if the file can't be written.
     """
     write_output(f"{title}\n{format_scores(scores)}", scores, json_to)
+
+
+def warn_of_types(posts: Iterable[ScoredPost]) -> None:
+    """Warn on standard error if gold and predicted entities have no type in common.
+
+    posts (Iterable[ScoredPost]): The posts.
+    """
+    gold: set[str] = set()
+    predicted: set[str] = set()
+    for post in posts:
+        gold.update(split_tag(tag)[1] for tag in post.gold_tags)
+        predicted.update(split_tag(tag)[1] for tag in post.predicted_tags)
+    gold -= {""}
+    predicted -= {""}
+    if gold and predicted and gold.isdisjoint(predicted):
+        with redirect_stdout(sys.stderr):
+            msg.warn(
+                f"The gold entities have the types {', '.join(sorted(gold))}, and the "
+                f"predicted ones {', '.join(sorted(predicted))}: they have none in "
+                "common, so all scores are 0. Rename the gold types with --map, such as "
+                f"--map {min(gold)}={min(predicted)}"
+            )
 
 
 def write_output(text: str, figures: Any, json_to: Path | None) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from wasabi import msg
 
 from ..calibration.pipeline import calibrate_pipeline
-from ..corpus.docbin import read_surface_forms
+from ..corpus.examples import read_surface_forms
 from ..errors import WnutError
 from ..files import check_out, replacing
 from ..scoring.evaluation import evaluate_pipeline

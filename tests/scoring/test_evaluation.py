@@ -127,10 +127,38 @@ def test_missing_corpus_is_rejected(model, tmp_path):
         evaluate_pipeline(model, tmp_path / "test.spacy", -1)
 
 
-@pytest.mark.parametrize("name", ["test.conll", ""])
-def test_corpus_with_another_suffix_is_rejected(model, tmp_path, name):
-    with pytest.raises(WnutError, match=r"is no corpus: give one \.spacy file"):
+@pytest.mark.parametrize(
+    "name, message", [("test.conll", "there is no file"), ("", "is a folder: give one")]
+)
+def test_corpus_has_to_be_a_file(model, tmp_path, name, message):
+    with pytest.raises(WnutError, match=message):
         evaluate_pipeline(model, tmp_path / name, -1)
+
+
+def test_gold_entities_inside_tokens_count_as_not_found(model, tmp_path):
+    path = tmp_path / "test.jsonl"
+    # The ruler finds Paris and Rome. "Romeo" is one token, of which "Rome" is a part.
+    path.write_text(
+        '{"text": "visit Paris, Romeo", "label": [[6, 11, "location"], [13, 17, '
+        '"location"]]}\n'
+    )
+    evaluation = evaluate_pipeline(model, path, -1)
+    assert evaluation.protocol == "spaCy tokens"
+    [post] = evaluation.posts
+    assert post.words == ["visit ", "Paris", ", ", "Rome", "o"]
+    assert post.gold == {Entity(1, 2, "location"), Entity(3, 4, "location")}
+    assert post.predicted == {Entity(1, 2, "location")}
+
+
+def test_columns_are_evaluated_on_gold_tokens(model, tmp_path):
+    path = tmp_path / "test.conll"
+    tags = [("visit", "O"), ("Paris,", "O"), ("Rome", "B-location")]
+    path.write_text("".join(f"{word}\t{tag}\n" for word, tag in tags))
+    evaluation = evaluate_pipeline(model, path, -1)
+    assert evaluation.protocol == "gold tokens"
+    [post] = evaluation.posts
+    assert post.words == ["visit ", "Paris, ", "Rome "]
+    assert post.gold == post.predicted == {Entity(2, 3, "location")}
 
 
 @pytest.mark.parametrize(

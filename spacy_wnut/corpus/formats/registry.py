@@ -22,7 +22,6 @@ from .label_studio import is_label_studio, read_label_studio
 from .options import ReadOptions
 from .prodigy import is_prodigy, read_prodigy
 from .records import MAX_NAMES
-from .spacy_docbin import read_spacy_docbin
 from .spacy_json import is_spacy_json, read_spacy_json
 
 Reader = Callable[[Path, ReadOptions], Iterator[Post | Rejection]]
@@ -61,6 +60,14 @@ class Format:
     options: tuple[str, ...] = ()
 
 
+def _read_spacy_docbin(path: Path, options: ReadOptions) -> Iterator[Post | Rejection]:
+    # Not imported above, since spaCy takes seconds, and commands check their arguments
+    # first.
+    from .spacy_docbin import read_spacy_docbin
+
+    return read_spacy_docbin(path, options)
+
+
 FORMATS = {
     one.name: one
     for one in (
@@ -69,7 +76,7 @@ FORMATS = {
             "Columns",
             "Oslo B-location",
             read_columns,
-            options=("columns",),
+            options=("columns", "scheme"),
             suffixes=(".conll", ".conllu", ".iob", ".iob2", ".bio", ".bmes"),
         ),
         Format(
@@ -81,20 +88,13 @@ FORMATS = {
             options=("text_field",),
         ),
         Format(
-            "datasets",
-            "Datasets",
-            '{"tokens": ["in", "Oslo"], "ner_tags": ["O", "B-location"]}',
-            read_dataset_file,
-            is_dataset,
-            options=("tokens_column", "tags_column", "label_names"),
-        ),
-        Format(
             "label-studio",
             "Label Studio",
             '{"data": {"text": "in Oslo"}, "annotations": [{"result": [{"type": '
             '"labels", "value": {"start": 3, "end": 7, "labels": ["location"]}}]}]}',
             read_label_studio,
             is_label_studio,
+            options=("text_field",),
         ),
         Format(
             "prodigy",
@@ -103,6 +103,7 @@ FORMATS = {
             '"location"}], "answer": "accept"}',
             read_prodigy,
             is_prodigy,
+            options=("text_field",),
         ),
         Format(
             "spacy-json",
@@ -115,7 +116,7 @@ FORMATS = {
             "spacy",
             "spaCy's DocBin",
             "a .spacy file",
-            read_spacy_docbin,
+            _read_spacy_docbin,
             suffixes=(".spacy",),
         ),
         Format(
@@ -132,8 +133,17 @@ FORMATS = {
             '"location"}]}',
             read_annotated,
             is_annotated,
+            options=("text_field",),
             suffixes=(".parquet", ".pq"),
             magic=PARQUET_MAGIC,
+        ),
+        Format(
+            "datasets",
+            "Datasets",
+            '{"tokens": ["in", "Oslo"], "ner_tags": ["O", "B-location"]}',
+            read_dataset_file,
+            is_dataset,
+            options=("scheme", "tokens_column", "tags_column", "label_names"),
         ),
     )
 }

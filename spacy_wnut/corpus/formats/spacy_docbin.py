@@ -79,13 +79,13 @@ def _make_post(doc: Doc, where: str) -> Post:
     places = post.words or ()
 
     def find(spans: Iterable[Span]) -> tuple[LabelledSpan, ...]:
-        return make_spans(
-            post.text,
-            [
-                RawSpan(places[one.start].start, places[one.end - 1].end, one.label_)
-                for one in spans
-            ],
-        )
+        found = [
+            LabelledSpan(places[one.start].start, places[one.end - 1].end, one.label_)
+            for one in spans
+        ]
+        # Only checked. Entities keep words of white space at their ends.
+        make_spans(post.text, [RawSpan(*one) for one in found])
+        return tuple(found)
 
     rejected = doc.spans.get(INCORRECT_SPANS) or ()
     # As in spaCy, a span without a label is ignored.

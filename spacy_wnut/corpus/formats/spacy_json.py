@@ -8,8 +8,6 @@ from itertools import compress
 from pathlib import Path
 from typing import Any
 
-from spacy.training.iob_utils import iob_to_biluo, tags_to_entities
-
 from ..json_values import kind_of
 from ..posts import Post, Rejection, Word
 from .json_file import is_pair, read_json
@@ -111,6 +109,9 @@ def _from_tags(
                 f"the tag {tag!r} is not BILUO or BIO: expected O, -, or a type after "
                 "B-, I-, L- or U-"
             )
+    # Not imported above, since spaCy takes seconds.
+    from spacy.training.iob_utils import iob_to_biluo, tags_to_entities
+
     spans = [
         RawSpan(words[first].start, words[last].end, label)
         for label, first, last in tags_to_entities(iob_to_biluo(plain))

@@ -15,6 +15,7 @@ from spacy.vocab import Vocab
 
 from spacy_wnut.corpus.formats.options import ReadOptions
 from spacy_wnut.corpus.formats.registry import FORMATS, find_format
+from spacy_wnut.labels import Entity, entities_to_tags
 
 # Emoji of one and of several code points, combining characters, right-to-left script,
 # characters without width, white space that is no blank, and line breaks.
@@ -227,6 +228,26 @@ def test_spans_of_words_in_gliner(post):
 
 
 @settings(deadline=None, max_examples=25)
+@given(word_annotations(can_overlap=False), st.booleans())
+def test_spans_of_words_in_datasets(post, has_numbers):
+    words, spans = post
+    tags = entities_to_tags([Entity(*span) for span in spans], len(words))
+    names = sorted({"O", *tags})
+    if has_numbers:
+        tags = [names.index(tag) for tag in tags]
+    path = Path(folder().name) / "posts.jsonl"
+    path.write_text(json.dumps({"tokens": words, "ner_tags": tags}))
+    options = ReadOptions(label_names=tuple(names))
+    [found] = find_format(path).read(path, options)
+    assert [found.text[a:b] for a, b in found.words] == words
+    starts = [word.start for word in found.words]
+    ends = [word.end for word in found.words]
+    assert sorted(
+        (starts.index(a), ends.index(b) + 1, x) for a, b, x in found.spans
+    ) == (sorted(spans))
+
+
+@settings(deadline=None, max_examples=25)
 @given(word_annotations(can_overlap=False), st.randoms(use_true_random=False))
 def test_docs_of_spacy(post, random):
     words, spans = post
@@ -261,4 +282,5 @@ def test_all_formats_are_tested():
         "spacy",
         "gliner",
         "annotated",
+        "datasets",
     }

@@ -77,7 +77,8 @@ def test_words_of_white_space(read):
     [post] = read(doc)
     assert post.text == "in \nOslo  "
     assert post.words == (Word(0, 2), Word(3, 4), Word(4, 8), Word(9, 10))
-    assert post.spans == (LabelledSpan(4, 8, "location"),)
+    # The entity keeps them.
+    assert post.spans == (LabelledSpan(3, 10, "location"),)
 
 
 def test_empty_docs_are_skipped_and_faulty_ones_rejected(read):
