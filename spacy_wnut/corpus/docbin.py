@@ -1,8 +1,8 @@
 """Readers of annotated posts as spaCy's examples, from DocBins or other files."""
 
 import sys
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Iterable
+from contextlib import redirect_stdout
 from functools import lru_cache
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from wasabi import msg
 from ..errors import WnutError
 from ..inputs import check_corpus
 from .alignment import Alignment, align_post, list_first, make_tokens, split_tokens
+from .formats.spacy_docbin import reading_docbin
 from .posts import Post, Rejection
 from .rows import word_problem
 from .sources import read_file
@@ -196,18 +197,3 @@ def _make_example(post: Post, nlp: Language) -> Example:
 def _count_docs(path: Path, modified: int, size: int) -> int:
     """Count the docs with words in a file, without creating them."""
     return sum(len(words) > 0 for words in DocBin().from_disk(path).tokens)
-
-
-@contextmanager
-def reading_docbin(path: Path) -> Iterator[None]:
-    """Raise WnutError where a file is not a DocBin.
-
-    path (Path): The file that is read inside of the `with` block.
-    """
-    try:
-        yield
-    except (KeyError, OSError, TypeError, ValueError) as err:
-        raise WnutError(
-            f"{path} can't be read as a DocBin: {err!r}. Make it with "
-            "`spacy-wnut convert`"
-        ) from err
