@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import Iterable, Sequence
 from contextlib import redirect_stdout
+from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -106,8 +107,29 @@ TagColumn = Annotated[
     typer.Option(
         "--tag-column",
         metavar="N",
-        help="CoNLL: column of the BIO tags, from 1; -1 is the last. Default: the last "
-        "column or, after a column of numbers, the only one with BIO tags",
+        help="CoNLL: column of the tags, from 1; -1 is the last. Default: the last "
+        "column or, after a column of numbers, the only one with tags",
+        show_default=False,
+    ),
+]
+
+
+class Scheme(str, Enum):
+    """The names of `schemes.SCHEMES`."""
+
+    bio = "bio"
+    iob1 = "iob1"
+    io = "io"
+    iobes = "iobes"
+    bilou = "bilou"
+
+
+TagScheme = Annotated[
+    Scheme | None,
+    typer.Option(
+        "--scheme",
+        help="Scheme of the tags. Default: by the tags. io also reads types without "
+        "prefixes",
         show_default=False,
     ),
 ]

@@ -12,6 +12,7 @@ from ._app import (
     DATA,
     SOME_REJECTED,
     TagColumn,
+    TagScheme,
     TokenColumn,
     TypesMap,
     app,
@@ -123,6 +124,7 @@ def convert_cli(
     ] = None,
     token_column: TokenColumn = None,
     tag_column: TagColumn = None,
+    scheme: TagScheme = None,
     tokens_column: Annotated[
         str | None,
         typer.Option(
@@ -181,11 +183,12 @@ def convert_cli(
         source,
         format_name=format_name,
         options=ReadOptions(
-            Columns(token_column, tag_column),
-            tokens_column,
-            tags_column,
-            None if label_names is None else tuple(label_names.split(",")),
-            text_field,
+            columns=Columns(token_column, tag_column),
+            scheme=scheme and scheme.value,
+            tokens_column=tokens_column,
+            tags_column=tags_column,
+            label_names=None if label_names is None else tuple(label_names.split(",")),
+            text_field=text_field,
         ),
         labels=None if labels is None else labels.split(","),
         types=None if types is None else TypeMap.parse(types),

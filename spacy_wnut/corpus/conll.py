@@ -1,31 +1,43 @@
-"""Reader of CoNLL files: WNUT 17, the output of systems, and other data."""
+"""Reader of CoNLL files with BIO tags: WNUT 17, the output of systems, and other data."""
 
-import re
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from enum import Enum, auto
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, islice
 from pathlib import Path
-from typing import NamedTuple, TypeVar, cast
+from typing import NamedTuple, TypeVar
 
 from ..errors import WnutError
-from ..labels import OUTSIDE, LabelScheme, split_tag, type_problem
+from ..labels import LabelScheme, split_tag, type_problem
+from .layout import (
+    DOCSTART,
+    Columns,
+    Gap,
+    Layout,
+    describe,
+    find_layout,
+    is_same_column,
+    name_column,
+    split_columns,
+)
+
+__all__ = [
+    "DOCSTART",
+    "SAMPLE",
+    "Columns",
+    "Gap",
+    "Layout",
+    "TaggedPost",
+    "find_layout",
+    "read_conll",
+    "split_columns",
+]
 
 T = TypeVar("T")
 BOM = b"\xef\xbb\xbf"
-# Separates documents in CoNLL 2003. Some converters write it at the start of a file.
-DOCSTART = "-DOCSTART-"
 # The number of lines from which the layout of a file is inferred.
 SAMPLE = 1000
-# Longer numbers are not word numbers, and Python refuses to parse very long ones.
-NUMBER = re.compile("[0-9]{1,9}")
-# The number of a multiword token (1-2) or an empty node (2.1) of CoNLL-U, which are not
-# words.
-PART = re.compile("[0-9]+[-.][0-9]+")
 
 
-class Post(NamedTuple):
+class TaggedPost(NamedTuple):
     """A post of a CoNLL file.
 
     tokens (List[str]): The tokens.
@@ -38,149 +50,12 @@ class Post(NamedTuple):
     line: int
 
 
-@dataclass(frozen=True)
-class Columns:
-    """The columns of tokens and tags in a CoNLL file, as specified by the user.
-
-    token (int | None): The column of the token: 1 is the first column, -1 the last one.
-        None to infer it.
-    tag (int | None): The column of the tag, counted in the same way. None to infer it.
-
-    Raises WnutError if a column is 0, or if both columns are the same.
-    """
-
-    token: int | None = None
-    tag: int | None = None
-
-    def __post_init__(self) -> None:
-        for option, column in (("token", self.token), ("tag", self.tag)):
-            if column == 0:
-                raise WnutError(
-                    f"--{option}-column is 0: columns are counted from 1, or from -1, "
-                    "which is the last"
-                )
-        if self.token is not None and self.token == self.tag:
-            raise WnutError(
-                f"--token-column and --tag-column are both {self.token}: the token and "
-                "the tag need different columns"
-            )
-
-
-class Gap(Enum):
-    """A line without a word: a separator of posts, or a line to skip."""
-
-    separator = auto()
-    skipped = auto()
-
-
-class Layout(NamedTuple):
-    """The layout of a CoNLL file.
-
-    token (int): The index of the token's column: from 0, or from -1 backwards.
-    tag (int | None): The index of the tag's column, or None if it is unknown.
-    is_numbered (bool): Whether the first column numbers the words of each post.
-    shapes (frozenset[tuple[bool, int]]): The shapes of the lines in the sample: whether
-        columns are separated by tabs, and the number of columns.
-    tags (frozenset[str]): The tags in the sample.
-    """
-
-    token: int = 0
-    tag: int | None = -1
-    is_numbered: bool = False
-    shapes: frozenset[tuple[bool, int]] = frozenset()
-    tags: frozenset[str] = frozenset()
-
-    def split(self, line: str, is_first: bool) -> list[str] | Gap:
-        """Split a line into columns.
-
-        line (str): The line, without its line break.
-        is_first (bool): Whether the line precedes all words of its post.
-        RETURNS (list[str] | Gap): The columns, or the kind of a line without a word.
-
-        Example:
-            >>> from spacy_wnut.corpus.conll import Layout
-            >>> Layout().split("Oslo\\tB-location", is_first=True)
-            ['Oslo', 'B-location']
-            >>> Layout().split("# text = Oslo", is_first=True)
-            <Gap.skipped: 2>
-        """
-        if not line or line.isspace():
-            return Gap.separator
-        columns = split_columns(line)
-        if DOCSTART in (columns[0], _get(columns, self.token)):
-            return Gap.separator
-        if self._is_comment(line, columns, is_first):
-            return Gap.skipped
-        if self.is_numbered and PART.fullmatch(columns[0]):
-            return Gap.skipped
-        return columns
-
-    def token_of(self, columns: Sequence[str]) -> str:
-        """Return the token of a line.
-
-        columns (Sequence[str]): The columns of the line.
-        RETURNS (str): The token.
-
-        Raises ValueError if the token is missing, is empty or contains a space, or if
-        the first column does not contain the number of the word as in the lines before.
-        """
-        if self.is_numbered and not NUMBER.fullmatch(columns[0]):
-            raise ValueError(
-                f"the first column is {columns[0]!r}, but in the lines before it "
-                "numbers the words: correct it, or split the file where its columns "
-                "change"
-            )
-        token = _get(columns, self.token)
-        if not token:
-            missing = "is missing" if token is None else "is empty"
-            raise ValueError(f"{_name(self.token)} {missing}: expected a token there")
-        if " " in token:
-            raise ValueError(
-                f"the token {token!r} holds a space: give each word a line, or separate "
-                "all columns by tabs"
-            )
-        return token
-
-    def tag_of(self, columns: Sequence[str]) -> str | None:
-        """Return the tag of a line.
-
-        columns (Sequence[str]): The columns of the line.
-        RETURNS (str | None): The tag, or None if the line has no separate column for it.
-        """
-        if self.tag is None or _same(self.tag, self.token, len(columns)):
-            return None
-        return _get(columns, self.tag)
-
-    def _is_comment(self, line: str, columns: list[str], is_first: bool) -> bool:
-        if not line.startswith("#"):
-            return False
-        if self.is_numbered:
-            return True
-        if line[1:2] not in ("\t", " "):
-            return False
-        is_tabbed = "\t" in line
-        # "# id 1<tab>domain=en" is a comment too, because tokens contain no spaces.
-        if columns[0] != "#" or _is_pair(columns, is_tabbed):
-            return True
-        # "#" may also be a word, and no word may be lost.
-        if len(columns) == 1:
-            return False
-        tag = self.tag_of(columns)
-        has_tag = tag is not None and (tag in self.tags or _is_bio(tag))
-        is_known = not self.shapes or (is_tabbed, len(columns)) in self.shapes
-        if is_tabbed:
-            return is_first and not is_known and not has_tag
-        if is_known:
-            return is_first and not has_tag
-        return not has_tag or (is_first and len(columns) > 2)
-
-
 def read_conll(
     path: Path,
     scheme: LabelScheme | None,
     columns: Columns | None = None,
     is_output: bool = False,
-) -> Iterator[Post]:
+) -> Iterator[TaggedPost]:
     """Read the posts of a CoNLL file lazily.
 
     Each line has a token, a BIO tag and possibly other columns, which are ignored. In a
@@ -200,7 +75,7 @@ def read_conll(
     is_output (bool): Whether the file is the output of a system, which may consist of
         tokens and tags. If it has at most two columns, and `columns` names a column
         beyond these, `columns` is ignored.
-    YIELDS (Post): The posts. None of them is empty.
+    YIELDS (TaggedPost): The posts. None of them is empty.
 
     Raises WnutError, with the line, if the file can't be read, has no posts, isn't
     UTF-8, or if a line has no valid token and tag. Raises WnutError if the columns are
@@ -218,33 +93,56 @@ def read_conll(
         1 ['in', 'Oslo'] ['O', 'B-location']
         4 ['lol'] ['O']
     """
-    lines = _read_lines(path)
+    lines = read_lines(path)
     sample = list(islice(lines, SAMPLE))
     layout = find_layout(sample, str(path), columns or Columns(), is_output=is_output)
-    tokens: list[str] = []
-    tags: list[str] = []
-    first = 0
+
+    def parse(columns: list[str]) -> tuple[str, str]:
+        token, tag = read_word(layout, columns)
+        _check_bio(tag, scheme, len(columns))
+        return token, tag
+
+    for post in read_words(path, chain(sample, lines), layout, parse):
+        tokens, tags = zip(*(word for _, word in post), strict=True)
+        yield TaggedPost(list(tokens), list(tags), post[0][0])
+
+
+def read_words(
+    path: Path,
+    lines: Iterable[tuple[int, str]],
+    layout: Layout,
+    parse: Callable[[list[str]], T],
+) -> Iterator[list[tuple[int, T]]]:
+    """Read the posts of a column file lazily.
+
+    path (Path): The file, for messages.
+    lines (Iterable[Tuple[int, str]]): Its lines with their numbers, from `read_lines`.
+    layout (Layout): Its layout.
+    parse (Callable[[List[str]], T]): Makes a word of the columns of its line. Raises
+        ValueError if it cannot.
+    YIELDS (List[Tuple[int, T]]): The words of a post with their line numbers, at least
+        one.
+
+    Raises WnutError, with the line, if `parse` fails or a line is not UTF-8, and if the
+    file has no posts.
+    """
+    post: list[tuple[int, T]] = []
     is_empty = True
-    for number, line in chain(sample, lines):
-        found = layout.split(line, not tokens)
-        if found is Gap.separator and tokens:
-            yield Post(tokens, tags, first)
-            tokens, tags = [], []
+    for number, line in lines:
+        found = layout.split(line, not post)
+        if found is Gap.separator and post:
+            yield post
+            post = []
         if isinstance(found, Gap):
             continue
-        if not tokens:
-            first = number
-            is_empty = False
+        is_empty = False
         try:
             _check_utf8(line)
-            token, tag = _read_word(layout, found)
-            _check_tag(tag, scheme, len(found))
+            post.append((number, parse(found)))
         except ValueError as err:
             raise WnutError(f"{path}, line {number}: {err}") from None
-        tokens.append(token)
-        tags.append(tag)
-    if tokens:
-        yield Post(tokens, tags, first)
+    if post:
+        yield post
     if is_empty:
         raise WnutError(
             f"{path} is empty: expected a token and its tag on each line, and blank "
@@ -252,258 +150,14 @@ def read_conll(
         )
 
 
-def split_columns(line: str) -> list[str]:
-    """Split a nonblank line into columns, by tabs if it has any, else by blanks.
+def read_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Read the lines of a file lazily.
 
-    line (str): The line.
-    RETURNS (List[str]): The columns, without empty ones at the end of the line.
+    path (Path): The file.
+    YIELDS (Tuple[int, str]): The number of each line, from 1, and the line without its
+        line break. Bytes that are not valid UTF-8 become lone surrogates.
 
-    Example:
-        >>> from spacy_wnut.corpus.conll import split_columns
-        >>> split_columns("New York\\tB-location\\t")
-        ['New York', 'B-location']
-        >>> split_columns("Oslo  B-location")
-        ['Oslo', 'B-location']
-    """
-    line = line.rstrip(" \t")
-    # Not by other white space: a token may contain U+00A0, for example.
-    return line.split("\t") if "\t" in line else re.split(" +", line)
-
-
-def find_layout(
-    lines: Iterable[tuple[int, str]],
-    name: str,
-    columns: Columns,
-    *,
-    needs_tags: bool = True,
-    is_output: bool = False,
-) -> Layout:
-    """Infer the layout of a CoNLL file.
-
-    lines (Iterable[tuple[int, str]]): The first lines of the file with their numbers.
-    name (str): The name of the file, for messages.
-    columns (Columns): The columns specified by the user.
-    needs_tags (bool): Whether the file needs a column of BIO tags.
-    is_output (bool): Whether the file is the output of a system, as for `read_conll`.
-    RETURNS (Layout): The layout.
-
-    Raises WnutError, with the line, if the layout is ambiguous, or if a specified column
-    does not exist.
-    """
-    posts = _sample_posts(lines)
-    rows = list(chain.from_iterable(posts))
-    if not rows:
-        return Layout(_index(columns.token, 0), _index(columns.tag, -1))
-    widest = max(rows, key=lambda row: len(row.columns))
-    named = max(columns.token or 0, columns.tag or 0)
-    if is_output and len(widest.columns) <= 2 < named:
-        columns = Columns()
-    token = _index(columns.token, 0)
-    is_numbered = False
-    if columns.token is None:
-        is_numbered = _is_numbered(posts, name, needs_tags)
-        token = int(is_numbered)
-    elif token != 0:
-        starts = [row.columns[0] for row in rows if not PART.fullmatch(row.columns[0])]
-        is_numbered = bool(starts) and all(map(NUMBER.fullmatch, starts))
-    tag: int | None = _index(columns.tag, -1)
-    if is_numbered and columns.tag is None:
-        tag = _find_tags(rows, token, name, needs_tags)
-    layout = Layout(
-        token,
-        tag,
-        is_numbered,
-        frozenset(row.shape for row in rows),
-    )
-    for option, column in (("token", columns.token), ("tag", columns.tag)):
-        if column is not None and _get(widest.columns, _index(column, 0)) is None:
-            raise WnutError(
-                f"{name}, line {widest.line}: there is no column {column}, which "
-                f"--{option}-column names. The columns are {_describe(widest.columns)}"
-            )
-    words = (row.columns for row in rows if row.columns[0] != "#")
-    tags = frozenset(map(layout.tag_of, words)) - {None}
-    return layout._replace(tags=cast("frozenset[str]", tags))
-
-
-class _WordLine(NamedTuple):
-    line: int
-    columns: list[str]
-    is_tabbed: bool
-
-    @property
-    def shape(self) -> tuple[bool, int]:
-        return self.is_tabbed, len(self.columns)
-
-
-def _sample_posts(lines: Iterable[tuple[int, str]]) -> list[list[_WordLine]]:
-    """Split lines into posts, without lines that may be comments."""
-    posts: list[list[_WordLine]] = [[]]
-    for number, line in lines:
-        if not line or line.isspace():
-            posts.append([])
-            continue
-        row = _WordLine(number, split_columns(line), "\t" in line)
-        if DOCSTART in row.columns[:2]:
-            posts.append([])
-        elif not _is_pair(row.columns, row.is_tabbed):
-            posts[-1].append(row)
-    return [words for post in posts if (words := list(_words(post)))]
-
-
-def _words(post: list[_WordLine]) -> Iterator[_WordLine]:
-    """Yield the lines of a post, without lines that start with "#" unless they have the
-    columns and the tag of a word.
-    """
-    body = next((row for row in post if not row.columns[0].startswith("#")), None)
-    for row in post:
-        is_like = body is None or row.shape == body.shape
-        if not row.columns[0].startswith("#") or (is_like and _is_bio(row.columns[-1])):
-            yield row
-
-
-def _is_numbered(posts: list[list[_WordLine]], name: str, needs_tags: bool) -> bool:
-    """Return whether the first column numbers the words of each post.
-
-    Raises WnutError if the column contains numbers but this is ambiguous.
-    """
-    rows = list(chain.from_iterable(posts))
-    starts = [
-        [row.columns[0] for row in post if not PART.fullmatch(row.columns[0])]
-        for post in posts
-    ]
-    longest = max(map(len, starts))
-    # If every post is the single word "0", the column holds words.
-    does_count = (longest > 0 and _count_on(starts, 1)) or (
-        longest > 1 and _count_on(starts, 0)
-    )
-    # Numbered words and tags need at least three columns.
-    if 2 * sum(len(row.columns) > 2 for row in rows) > len(rows):
-        if does_count:
-            return True
-        counting = sum(
-            len(post)
-            for post in starts
-            if len(post) > 1 and (_count_on([post], 0) or _count_on([post], 1))
-        )
-        cells = {row.columns[0] for row in rows}
-        are_numbers = all(NUMBER.fullmatch(c) or PART.fullmatch(c) for c in cells)
-        if 2 * counting > len(rows) or (are_numbers and len(cells) > 1):
-            row = _first_off(posts)
-            raise WnutError(
-                f"{name}, line {row.line}: the first column holds numbers, but they "
-                "don't number the words of this post, so the column of the tokens is "
-                "unknown: set it with --token-column. The columns are "
-                f"{_describe(row.columns)}"
-            )
-    elif does_count and not needs_tags and longest > 1:
-        row = rows[0]
-        if len(row.columns) == 2 and not any(_is_bio(r.columns[-1]) for r in rows):
-            raise WnutError(
-                f"{name}, line {row.line}: the first column counts from 1, and the "
-                "second one holds no BIO tags, so the column of the tokens is unknown: "
-                f"set it with --token-column. The columns are {_describe(row.columns)}"
-            )
-    return False
-
-
-def _count_on(posts: list[list[str]], base: int) -> bool:
-    """Return whether the numbers of each post are consecutive, and start at `base` or
-    continue those of the post before.
-    """
-    last = base - 1
-    for post in posts:
-        if not all(map(NUMBER.fullmatch, post)):
-            return False
-        if not post:
-            continue
-        numbers = [int(cell) for cell in post]
-        if numbers[0] not in (base, last + 1):
-            return False
-        if numbers != list(range(numbers[0], numbers[0] + len(numbers))):
-            return False
-        last = numbers[-1]
-    return True
-
-
-def _first_off(posts: list[list[_WordLine]]) -> _WordLine:
-    """Return the first line of the first post whose words are not numbered."""
-    for post in posts:
-        starts = [row.columns[0] for row in post if not PART.fullmatch(row.columns[0])]
-        if not (_count_on([starts], 0) or _count_on([starts], 1)):
-            return post[0]
-    return posts[0][0]
-
-
-def _find_tags(
-    rows: list[_WordLine], token: int, name: str, needs_tags: bool
-) -> int | None:
-    """Return the index of the column of tags in a file whose first column numbers the
-    words.
-
-    Raises WnutError if a column of tags is needed, and there are none or several.
-    """
-    words = [row for row in rows if not PART.fullmatch(row.columns[0])]
-    [(width, _)] = Counter(len(row.columns) for row in words).most_common(1)
-    others = [i for i in range(1, width) if not _same(i, token, width)]
-    found = [
-        i
-        for i in others
-        if 2 * sum(_is_bio(_get(row.columns, i) or "") for row in words) > len(words)
-    ]
-    if len(found) == 1:
-        return found[0]
-    if len(others) == 1:
-        return others[0]
-    if not needs_tags:
-        return None
-    row = next(row for row in words if len(row.columns) == width)
-    several = f"the columns {' and '.join(str(i + 1) for i in found)} hold BIO tags"
-    raise WnutError(
-        f"{name}, line {row.line}: {several if found else 'no column holds BIO tags'}: "
-        f"set the column of the tags with --tag-column. The columns are "
-        f"{_describe(row.columns)}"
-    )
-
-
-def _index(column: int | None, default: int) -> int:
-    """Convert a column number (from 1, or from -1 backwards) to an index."""
-    if column is None:
-        return default
-    return column - 1 if column > 0 else column
-
-
-def _get(columns: Sequence[T], index: int) -> T | None:
-    return columns[index] if -len(columns) <= index < len(columns) else None
-
-
-def _name(index: int) -> str:
-    names = {0: "the first column", -1: "the last column"}
-    return names.get(index, f"column {index + 1 if index >= 0 else index}")
-
-
-def _same(one: int, other: int, width: int) -> bool:
-    """Return whether two indices refer to the same one of `width` columns."""
-    columns = range(width)
-    return _get(columns, one) is not None and _get(columns, one) == _get(columns, other)
-
-
-def _describe(columns: Sequence[str]) -> str:
-    return ", ".join(f"{i} {cell!r}" for i, cell in enumerate(columns, 1))
-
-
-def _is_pair(columns: Sequence[str], is_tabbed: bool) -> bool:
-    """Return whether the columns are a comment of CoNLL-U: "# key = value"."""
-    return columns[0] == "#" and not is_tabbed and columns[2:3] == ["="]
-
-
-def _is_bio(tag: str) -> bool:
-    return tag == OUTSIDE or (tag[:2] in ("B-", "I-") and len(tag) > 2)
-
-
-def _read_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield the lines of a file with their numbers. Bytes that are not valid UTF-8
-    become lone surrogates.
+    Raises WnutError if the file can't be read.
     """
     if path.is_dir():
         raise WnutError(f"{path} is a folder: give a CoNLL file in it")
@@ -531,36 +185,55 @@ def _check_utf8(line: str) -> None:
         ) from None
 
 
-def _read_word(layout: Layout, columns: list[str]) -> tuple[str, str]:
+def read_word(layout: Layout, columns: list[str]) -> tuple[str, str]:
+    """Read the token and the tag of a line.
+
+    layout (Layout): The layout of the file.
+    columns (List[str]): The columns of the line.
+    RETURNS (Tuple[str, str]): The token and the tag, in any scheme.
+
+    Raises ValueError if one of them is missing, the token contains a space, or the tag
+    contains a comma.
+    """
     if len(columns) == 1:
         raise ValueError(
             f"{columns[0]!r} is one column: expected a token and its tag, with a tab "
             "or a single space between them"
         )
-    token, tag = layout.token_of(columns), layout.tag_of(columns)
+    return layout.token_of(columns), read_tag(layout, columns)
+
+
+def read_tag(layout: Layout, columns: list[str]) -> str:
+    """Read the tag of a line, as `read_word` does."""
+    tag = layout.tag_of(columns)
     if tag is None:
         index = -1 if layout.tag is None else layout.tag
-        is_token = _same(index, layout.token, len(columns))
+        is_token = is_same_column(index, layout.token, len(columns))
         raise ValueError(
-            f"{_name(index)} is {'the token' if is_token else 'missing'}: expected the "
-            f"tag there. The columns are {_describe(columns)}: set the column of the "
+            f"{name_column(index)} is {'the token' if is_token else 'missing'}: expected "
+            f"the tag there. The columns are {describe(columns)}: set the column of the "
             "tags with --tag-column"
         )
-    return token, tag
-
-
-def _check_tag(tag: str, scheme: LabelScheme | None, n_columns: int) -> None:
     if "," in tag:
         raise ValueError(
             f"{tag!r} are several labels joined by commas: the labels of several "
             "annotators, not merged. For WNUT 17, use emerging.test.annotated instead "
             "of emerging.test.conll"
         )
+    return tag
+
+
+def hint_of(n_columns: int) -> str:
+    """Return the advice after the message about a tag of no scheme, or ""."""
+    hint = ". Set the column of the tags with --tag-column, if it is another"
+    return hint if n_columns > 2 else ""
+
+
+def _check_bio(tag: str, scheme: LabelScheme | None, n_columns: int) -> None:
     try:
         label = split_tag(tag)[1]
     except ValueError as err:
-        hint = " Set the column of the tags with --tag-column, if it is another"
-        raise ValueError(f"{err}{'.' + hint if n_columns > 2 else ''}") from None
+        raise ValueError(f"{err}{hint_of(n_columns)}") from None
     if label and (problem := type_problem(label)):
         raise ValueError(problem)
     if label and scheme is not None and label not in scheme.types:

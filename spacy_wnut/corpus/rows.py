@@ -11,9 +11,9 @@ from ..labels import (
     WNUT_17,
     LabelScheme,
     split_tag,
-    tags_to_entities,
     type_problem,
 )
+from ..schemes import TagError, infer_notation, read_tags
 from .formats.options import ReadOptions
 from .posts import Post, make_post
 
@@ -199,16 +199,25 @@ def decode_rows(data: Dataset) -> Iterator[Row]:
         yield Row(row["id"], row["tokens"], [names[tag] for tag in row["ner_tags"]])
 
 
-def rows_to_posts(rows: Iterable[Row], where: str) -> Iterator[Post]:
+def rows_to_posts(
+    rows: Iterable[Row], where: str, scheme: str | None = None
+) -> Iterator[Post]:
     """Convert rows to posts.
 
-    rows (Iterable[Row]): The rows.
+    rows (Iterable[Row]): The rows. Their tags may have any notation of `schemes`.
     where (str): Their place, such as "Split train".
+    scheme (str | None): The scheme of the tags, or None to infer it.
     YIELDS (Post): The posts, with unknown spaces.
 
-    Raises WnutError if a token is empty or contains white space, or if a tag is not a BIO
-    tag of a valid entity type.
+    Raises WnutError if a token is empty or contains white space, if the tags have no
+    common notation, or if an entity type is not valid.
     """
+    rows = list(rows)
+    try:
+        notation = infer_notation([row.tags for row in rows], scheme)
+    except TagError as err:
+        first = next(i for i, row in enumerate(rows) if err.tag in row.tags)
+        raise WnutError(f"{where}, row {first}: {err}") from None
     for i, row in enumerate(rows):
         for token in row.tokens:
             # The text joins the tokens with single spaces, so the alignment would take
@@ -218,14 +227,12 @@ def rows_to_posts(rows: Iterable[Row], where: str) -> Iterator[Post]:
                     f"{where}, row {i}: the token {token!r} {problem}. Remove it from "
                     "the data, or replace the white space by another character"
                 )
-        try:
-            entities = tags_to_entities(row.tags)
-        except ValueError as err:
-            raise WnutError(f"{where}, row {i}: {err}") from None
+        entities, missing = read_tags(row.tags, notation)
         for entity in entities:
             if problem := type_problem(entity.label):
                 raise WnutError(f"{where}, row {i}: {problem}")
-        yield make_post(row.tokens, entities, id=row.id, where=f"{where}, row {i}")
+        place = f"{where}, row {i}"
+        yield make_post(row.tokens, entities, missing, id=row.id, where=place)
 
 
 def word_problem(word: str) -> str:

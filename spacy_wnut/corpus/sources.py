@@ -60,6 +60,7 @@ FILE_SUFFIXES = (
     ".parquet",
     *(suffix for one in FORMATS.values() for suffix in one.suffixes),
 )
+DATASET_OPTIONS = ("tokens_column", "tags_column", "label_names")
 HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
 
 
@@ -278,8 +279,9 @@ class _Request:
                 f"{origin} has the splits {', '.join(loaded)}, expected "
                 f"{', '.join(SPLITS)}"
             )
+        scheme = self.options.scheme
         splits: dict[str, list[Post | Rejection]] = {
-            split: list(rows_to_posts(part, f"{origin}, split {split}"))
+            split: list(rows_to_posts(part, f"{origin}, split {split}", scheme))
             for split, part in rows.items()
         }
         return LoadedPosts(origin, splits)
@@ -295,7 +297,7 @@ def _posts_in(splits: Mapping[str, Iterable[Post | Rejection]]) -> list[Post]:
 
 
 def _format_of(path: Path, name: str | None, options: ReadOptions) -> Format:
-    is_dataset = options.tokens_column or options.tags_column or options.label_names
+    is_dataset = any(getattr(options, option) for option in DATASET_OPTIONS)
     if name is None and _is_parquet_dataset(path, options):
         name = "datasets"
     try:
@@ -337,7 +339,7 @@ def _refuse_options(
     """Raise WnutError if an option is set that applies to none of the formats."""
     if "columns" not in used:
         _refuse_columns(options.columns, origin)
-    for name in ("tokens_column", "tags_column", "label_names", "text_field"):
+    for name in ("scheme", *DATASET_OPTIONS, "text_field"):
         if getattr(options, name) is not None and name not in used:
             raise WnutError(
                 f"--{name.replace('_', '-')} does not apply to {origin}, in the format "

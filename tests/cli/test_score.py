@@ -4,7 +4,9 @@ import pytest
 from typer.testing import CliRunner
 
 from spacy_wnut.cli import app
+from spacy_wnut.cli._app import Scheme
 from spacy_wnut.errors import WnutError
+from spacy_wnut.schemes import SCHEMES
 
 GOLD = "Ann\tB-person\nLee\tI-person\n\nin\tO\nParis\tB-location\n"
 PREDICTED = "Ann B-person\r\nLee I-person\r\n\r\nin O\r\nParis I-location\r\n"
@@ -95,3 +97,33 @@ def test_columns(tmp_path):
         assert json.loads(result.stdout)["entity"] == ONES
     result = run(*files, "--tag-column", "3", "--json", "-")
     assert json.loads(result.stdout)["entity"] == ONES
+
+
+def test_one_file_with_both_columns(files, tmp_path):
+    path = tmp_path / "both.txt"
+    rows = zip(GOLD.splitlines(), PREDICTED.splitlines(), strict=True)
+    lines = [" ".join([*gold.split(), *given.split()[1:]]) for gold, given in rows]
+    path.write_text("\n".join(lines))
+    result = run(str(path), "--json", "-")
+    assert json.loads(result.stdout) == SCORES
+    result = run(str(path), "--gold-column", "3", "--predicted-column", "2")
+    assert ["seqeval", "strict", "50.00", "100.00"] in [
+        line.split()[:4] for line in result.stdout.splitlines()
+    ]
+    result = run(str(path), "--tag-column", "2")
+    assert result.exit_code == 2
+    assert "set --gold-column and --predicted-column" in result.stderr
+    result = run(*files, "--gold-column", "2")
+    assert result.exit_code == 2
+    assert "set --tag-column" in result.stderr
+
+
+def test_scheme(tmp_path):
+    path = tmp_path / "both.txt"
+    path.write_text("Ann PER PER\nrocks O O\n")
+    with pytest.raises(WnutError, match="line 1: 'PER' is not a BIO tag"):
+        run(str(path))
+    result = run(str(path), "--scheme", "io", "--json", "-")
+    assert json.loads(result.stdout)["entity"] == ONES
+    assert run(str(path), "--scheme", "iob").exit_code == 2
+    assert {scheme.value for scheme in Scheme} == set(SCHEMES)

@@ -7,15 +7,16 @@ from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, NamedTuple
 
 from ...errors import WnutError
-from ...labels import tags_to_entities, type_problem
+from ...labels import type_problem
+from ...schemes import TagError, infer_notation, read_tags
 from ..posts import Post, Rejection, make_post
 from ..rows import column_names, read_dataset, rows_to_posts, word_problem
-from .json_file import open_content
+from .json_file import JsonRecord, open_content, read_json
 from .options import ReadOptions
-from .records import RecordError, check_object, get_id, get_list, read_posts
+from .records import RecordError, check_object, get_id, get_list
 
 PARQUET_MAGIC = b"PAR1"
 
@@ -31,44 +32,78 @@ def read_dataset_file(path: Path, options: ReadOptions) -> Iterator[Post | Rejec
     """Read the posts of a file of a dataset: JSON, or parquet.
 
     path (Path): The file. JSON may be compressed.
-    options (ReadOptions): The columns of tokens and tags, and the names of integer tags.
+    options (ReadOptions): `tokens_column`, `tags_column`, `label_names` and `scheme` are
+        used.
     YIELDS (Post | Rejection): The posts, with unknown spaces.
 
-    Raises WnutError if the file cannot be read, or if tags are integers without names.
+    Raises WnutError if the file cannot be read, if tags are integers without names, or if
+    the tags have no common notation.
     """
     with open_content(path) as file:
         is_parquet = file.read(len(PARQUET_MAGIC)) == PARQUET_MAGIC
     if is_parquet:
         yield from _read_parquet(path, options)
-        return
+    else:
+        yield from _read_json(path, options)
 
-    def to_post(value: Any, where: str) -> Post:
-        record = check_object(value)
-        columns = column_names(options)
-        tokens, tags = (get_list(record, name) for name in columns)
-        if len(tokens) != len(tags):
-            raise RecordError(
-                f"has {len(tokens)} {columns[0]} and {len(tags)} {columns[1]}: each "
-                "token needs one tag"
-            )
-        for token in tokens:
-            if not isinstance(token, str):
-                raise RecordError(f"the token {token!r} is not text")
-            if problem := word_problem(token):
-                raise RecordError(f"the token {token!r} {problem}")
-        if not tokens:
-            raise RecordError("has no tokens")
-        names = [_name_of(tag, options, f"{path}, {where}") for tag in tags]
-        try:
-            entities = tags_to_entities(names)
-        except ValueError as err:
-            raise RecordError(str(err)) from None
-        for entity in entities:
-            if problem := type_problem(entity.label):
-                raise RecordError(problem)
-        return make_post(tokens, entities, id=get_id(record), where=where)
 
-    yield from read_posts(path, to_post)
+def _read_json(path: Path, options: ReadOptions) -> Iterator[Post | Rejection]:
+    records: list[_Record | Rejection] = []
+    for one in read_json(path):
+        if isinstance(one, JsonRecord):
+            try:
+                records.append(_parse(one, options, path))
+            except RecordError as err:
+                records.append(Rejection(one.where, str(err), one.value))
+        else:
+            records.append(one)
+    # The notation of the tags is that of the whole file.
+    read = [record for record in records if isinstance(record, _Record)]
+    try:
+        notation = infer_notation([record.tags for record in read], options.scheme)
+    except TagError as err:
+        where = next(record.where for record in read if err.tag in record.tags)
+        raise WnutError(f"{path}, {where}: {err}") from None
+    for record in records:
+        if isinstance(record, Rejection):
+            yield record
+            continue
+        where, tokens, tags, value = record
+        entities, missing = read_tags(tags, notation)
+        problems = [type_problem(entity.label) for entity in entities]
+        if any(problems):
+            yield Rejection(where, next(filter(None, problems)), value)
+        else:
+            yield make_post(tokens, entities, missing, id=get_id(value), where=where)
+
+
+class _Record(NamedTuple):
+    where: str
+    tokens: list[str]
+    tags: list[str]
+    value: dict[str, Any]
+
+
+def _parse(record: JsonRecord, options: ReadOptions, path: Path) -> _Record:
+    """Check the tokens of a record, and name its tags."""
+    value = check_object(record.value)
+    columns = column_names(options)
+    tokens, tags = (get_list(value, name) for name in columns)
+    if len(tokens) != len(tags):
+        raise RecordError(
+            f"has {len(tokens)} {columns[0]} and {len(tags)} {columns[1]}: each token "
+            "needs one tag"
+        )
+    if not tokens:
+        raise RecordError("has no tokens")
+    for token in tokens:
+        if not isinstance(token, str):
+            raise RecordError(f"the token {token!r} is not text")
+        if problem := word_problem(token):
+            raise RecordError(f"the token {token!r} {problem}")
+    where = f"{path}, {record.where}"
+    names = [_name_of(tag, options, where) for tag in tags]
+    return _Record(record.where, tokens, names, value)
 
 
 def _name_of(tag: Any, options: ReadOptions, where: str) -> str:
@@ -109,5 +144,5 @@ def _read_parquet(path: Path, options: ReadOptions) -> Iterator[Post]:
         except Exception as err:
             raise WnutError(f"{path} can't be read as parquet: {err}") from err
         splits, _ = read_dataset(loaded, str(path), options)
-    for post in rows_to_posts(splits["train"], str(path)):
+    for post in rows_to_posts(splits["train"], str(path), options.scheme):
         yield replace(post, where=post.where.removeprefix(f"{path}, "))

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from ..conll import Columns
+from ..layout import Columns
 
 
 @dataclass(frozen=True)
@@ -10,6 +10,8 @@ class ReadOptions:
     """The options of the user. Each reader uses those of its format.
 
     columns (Columns): The columns of words and tags in column files.
+    scheme (Optional[str]): The scheme of the tags in column files, one of
+        `schemes.SCHEMES`. None to infer it.
     tokens_column (Optional[str]): The column of the words in a dataset. None for
         "tokens".
     tags_column (Optional[str]): The column of the tags in a dataset. None for
@@ -19,6 +21,7 @@ class ReadOptions:
     """
 
     columns: Columns = field(default_factory=Columns)
+    scheme: str | None = None
     tokens_column: str | None = None
     tags_column: str | None = None
     label_names: tuple[str, ...] | None = None

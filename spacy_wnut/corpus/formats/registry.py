@@ -69,7 +69,7 @@ FORMATS = {
             "Columns",
             "Oslo B-location",
             read_columns,
-            options=("columns",),
+            options=("columns", "scheme"),
             suffixes=(".conll", ".conllu", ".iob", ".iob2", ".bio", ".bmes"),
         ),
         Format(
@@ -86,7 +86,7 @@ FORMATS = {
             '{"tokens": ["in", "Oslo"], "ner_tags": ["O", "B-location"]}',
             read_dataset_file,
             is_dataset,
-            options=("tokens_column", "tags_column", "label_names"),
+            options=("scheme", "tokens_column", "tags_column", "label_names"),
         ),
         Format(
             "label-studio",
