@@ -3,6 +3,8 @@ import json
 import re
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from spacy_wnut.corpus.formats.options import ReadOptions
@@ -27,6 +29,10 @@ EXAMPLES = {
             "relations": [],
         },
         {"id": 1, "text": "lol", "entities": [], "relations": [], "Comments": []},
+    ],
+    "datasets": [
+        {"tokens": ["in", "Oslo"], "ner_tags": ["O", "B-a"]},
+        {"id": "0", "tokens": ["in", "Oslo"], "ner_tags": [0, 1]},
     ],
     "label-studio": [
         {"id": 1, "data": {"text": "in Oslo"}, "annotations": [{"result": [RESULT]}]},
@@ -109,7 +115,6 @@ def test_a_format_by_name(tmp_path):
         ("a.conll", "columns"),
         ("a.IOB2", "columns"),
         ("a.spacy", "spacy"),
-        ("a.parquet", "annotated"),
     ],
 )
 def test_suffixes_decide_without_the_content(tmp_path, file, name):
@@ -133,6 +138,18 @@ def test_other_texts_are_columns(tmp_path, content):
     path = tmp_path / "emerging.test.annotated"
     path.write_text(content)
     assert find_format(path).name == "columns"
+
+
+@pytest.mark.parametrize("name", ["datasets", "annotated"])
+def test_the_columns_of_parquet_decide(tmp_path, name):
+    path = tmp_path / "train-00000-of-00001.parquet"
+    pq.write_table(pa.Table.from_pylist(EXAMPLES[name][:1]), path)
+    assert find_format(path).name == name
+    pq.write_table(pa.table({"text": ["lol"]}), path)
+    with pytest.raises(
+        WnutError, match="is in no known format: the fields of its first"
+    ):
+        find_format(path)
 
 
 def test_a_faulty_record_does_not_hide_the_format(tmp_path):
