@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import spacy
 from spacy.tokens import DocBin
-from spacy_wnut.corpus.posts import Post
 
 from spacy_wnut.corpus.convert import convert
+from spacy_wnut.corpus.posts import Post
 
 QUICKSTART = "python -m spacy project run quickstart"
 
