@@ -237,11 +237,11 @@ class _Request:
         try:
             return self._load_dataset(str(folder), _fetch_local)
         except WnutError as err:
-            if is_saved or not str(err).startswith(f"Folder {folder} can't be loaded"):
+            if is_saved:
                 raise
             raise WnutError(
-                f"{err}. Expected {_names_files()}, or files train.*, dev.* and test.* "
-                f"in one of the formats {', '.join(FORMATS)}"
+                f"{err}. For data in one of the formats {', '.join(FORMATS)}, name the "
+                "files train.*, dev.* and test.*, or give a single file"
             ) from err
 
     def _load_files(self, files: dict[str, Path], origin: str) -> LoadedPosts:
