@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ...errors import WnutError
 from ..json_values import kind_of
 from ..posts import Post, Rejection
-from .json_file import JsonRecord, open_content, read_json
+from .json_file import read_json
 from .options import ReadOptions
+from .parquet_file import is_parquet, read_rows
 from .records import (
     RawSpan,
     RecordError,
@@ -23,9 +23,6 @@ from .records import (
 )
 
 FIELD = "entities"
-PARQUET_MAGIC = b"PAR1"
-# Rows that are in memory together.
-BATCH_SIZE = 1000
 
 
 def read_annotated(path: Path, options: ReadOptions) -> Iterator[Post | Rejection]:
@@ -50,7 +47,7 @@ def read_annotated(path: Path, options: ReadOptions) -> Iterator[Post | Rejectio
         spans = make_spans(text, list(_read_spans(record)))
         return Post(text, spans, id=get_id(record), where=where)
 
-    return read_posts(_read_records(path), to_post)
+    return read_posts(read_rows(path) if is_parquet(path) else read_json(path), to_post)
 
 
 def is_annotated(record: Any) -> bool:
@@ -73,53 +70,3 @@ def _read_spans(record: dict[str, Any]) -> Iterator[RawSpan]:
         yield RawSpan(
             one.get("start"), one.get("end"), one.get("label"), one.get("text")
         )
-
-
-def _read_records(path: Path) -> Iterator[JsonRecord | Rejection]:
-    with open_content(path) as file:
-        is_parquet = file.read(len(PARQUET_MAGIC)) == PARQUET_MAGIC
-    return _read_rows(path) if is_parquet else read_json(path)
-
-
-def _read_rows(path: Path) -> Iterator[JsonRecord | Rejection]:
-    """Yield the rows of a parquet file."""
-    try:
-        import pyarrow as pa  # type: ignore[import-untyped]
-        import pyarrow.parquet as pq  # type: ignore[import-untyped]
-    except ImportError as err:
-        raise WnutError(
-            f"{path}: parquet needs pyarrow, which isn't installed: "
-            'pip install "spacy-wnut[annotate]"'
-        ) from err
-    number = 0
-    try:
-        with pq.ParquetFile(path) as table:
-            for rows in table.iter_batches(batch_size=BATCH_SIZE):
-                for i in range(len(rows)):
-                    number += 1
-                    where = f"row {number}"
-                    try:
-                        [value] = rows.slice(i, 1).to_pylist()
-                    except UnicodeDecodeError as err:
-                        yield Rejection(where, "isn't UTF-8", ascii(err.object))
-                    else:
-                        yield JsonRecord(where, _as_json(value))
-    except (OSError, pa.ArrowException) as err:
-        raise WnutError(
-            f"{path} can't be read as parquet: {err} (after row {number})"
-        ) from err
-    if not number:
-        raise WnutError(f"{path} has no rows: expected annotated posts")
-
-
-def _as_json(value: Any) -> Any:
-    """Return a value of a table as JSON values. Bytes become text."""
-    if isinstance(value, dict):
-        return {name: _as_json(part) for name, part in value.items()}
-    if isinstance(value, list):
-        return list(map(_as_json, value))
-    if isinstance(value, bytes):
-        # Invalid UTF-8 becomes lone surrogates, for which the text is rejected.
-        return value.decode("utf8", "surrogateescape")
-    is_json = value is None or isinstance(value, str | int | float | bool)
-    return value if is_json else str(value)

@@ -14,11 +14,10 @@ from ...labels import type_problem
 from ...schemes import TagError, infer_notation, read_tags
 from ..posts import Post, Rejection, make_post
 from ..rows import column_names, read_dataset, rows_to_posts, word_problem
-from .json_file import JsonRecord, open_content, read_json
+from .json_file import JsonRecord, read_json
 from .options import ReadOptions
+from .parquet_file import is_parquet
 from .records import RecordError, check_object, get_id, get_list
-
-PARQUET_MAGIC = b"PAR1"
 
 
 def is_dataset(record: Any) -> bool:
@@ -39,9 +38,7 @@ def read_dataset_file(path: Path, options: ReadOptions) -> Iterator[Post | Rejec
     Raises WnutError if the file cannot be read, if tags are integers without names, or if
     the tags have no common notation.
     """
-    with open_content(path) as file:
-        is_parquet = file.read(len(PARQUET_MAGIC)) == PARQUET_MAGIC
-    if is_parquet:
+    if is_parquet(path):
         yield from _read_parquet(path, options)
     else:
         yield from _read_json(path, options)

@@ -173,7 +173,7 @@ def make_spans(text: str, spans: Sequence[RawSpan]) -> tuple[LabelledSpan, ...]:
             for span, other in zip(spans, in_utf16, strict=True)
         ]
     made = [
-        _make_span(text, span, f"the span {raw.start} to {raw.end} ({raw.label})")
+        _make_span(text, span, f"the span {raw.start} to {raw.end} {_named(raw.label)}")
         for raw, span in zip(spans, chosen, strict=True)
     ]
     return tuple(dict.fromkeys(made))
@@ -298,6 +298,11 @@ def _is_proven(text: str, span: RawSpan) -> bool:
     # a backslash and "n".
     found = _squeeze(text[span.start : span.end])
     return found in (_squeeze(span.text), _squeeze(span.text.replace("\\n", " ")))
+
+
+def _named(label: str) -> str:
+    """Return a label for a message. Control characters are escaped for the terminal."""
+    return f"({label})" if label.isprintable() else f"({label!r})"
 
 
 def _squeeze(text: str) -> str:

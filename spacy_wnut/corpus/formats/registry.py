@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -12,7 +12,7 @@ from ...compression import CODECS, codec_of, detect
 from ...errors import WnutError
 from ..json_values import kind_of
 from ..posts import Post, Rejection
-from .annotated import PARQUET_MAGIC, is_annotated, read_annotated
+from .annotated import is_annotated, read_annotated
 from .columns import read_columns
 from .dataset import is_dataset, read_dataset_file
 from .doccano import is_doccano, read_doccano
@@ -20,6 +20,7 @@ from .gliner import is_gliner, read_gliner
 from .json_file import UNICODE_MARKS, JsonRecord, open_content, read_json
 from .label_studio import is_label_studio, read_label_studio
 from .options import ReadOptions
+from .parquet_file import PARQUET_MAGIC, read_rows
 from .prodigy import is_prodigy, read_prodigy
 from .records import MAX_NAMES
 from .spacy_json import is_spacy_json, read_spacy_json
@@ -42,11 +43,10 @@ class Format:
     read (Reader): Reads the posts of a file lazily, in the order of the file. Yields a
         `Rejection` for a record that cannot be converted. Raises WnutError if the file
         as a whole cannot be read.
-    matches (Optional[Callable[[Any], bool]]): For formats of JSON: whether a record has
-        the form of this format. No record of a tool matches two formats.
+    matches (Optional[Callable[[Any], bool]]): For formats of JSON and parquet: whether a
+        record has the form of this format. No record of a tool matches two formats.
     suffixes (Tuple[str, ...]): The suffixes that determine the format without a look at
         the content, in lower case.
-    magic (bytes): The first bytes of each file of a binary format.
     options (Tuple[str, ...]): The attributes of `ReadOptions` that its reader uses.
     """
 
@@ -56,7 +56,6 @@ class Format:
     read: Reader
     matches: Callable[[Any], bool] | None = None
     suffixes: tuple[str, ...] = ()
-    magic: bytes = b""
     options: tuple[str, ...] = ()
 
 
@@ -134,8 +133,6 @@ FORMATS = {
             read_annotated,
             is_annotated,
             options=("text_field",),
-            suffixes=(".parquet", ".pq"),
-            magic=PARQUET_MAGIC,
         ),
         Format(
             "datasets",
@@ -188,9 +185,8 @@ def find_format(path: Path, given: str | None = None) -> Format:
         )
     if head.startswith(UNICODE_MARKS):
         raise WnutError(f"{path} is in UTF-16 or UTF-32: save it in UTF-8")
-    for one in FORMATS.values():
-        if one.magic and head.startswith(one.magic):
-            return one
+    if head.startswith(PARQUET_MAGIC):
+        return _format_of(path, _values(islice(read_rows(path), SAMPLE)))
     if b"\0" in head:
         raise _unknown(path, "is a binary file of no known format")
     if codec := codec_of(name):
@@ -219,7 +215,7 @@ def _read_sample(path: Path, is_json: bool) -> list[Any] | None:
         if is_json:
             raise
         return None
-    values = [record.value for record in sample if isinstance(record, JsonRecord)]
+    values = _values(sample)
     first = sample[0]
     if isinstance(first, Rejection):
         if is_json and not values:
@@ -229,8 +225,12 @@ def _read_sample(path: Path, is_json: bool) -> list[Any] | None:
     return values if is_json or is_read else None
 
 
+def _values(records: Iterable[JsonRecord | Rejection]) -> list[Any]:
+    return [record.value for record in records if isinstance(record, JsonRecord)]
+
+
 def _format_of(path: Path, values: list[Any]) -> Format:
-    """Return the format of the records of a file of JSON."""
+    """Return the format of the records of a file."""
     found = [
         one
         for one in FORMATS.values()
@@ -242,7 +242,7 @@ def _format_of(path: Path, values: list[Any]) -> Format:
         titles = " and that of ".join(one.title for one in found)
         names = " or ".join(f"--format {one.name}" for one in found)
         raise WnutError(f"{path} has the form of {titles}: choose one with {names}")
-    first = values[0]
+    first = values[0] if values else None
     problem = f"its first record is {kind_of(first)}"
     if isinstance(first, dict):
         names = ", ".join(map(repr, list(first)[:MAX_NAMES])) or "none"

@@ -22,6 +22,7 @@ TEXT = "Ada is in Oslo"
             "the span 10 to 15 (place) is outside of the text, which has 14 characters",
         ),
         ((14, 18, "place"), "outside of the text"),
+        ((14, 18, "\x1b[31m"), "the span 14 to 18 ('\\x1b[31m') is outside"),
         ((-4, 14, "place"), "outside of the text"),
         ((10, 10, "place"), "is empty"),
         ((14, 10, "place"), "is empty"),

@@ -3,11 +3,15 @@ import json
 import re
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from spacy_wnut.corpus.formats.options import ReadOptions
 from spacy_wnut.corpus.formats.registry import FORMATS, find_format
-from spacy_wnut.corpus.posts import Post
+from spacy_wnut.corpus.posts import Post, Rejection
 from spacy_wnut.errors import WnutError
 
 PAGE = Path(__file__).parents[3] / "docs" / "formats.md"
@@ -27,6 +31,10 @@ EXAMPLES = {
             "relations": [],
         },
         {"id": 1, "text": "lol", "entities": [], "relations": [], "Comments": []},
+    ],
+    "datasets": [
+        {"tokens": ["in", "Oslo"], "ner_tags": ["O", "B-a"]},
+        {"id": "0", "tokens": ["in", "Oslo"], "ner_tags": [0, 1]},
     ],
     "label-studio": [
         {"id": 1, "data": {"text": "in Oslo"}, "annotations": [{"result": [RESULT]}]},
@@ -113,7 +121,6 @@ def test_a_format_by_name(tmp_path):
         ("a.conll", "columns"),
         ("a.IOB2", "columns"),
         ("a.spacy", "spacy"),
-        ("a.parquet", "annotated"),
     ],
 )
 def test_suffixes_decide_without_the_content(tmp_path, file, name):
@@ -137,6 +144,18 @@ def test_other_texts_are_columns(tmp_path, content):
     path = tmp_path / "emerging.test.annotated"
     path.write_text(content)
     assert find_format(path).name == "columns"
+
+
+@pytest.mark.parametrize("name", ["datasets", "annotated"])
+def test_the_columns_of_parquet_decide(tmp_path, name):
+    path = tmp_path / "train-00000-of-00001.parquet"
+    pq.write_table(pa.Table.from_pylist(EXAMPLES[name][:1]), path)
+    assert find_format(path).name == name
+    pq.write_table(pa.table({"text": ["lol"]}), path)
+    with pytest.raises(
+        WnutError, match="is in no known format: the fields of its first"
+    ):
+        find_format(path)
 
 
 def test_a_faulty_record_does_not_hide_the_format(tmp_path):
@@ -225,3 +244,83 @@ def test_the_page_has_each_format_and_its_examples_are_read(tmp_path):
         }
         assert words <= {"Ada", "Ada Lovelace", "Oslo", "lol"} and "Oslo" in words
     assert set(names) == set(EXAMPLES)
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-3, 9) | st.floats() | st.text(max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["start", "end", "labels"]), inner, max_size=3
+        )
+    ),
+    max_leaves=4,
+)
+
+
+def change(value, data):
+    """Replace a part of a JSON value, at any depth, by another value."""
+    keys = list(value) if isinstance(value, dict) else range(len(value))
+    key = data.draw(st.sampled_from(list(keys)))
+    part = value[key]
+    if isinstance(part, dict | list) and part and data.draw(st.booleans()):
+        change(part, data)
+    elif isinstance(value, dict) and data.draw(st.booleans()):
+        del value[key]
+    else:
+        value[key] = data.draw(VALUES)
+
+
+@settings(
+    deadline=None,
+    max_examples=150,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(st.sampled_from(RECORDS), st.data())
+def test_a_changed_record_is_read_or_rejected(tmp_path, named, data):
+    name, record = named
+    changed = json.loads(json.dumps(record))
+    change(changed, data)
+    path = tmp_path / "posts.jsonl"
+    path.write_text(json.dumps(changed) + "\n" + json.dumps(record))
+    try:
+        posts = list(FORMATS[name].read(path, ReadOptions()))
+    except WnutError as err:
+        assert str(path) in str(err)
+        return
+    for post in posts:
+        assert isinstance(post, Post | Rejection)
+        if isinstance(post, Post):
+            assert post.text.strip()
+            for start, end, label in (*post.spans, *post.incorrect):
+                assert type(start) is type(end) is int
+                assert post.text[start:end].strip() and label
+        else:
+            assert post.reason and post.where in ("line 1", "line 2")
+
+
+@settings(
+    deadline=None,
+    max_examples=60,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(
+    st.lists(
+        st.binary(max_size=6)
+        | st.sampled_from([json.dumps(record).encode() for _, record in RECORDS])
+        | st.sampled_from(
+            [b"[", b"{", b"]", b"}", b",", b"\n", b"\r\n", b" ", b'"', b"a O"]
+        ),
+        max_size=8,
+    ).map(b"".join),
+    st.sampled_from(["posts.json", "posts.txt", "posts.spacy", "posts.gz"]),
+)
+def test_any_bytes_are_read_or_an_error(tmp_path, content, name):
+    path = tmp_path / name
+    path.write_bytes(content)
+    try:
+        found = list(find_format(path).read(path, ReadOptions()))
+    except WnutError as err:
+        assert str(path) in str(err)
+    else:
+        assert all(isinstance(one, Post | Rejection) for one in found)
