@@ -23,7 +23,6 @@ from .rows import (
     Row,
     adopt_rows,
     build_rows,
-    column_names,
     infer_scheme,
     parse_labels,
     read_dataset,
@@ -298,8 +297,6 @@ def _posts_in(splits: Mapping[str, Iterable[Post | Rejection]]) -> list[Post]:
 
 def _format_of(path: Path, name: str | None, options: ReadOptions) -> Format:
     is_dataset = any(getattr(options, option) for option in DATASET_OPTIONS)
-    if name is None and _is_parquet_dataset(path, options):
-        name = "datasets"
     try:
         return find_format(path, name)
     except WnutError:
@@ -307,19 +304,6 @@ def _format_of(path: Path, name: str | None, options: ReadOptions) -> Format:
         if name is None and is_dataset and path.is_file():
             return FORMATS["datasets"]
         raise
-
-
-def _is_parquet_dataset(path: Path, options: ReadOptions) -> bool:
-    if path.suffix.lower() != ".parquet" or find_spec("pyarrow") is None:
-        return False
-    from pyarrow import ArrowException, parquet  # type: ignore[import-untyped]
-
-    try:
-        names = parquet.read_schema(path).names
-    # The reader of the file explains the problem.
-    except (ArrowException, OSError):
-        return False
-    return set(column_names(options)) <= set(names)
 
 
 def _check_types(posts: Iterable[Post], scheme: LabelScheme) -> None:

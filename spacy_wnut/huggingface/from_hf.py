@@ -9,7 +9,7 @@ from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example
 
-from ..corpus.docbin import read_corpus
+from ..corpus.examples import read_corpus
 from ..errors import WnutError
 from ..files import check_out, replacing
 from ..labels import OUTSIDE
