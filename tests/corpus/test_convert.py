@@ -3,6 +3,7 @@ import json
 import os
 from pathlib import Path
 
+import numpy
 import pytest
 import spacy
 from hypothesis import given, settings
@@ -16,8 +17,9 @@ from spacy_wnut.corpus.convert import SplitCounts, convert
 from spacy_wnut.corpus.posts import LabelledSpan, Post, Rejection, Word, make_post
 from spacy_wnut.corpus.rows import SPLITS, Row, build_rows
 from spacy_wnut.corpus.sources import load_posts, load_rows
+from spacy_wnut.crf.targets import aligned_incorrect_spans, allowed_tags
 from spacy_wnut.errors import WnutError
-from spacy_wnut.labels import WNUT_17, Entity, tags_to_entities
+from spacy_wnut.labels import WNUT_17, Entity, LabelScheme, tags_to_entities
 
 NAMES = ("train.spacy", "dev.spacy", "test.spacy")
 POST = Row("0", ["@ann", "loves", "Rock'n'Roll,Oslo"], ["B-person", "O", "I-location"])
@@ -336,3 +338,26 @@ def test_data_that_was_written_is_read_and_written_unchanged(tmp_path):
     loaded = load_posts(str(tmp_path / "one"))
     convert(loaded.splits, tmp_path / "two")
     assert contents(tmp_path / "two") == contents(tmp_path / "one")
+
+
+def test_training_reads_missing_annotation_and_incorrect_spans(tmp_path):
+    text = "in Oslo by Ann"
+    post = Post(
+        text,
+        (LabelledSpan(3, 7, "location"),),
+        missing=(Word(8, 14),),
+        incorrect=(LabelledSpan(11, 14, "group"),),
+    )
+    write_posts(tmp_path / "out", post)
+    [example] = Corpus(tmp_path / "out" / "train.spacy")(spacy.blank("en"))
+    scheme = LabelScheme(("group", "location"))
+    allowed = allowed_tags(example, scheme, numpy.ones(4, dtype=bool))
+    assert allowed.tolist() == [
+        [True, False, False, False, False],
+        [False, False, False, True, False],
+        [True] * 5,
+        [True] * 5,
+    ]
+    assert aligned_incorrect_spans(example, "incorrect_spans") == [
+        Entity(3, 4, "group")
+    ]
