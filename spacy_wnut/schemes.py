@@ -183,33 +183,26 @@ def infer_notation(
         Notation(scheme='bio', form='suffix', separator='_', is_lower=False)
     """
     counts = Counter(tag for tags in posts for tag in tags if tag not in MISSING)
-    schemes = INFERRED if scheme is None else (scheme,)
-    candidates = [
-        Notation(name, form, separator, is_lower)
-        for form, separator in FORMS
-        for is_lower in (False, True)
-        for name in schemes
-    ]
-    if scheme == "io":
-        candidates.append(Notation("io", "type only", ""))
-    fitting: list[Notation] = []
-    for one in candidates:
-        ways = [(found.form, found.separator, found.is_lower) for found in fitting]
-        # IOBES and BILOU have all prefixes of BIO.
-        is_new = (one.form, one.separator, one.is_lower) not in ways
-        if is_new and all(map(one.fits, counts)):
-            fitting.append(one)
-    if not fitting:
-        raise _misfit(candidates, counts)
-    if fitting[0] == candidates[0] or all(map(fitting[0].is_outside, counts)):
-        fitting = fitting[:1]
-    # A type is taken for the whole tag only if nothing else fits.
-    elif len(fitting) > 1:
-        fitting = [one for one in fitting if one.form != "type only"]
-    best = fitting[0] if len(fitting) == 1 else _choose(posts, fitting, counts)
-    if scheme is None and best.scheme == "bio":
-        return replace(best, scheme=_name_bio(posts, best))
-    return best
+    notation = _infer(counts, posts, scheme)
+    if scheme is None and notation.scheme == "bio":
+        return replace(notation, scheme=_name_bio(posts, notation))
+    return notation
+
+
+def infer_label_notation(labels: Iterable[str], scheme: str | None = None) -> Notation:
+    """Infer the notation of a list of labels, as of a model, which are in no sequence.
+
+    labels (Iterable[str]): The labels.
+    scheme (Optional[str]): The scheme, as for `infer_notation`.
+    RETURNS (Notation): The notation. The scheme of the prefixes B and I is "bio".
+
+    Raises TagError as `infer_notation` does.
+
+    Example:
+        >>> infer_label_notation(["O", "U-a", "B-a", "I-a", "L-a"]).scheme
+        'bilou'
+    """
+    return _infer(Counter(labels), [], scheme)
 
 
 def read_tags(
@@ -247,6 +240,35 @@ def read_tags(
     if open_label:
         entities.append(Entity(start, len(tags), open_label))
     return entities, missing
+
+
+def _infer(
+    counts: Counter[str], posts: Sequence[Sequence[str]], scheme: str | None
+) -> Notation:
+    schemes = INFERRED if scheme is None else (scheme,)
+    candidates = [
+        Notation(name, form, separator, is_lower)
+        for form, separator in FORMS
+        for is_lower in (False, True)
+        for name in schemes
+    ]
+    if scheme == "io":
+        candidates.append(Notation("io", "type only", ""))
+    fitting: list[Notation] = []
+    for one in candidates:
+        ways = [(found.form, found.separator, found.is_lower) for found in fitting]
+        # IOBES and BILOU have all prefixes of BIO.
+        is_new = (one.form, one.separator, one.is_lower) not in ways
+        if is_new and all(map(one.fits, counts)):
+            fitting.append(one)
+    if not fitting:
+        raise _misfit(candidates, counts)
+    if fitting[0] == candidates[0] or all(map(fitting[0].is_outside, counts)):
+        fitting = fitting[:1]
+    # A type is taken for the whole tag only if nothing else fits.
+    elif len(fitting) > 1:
+        fitting = [one for one in fitting if one.form != "type only"]
+    return fitting[0] if len(fitting) == 1 else _choose(posts, fitting, counts)
 
 
 def _misfit(candidates: Sequence[Notation], counts: Counter[str]) -> TagError:

@@ -5,7 +5,8 @@ import typer
 from wasabi import msg
 
 from ..files import check_out
-from ._app import app
+from ..inputs import check_inputs
+from ._app import TagScheme, app
 
 
 @app.command("from-hf")
@@ -24,15 +25,37 @@ def from_hf_cli(
     lang: Annotated[
         str, typer.Option(help="Language of the pipeline's tokenizer")
     ] = "en",
+    scheme: TagScheme = None,
+    corpus: Annotated[
+        Path | None,
+        typer.Option(
+            help="Corpus on which to compare the entities with those of the "
+            "checkpoint's best labels",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
-    """Convert a checkpoint with BIO labels to a spaCy pipeline with confidences."""
+    """Convert a checkpoint for token classification to a spaCy pipeline with confidences.
+
+    Its labels are tags in BIO, IOB1, IO, IOBES or BILOU. The command says if the
+    pipeline cannot have all features of the checkpoint.
+    """
     from ..models.checkpoints import check_source
 
-    check_out(model, [source], "meta.json")
+    check_out(model, [source, corpus or ""], "meta.json")
     check_source(source, kind="checkpoint")
+    check_inputs([], [corpus])
     from ..huggingface.from_hf import from_hf
 
-    types = from_hf(source, model, revision, lang)
-    msg.good(
-        f"Wrote the pipeline of {source} to {model}. Entity types: {', '.join(types)}"
-    )
+    done = from_hf(source, model, revision, lang, scheme and scheme.value, corpus)
+    for sentence in done.lost:
+        msg.warn(sentence)
+    if done.agreement is not None:
+        posts, same_posts, entities, found, others = done.agreement
+        msg.info(
+            f"The entities are the same as those of the checkpoint's best labels in "
+            f"{same_posts} of {posts} posts. The pipeline finds {found} of the "
+            f"checkpoint's {entities} entities, and {others} others"
+        )
+    types = ", ".join(done.types)
+    msg.good(f"Wrote the pipeline of {source} to {model}. Entity types: {types}")

@@ -297,7 +297,11 @@ def _check(conversion: Conversion, alignment: Alignment) -> None:
 
 def _write_rejected(path: Path, rejected: Iterable[Rejection]) -> None:
     with path.open("w", encoding="utf8") as file_:
-        for rejection in rejected:
+        for one in rejected:
             # In ASCII, since a text may contain lone surrogates.
-            line = json.dumps(rejection._asdict(), default=repr)
+            try:
+                line = json.dumps(one._asdict(), allow_nan=False)
+            # NaN, which JSON does not have, or values of other types.
+            except (TypeError, ValueError):
+                line = json.dumps(one._replace(record=repr(one.record))._asdict())
             file_.write(line + "\n")

@@ -1,7 +1,5 @@
-"""DocBin files: the number of their posts, and errors of reading."""
+"""DocBin files: the number of their posts."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 
@@ -9,6 +7,7 @@ from spacy.tokens import DocBin
 from spacy.training.corpus import FILE_TYPE, walk_corpus
 
 from ..errors import WnutError
+from .formats.spacy_docbin import reading_docbin
 
 
 def count_posts(corpus: Path) -> int:
@@ -61,18 +60,3 @@ def count_posts(corpus: Path) -> int:
 def _count_docs(path: Path, modified: int, size: int) -> int:
     """Count the docs with words in a file, without creating them."""
     return sum(len(words) > 0 for words in DocBin().from_disk(path).tokens)
-
-
-@contextmanager
-def reading_docbin(path: Path) -> Iterator[None]:
-    """Raise WnutError where a file is not a DocBin.
-
-    path (Path): The file that is read inside of the `with` block.
-    """
-    try:
-        yield
-    except (KeyError, OSError, TypeError, ValueError) as err:
-        raise WnutError(
-            f"{path} can't be read as a DocBin: {err!r}. Make it with "
-            "`spacy-wnut convert`"
-        ) from err

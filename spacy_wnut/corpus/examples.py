@@ -15,7 +15,7 @@ from wasabi import msg
 from ..errors import WnutError
 from ..inputs import check_corpus
 from .alignment import Alignment, align_post, list_first, make_tokens, split_tokens
-from .docbin import reading_docbin
+from .formats.spacy_docbin import reading_docbin
 from .posts import Post, Rejection
 from .rows import word_problem
 from .sources import read_file

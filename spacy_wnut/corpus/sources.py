@@ -23,7 +23,6 @@ from .rows import (
     Row,
     adopt_rows,
     build_rows,
-    column_names,
     infer_scheme,
     parse_labels,
     read_dataset,
@@ -237,11 +236,11 @@ class _Request:
         try:
             return self._load_dataset(str(folder), _fetch_local)
         except WnutError as err:
-            if is_saved or not str(err).startswith(f"Folder {folder} can't be loaded"):
+            if is_saved:
                 raise
             raise WnutError(
-                f"{err}. Expected {_names_files()}, or files train.*, dev.* and test.* "
-                f"in one of the formats {', '.join(FORMATS)}"
+                f"{err}. For data in one of the formats {', '.join(FORMATS)}, name the "
+                "files train.*, dev.* and test.*, or give a single file"
             ) from err
 
     def _load_files(self, files: dict[str, Path], origin: str) -> LoadedPosts:
@@ -298,8 +297,6 @@ def _posts_in(splits: Mapping[str, Iterable[Post | Rejection]]) -> list[Post]:
 
 def _format_of(path: Path, name: str | None, options: ReadOptions) -> Format:
     is_dataset = any(getattr(options, option) for option in DATASET_OPTIONS)
-    if name is None and _is_parquet_dataset(path, options):
-        name = "datasets"
     try:
         return find_format(path, name)
     except WnutError:
@@ -307,19 +304,6 @@ def _format_of(path: Path, name: str | None, options: ReadOptions) -> Format:
         if name is None and is_dataset and path.is_file():
             return FORMATS["datasets"]
         raise
-
-
-def _is_parquet_dataset(path: Path, options: ReadOptions) -> bool:
-    if path.suffix.lower() != ".parquet" or find_spec("pyarrow") is None:
-        return False
-    from pyarrow import ArrowException, parquet  # type: ignore[import-untyped]
-
-    try:
-        names = parquet.read_schema(path).names
-    # The reader of the file explains the problem.
-    except (ArrowException, OSError):
-        return False
-    return set(column_names(options)) <= set(names)
 
 
 def _check_types(posts: Iterable[Post], scheme: LabelScheme) -> None:

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from spacy.tokens import Doc
+
 from ..errors import WnutError
 from ..models.checkpoints import accepts
 
@@ -146,3 +148,30 @@ def encode(
     if has_types and accepts(model, "token_type_ids"):
         inputs["token_type_ids"] = torch.tensor([types], device=model.device)
     return inputs, len(before)
+
+
+def best_labels(model: Any, tokenizer: Any, backend: Any, doc: Doc) -> dict[int, int]:
+    """Compute the best label of each word's first piece, as transformers would.
+
+    model (PreTrainedModel): The model, made by `AutoModelForTokenClassification`.
+    tokenizer (PreTrainedTokenizerFast): Its tokenizer.
+    backend (Tokenizer): `unbounded_tokenizer` of the same tokenizer.
+    doc (Doc): The doc.
+    RETURNS (Dict[int, int]): The index of the label by the index of the word: -1 beyond
+        the limit of the tokenizer. Words without pieces (white space) are left out.
+    """
+    import torch
+
+    from ..models.wordpieces import tokenize
+
+    [pieces] = tokenize(backend, [doc]).by_doc()
+    inputs, n_before = encode(tokenizer, backend, doc.text, model)
+    with torch.no_grad():
+        best = model(**inputs).logits[0].argmax(dim=1).tolist()
+    return {
+        word: best[first + n_before] if first + n_before < len(best) else -1
+        for word, (first, count) in enumerate(
+            zip(pieces.firsts, pieces.counts, strict=True)
+        )
+        if count
+    }

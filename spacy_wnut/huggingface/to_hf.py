@@ -14,7 +14,7 @@ from ..files import check_out, replacing
 from ..packaging.cards import checkpoint_card
 from ..pipeline.loading import load_pipeline
 from ..pipeline.parts import Parts, find_parts
-from .heads import check_same, copy_encoder, encode, linear_head
+from .heads import best_labels, check_same, copy_encoder, linear_head
 from .push import push_folder
 
 # Layers of a linear head.
@@ -160,30 +160,19 @@ def measure_agreement(
     The tag of a word in the checkpoint is the best tag of its first piece. Words beyond
     the limit of the checkpoint count as different.
     """
-    import torch
-
-    from ..models.wordpieces import tokenize, unbounded_tokenizer
+    from ..models.wordpieces import unbounded_tokenizer
 
     same = words = 0
     backend = unbounded_tokenizer(tokenizer.backend_tokenizer)
     ops = parts.tagger.model.ops
     # Copies, which are freed one by one with the vectors of the encoder.
     for doc in nlp.pipe(doc.copy() for doc in docs):
-        if not len(doc):
-            continue
-        emissions = ops.to_numpy(parts.tagger.model.predict([doc])[0])
-        [pieces] = tokenize(backend, [doc]).by_doc()
-        inputs, n_before = encode(tokenizer, backend, doc.text, model)
-        with torch.no_grad():
-            best = model(**inputs).logits[0].argmax(dim=1).tolist()
-        n_seen = inputs["input_ids"].shape[1]
-        for tag, first, count in zip(
-            emissions.argmax(axis=1), pieces.firsts, pieces.counts, strict=True
-        ):
-            if count:
-                at = first + n_before
-                words += 1
-                same += at < n_seen and best[at] == tag
+        if len(doc):
+            emissions = ops.to_numpy(parts.tagger.model.predict([doc])[0])
+            best = best_labels(model, tokenizer, backend, doc)
+            words += len(best)
+            tags = emissions.argmax(axis=1)
+            same += sum(tags[word] == label for word, label in best.items())
     return Agreement(int(same), words)
 
 

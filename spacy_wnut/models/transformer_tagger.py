@@ -8,6 +8,7 @@ from spacy.tokens import Doc
 from thinc.api import Dropout, Gelu, Linear, Model, Ops, chain
 from thinc.types import Floats2d
 
+from .sum_labels import sum_labels
 from .word_shapes import word_shapes
 
 
@@ -16,6 +17,7 @@ def create_transformer_tagger(
     shape_width: int = 0,
     hidden_width: int = 0,
     nO: int | None = None,
+    labels_of_tags: list[list[int]] | None = None,
 ) -> Model[list[Doc], list[Floats2d]]:
     """Create a layer that computes emissions from the vectors of words: dropout and a
     linear layer, optionally with word shapes as additional input and a hidden layer.
@@ -29,11 +31,19 @@ def create_transformer_tagger(
         those of tok2vec. Useful for uncased encoders. 0 omits them.
     hidden_width (int): Width of a hidden layer. 0 omits it.
     nO (Optional[int]): Number of tags, 2 * types + 1. Inferred from the data if None.
+    labels_of_tags (Optional[List[List[int]]]): For a linear layer with other labels than
+        our tags, as IOBES: the indices of the labels of each tag. The probability of a
+        tag is the sum of theirs. Set by `from-hf`. None if the labels are the tags.
     RETURNS (Model[List[Doc], List[Floats2d]]): The layer. Its output has shape
         (words, nO) per doc.
     """
     output_layer = Linear(nO=nO, init_W=_init_normal)
     head: Model[Floats2d, Floats2d] = chain(_dropout(), output_layer)
+    if labels_of_tags is not None:
+        summed = sum_labels(labels_of_tags)
+        nO = summed.get_dim("nO")
+        output_layer.set_dim("nO", summed.get_dim("nI"), force=True)
+        head = chain(_dropout(), output_layer, summed)
     if hidden_width:
         head = chain(_dropout(), Gelu(nO=hidden_width), head)
     layers: list[Model[Any, Any]] = [tok2vec, head]
@@ -102,10 +112,19 @@ def transformer_tagger_init(
     for layer in shapes:
         layer.initialize()
         width += layer.get_dim("nO")
-    if Y is not None:
-        model.get_ref("output_layer").set_dim("nO", Y[0].shape[1])
+    output_layer = model.get_ref("output_layer")
+    n_tags = None if Y is None else Y[0].shape[1]
+    has_labels = any(layer.name == "sum_labels" for layer in head.walk())
+    if not has_labels and n_tags is not None:
+        output_layer.set_dim("nO", n_tags)
+    elif has_labels and n_tags not in (None, model.get_dim("nO")):
+        raise ValueError(
+            f"the head with labels_of_tags is for {model.get_dim('nO')} tags, and the "
+            f"data has {n_tags}: leave labels_of_tags out to train a new head"
+        )
     head.initialize(X=model.ops.alloc2f(1, width))
-    model.set_dim("nO", model.get_ref("output_layer").get_dim("nO"))
+    if not has_labels:
+        model.set_dim("nO", output_layer.get_dim("nO"))
 
 
 def _width(head: Model[Floats2d, Floats2d]) -> int | None:

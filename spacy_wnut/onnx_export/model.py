@@ -10,6 +10,7 @@ import numpy
 
 from ..errors import WnutError
 from ..models.onnx_session import FORMAT, METADATA_KEY
+from ..models.sum_labels import FLOOR
 from .graph import Graph
 from .weights import Dense, EncoderWeights, Float32Array, HeadWeights, Norm
 
@@ -139,7 +140,14 @@ def build_model(
         hidden = writer.dense(graph, x, head.hidden, "head.hidden")  # (w, h)
         x = graph.add("com.microsoft:Gelu", hidden)  # (w, h)
     W, b = graph.constant(head.output.W), graph.constant(head.output.b)
-    graph.add("Gemm", x, W, b, name="emissions")  # (w, n_tags)
+    if head.labels is None:
+        graph.add("Gemm", x, W, b, name="emissions")  # (w, n_tags)
+    else:
+        # As `sum_labels`.
+        p = graph.add("Softmax", graph.add("Gemm", x, W, b), axis=1)  # (w, n_labels)
+        sums = graph.add("MatMul", p, graph.constant(head.labels))  # (w, n_tags)
+        floor = graph.constant(numpy.asarray(FLOOR, dtype="f"))
+        graph.add("Log", graph.add("Max", sums, floor), name="emissions")
     metadata = {METADATA_KEY: json.dumps({"format": FORMAT, "tags": list(tags)})}
     return graph.model(inputs, outputs, metadata, opset)
 

@@ -129,15 +129,19 @@ class HeadWeights(NamedTuple):
     shape_embeddings (Optional[Floats2d]): One row per value of a word-shape feature.
         Shape (n_values, s). None if the head does not use word shapes (s is 0).
     hidden (Optional[Dense]): A hidden layer with Gelu. Shape (d + s, h).
-    output (Dense): The output layer. Shape (h, n_tags).
+    output (Dense): The output layer. Shape (h, n_tags), or (h, n_labels) if there are
+        other labels than tags.
     has_mean_pooling (bool): Whether a word's vector is the mean of its pieces. If not,
         it is the vector of the first piece.
+    labels (Optional[Floats2d]): 1 if a label belongs to a tag, otherwise 0. Shape
+        (n_labels, n_tags). None if the outputs are the emissions of tags.
     """
 
     shape_embeddings: Float32Array | None
     hidden: Dense | None
     output: Dense
     has_mean_pooling: bool
+    labels: Float32Array | None = None
 
 
 def read_encoder_weights(encoder: Any) -> EncoderWeights | None:
@@ -222,12 +226,14 @@ def read_head_weights(parts: Parts) -> HeadWeights:
     Raises WnutError if the head has a layer or a pooling that cannot be exported.
     """
     _, head, *shapes = parts.network.layers
-    dense = []
+    dense, labels = [], None
     leaves = [node for node in head.walk() if not node.layers]
     for node in leaves:
         if node.name in ("linear", "gelu"):
             W, b = (node.ops.to_numpy(node.get_param(n)) for n in ("W", "b"))
             dense.append(Dense(W.T, b))
+        elif node.name == "sum_labels":
+            labels = node.ops.to_numpy(node.attrs["matrix"])
         elif node.name != "dropout":
             raise WnutError(
                 f"the head has a layer {node.name}, which cannot be exported: train "
@@ -245,6 +251,7 @@ def read_head_weights(parts: Parts) -> HeadWeights:
         hidden[0] if hidden else None,
         output,
         parts.pooling == "reduce_mean",
+        labels,
     )
 
 

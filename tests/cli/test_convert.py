@@ -1,3 +1,4 @@
+import json
 import subprocess
 import sys
 
@@ -134,3 +135,126 @@ def test_columns_that_can_not_be_end_in_a_message(tmp_path):
         with pytest.raises(WnutError, match=message):
             run(tmp_path / "out", tmp_path / "source", option)
     assert [path.name for path in tmp_path.iterdir()] == ["source"]
+
+
+def save(path, *records):
+    path.write_text("".join(f"{json.dumps(record)}\n" for record in records))
+    return path
+
+
+def labelled(text, *parts):
+    spans = [(text.index(part), label) for part, label in parts]
+    return {
+        "text": text,
+        "label": [
+            [start, start + len(part), label]
+            for (start, label), (part, _) in zip(spans, parts, strict=True)
+        ],
+    }
+
+
+TEN = [labelled(f"Post {i} in Oslo", ("Oslo", "LOC")) for i in range(10)]
+
+
+def flat(text):
+    return " ".join(text.split())
+
+
+def test_one_file_is_divided_and_its_format_shown(tmp_path):
+    path = save(tmp_path / "posts.jsonl", *TEN)
+    done = run(tmp_path / "out", path, "--map", "LOC=location", "--seed", 5)
+    assert done.exit_code == 0
+    shown = flat(done.stdout)
+    assert f"File {path} (format: doccano)" in shown
+    assert "Drawn from train with seed 5, stratified by type: validation, test" in shown
+    assert "posts 8 1 1" in shown and "location 8 1 1" in shown
+    assert done.stderr == ""
+    done = run(tmp_path / "out", path, "--split", "0.5,0.5", "--format", "doccano")
+    assert "posts 5 5" in flat(done.stdout)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "dev.spacy",
+        "train.spacy",
+    ]
+
+
+def test_what_was_not_converted_is_listed(tmp_path):
+    path = save(
+        tmp_path / "posts.jsonl",
+        *TEN,
+        labelled("see New York", ("ew York", "LOC")),
+        {"text": "see", "label": [[0, 9, "LOC"]]},
+    )
+    done = run(tmp_path / "out", path)
+    assert done.exit_code == 3
+    shown = flat(done.stderr)
+    assert (
+        "1 spans do not match the boundaries of words, and were treated as miss"
+        in shown
+    )
+    assert f"{path}, line 11: 'ew York' (LOC) in the tokens 'New' 'York'" in shown
+    assert "1 records were rejected" in shown
+    assert f"{path}, line 12: the span 0 to 9 (LOC) is outside of the text" in shown
+    assert "not annotated (tokens)" in flat(done.stdout)
+    [line] = (tmp_path / "out.rejected.jsonl").read_text().splitlines()
+    assert json.loads(line)["record"] == {"text": "see", "label": [[0, 9, "LOC"]]}
+
+    with pytest.raises(WnutError, match="1 spans do not match"):
+        run(tmp_path / "out", path, "--misaligned", "error")
+    done = run(tmp_path / "out", save(path, *TEN), "--misaligned", "expand")
+    assert done.exit_code == 0
+    assert not (tmp_path / "out.rejected.jsonl").exists()
+
+
+def test_overlaps(tmp_path):
+    nested = labelled("New York City", ("New York", "LOC"), ("New York City", "LOC"))
+    path = save(tmp_path / "posts.jsonl", *TEN, nested)
+    with pytest.raises(WnutError, match=r"line 11: the entities 'New York' .* overlap"):
+        run(tmp_path / "out", path)
+    assert not (tmp_path / "out").exists()
+    done = run(tmp_path / "out", path, "--overlaps", "longest")
+    assert done.exit_code == 0
+    assert "1 entities were left out" in flat(done.stderr)
+
+
+def test_duplicates_across_splits_are_reported(tmp_path, source):
+    done = run(tmp_path / "out", source)
+    assert done.exit_code == 0
+    shown = flat(done.stderr)
+    for pair in (
+        "2 posts of validation have the text of a post in train",
+        "2 posts of test have the text of a post in train",
+        "2 posts of test have the text of a post in validation",
+    ):
+        assert pair in shown
+
+
+def test_the_source_is_not_replaced(tmp_path):
+    path = save(tmp_path / "posts.jsonl", *TEN)
+    run(tmp_path / "out", path)
+    before = {path: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    for source in (tmp_path / "out", tmp_path / "out" / "train.spacy"):
+        with pytest.raises(WnutError, match="which is read: name another folder"):
+            run(tmp_path / "out", source)
+    assert {path: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
+    assert run(tmp_path / "again", tmp_path / "out").exit_code == 0
+
+
+def test_columns_and_text_of_other_names(tmp_path):
+    records = [
+        {"words": ["Post", str(i), "Oslo"], "tags": [0, 0, 1], "id": i}
+        for i in range(10)
+    ]
+    path = save(tmp_path / "posts.jsonl", *records)
+    options = ("--tokens-column", "words", "--tags-column", "tags")
+    with pytest.raises(WnutError, match=r"line 1: the tag 0 .*--label-names"):
+        run(tmp_path / "out", path, *options)
+    done = run(tmp_path / "out", path, *options, "--label-names", "O,B-LOC")
+    assert "(format: datasets)" in flat(done.stdout)
+    assert "LOC 8 1 1" in flat(done.stdout)
+    records = [{"data": record["text"], "label": record["label"]} for record in TEN]
+    nested = [{"tweet": {"body": one.pop("data")}, **one} for one in records]
+    path = save(tmp_path / "nested.jsonl", *nested)
+    done = run(
+        tmp_path / "out", path, "--text-field", "tweet.body", "--format", "doccano"
+    )
+    assert "LOC 8 1 1" in flat(done.stdout)

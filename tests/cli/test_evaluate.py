@@ -260,3 +260,31 @@ def test_nothing_is_written_if_the_last_corpus_fails(
     if expected is WnutError:
         assert str(err.value) == f"{several[-1]} can't be scored: failed"
     assert not (tmp_path / "out").exists()
+
+
+def test_types_are_renamed(model, tmp_path):
+    path = tmp_path / "dev.jsonl"
+    path.write_text(
+        '{"text": "Ann saw Paris", "label": [[0, 3, "PER"], [8, 13, "LOC"]]}\n'
+    )
+    result = run(model, path)
+    shown = " ".join(result.stderr.split())
+    assert "format doccano" in shown
+    assert "gold entities have the types LOC, PER, and the predicted ones loc" in shown
+    result = run(model, path, "--map", "LOC=location,PER=", "--json", "-")
+    assert json.loads(result.stdout)["entity"]["f1"] == 1
+    assert "none in common" not in " ".join(result.stderr.split())
+    with pytest.raises(
+        WnutError, match="the type X, but the data has the types LOC, PER"
+    ):
+        run(model, path, "--map", "X=location")
+
+
+def test_types_are_those_of_all_corpora(model, corpora, tmp_path):
+    path = tmp_path / "dev.conll"
+    path.write_text("Rome B-city\n")
+    result = run(model, corpora["gold"], path, "--map", "city=location")
+    assert result.exit_code == 0
+    assert ["location", "100.00", "100.00", "100.00"] in [
+        line.split() for line in result.stdout.splitlines()
+    ]

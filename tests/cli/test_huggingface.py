@@ -1,10 +1,14 @@
 """The two commands across the bridge, by what they say."""
 
+from pathlib import Path
+
 import pytest
 import spacy
 from typer.testing import CliRunner
 
 from spacy_wnut.cli import app
+from spacy_wnut.errors import WnutError
+from spacy_wnut.huggingface.from_hf import Conversion, EntityAgreement
 from spacy_wnut.huggingface.to_hf import Agreement, Checkpoint
 
 
@@ -51,14 +55,32 @@ def test_to_hf_gives_its_options_on(monkeypatch, tmp_path, args, call):
     assert ("Shared it as a/b" in said) == bool(args)
 
 
-def test_from_hf_gives_its_options_on(monkeypatch):
+def test_from_hf_gives_its_options_on(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "dev.spacy").touch()
     calls = []
 
-    def from_hf(source, model, revision, lang):
-        calls.append((source, str(model), revision, lang))
-        return ("person",)
+    def from_hf(source, model, revision, lang, scheme, corpus):
+        calls.append((source, str(model), revision, lang, scheme, corpus))
+        agreement = EntityAgreement(20, 19, 8, 7, 1) if corpus else None
+        return Conversion(("person",), ["This is lost."], agreement)
 
     monkeypatch.setattr("spacy_wnut.huggingface.from_hf.from_hf", from_hf)
-    run("from-hf", "a/b", "out")
-    run("from-hf", "a/b", "out", "--revision", "v2", "--lang", "xx")
-    assert calls == [("a/b", "out", None, "en"), ("a/b", "out", "v2", "xx")]
+    said = run("from-hf", "a/b", "out")
+    assert "This is lost." in said
+    assert "best labels" not in said
+    options = ["--revision", "v2", "--lang", "xx", "--scheme", "iob1"]
+    said = run("from-hf", "a/b", "out", *options, "--corpus", "dev.spacy")
+    assert calls == [
+        ("a/b", "out", None, "en", None, None),
+        ("a/b", "out", "v2", "xx", "iob1", Path("dev.spacy")),
+    ]
+    assert (
+        "The entities are the same as those of the checkpoint's best labels in 19 of 20 "
+        "posts. The pipeline finds 7 of the checkpoint's 8 entities, and 1 others"
+    ) in said
+
+
+def test_from_hf_refuses_a_corpus_that_is_not_there(tmp_path):
+    with pytest.raises(WnutError, match=r"there is no file gone\.spacy"):
+        run("from-hf", "a/b", str(tmp_path / "out"), "--corpus", "gone.spacy")

@@ -127,3 +127,32 @@ def test_scheme(tmp_path):
     assert json.loads(result.stdout)["entity"] == ONES
     assert run(str(path), "--scheme", "iob").exit_code == 2
     assert {scheme.value for scheme in Scheme} == set(SCHEMES)
+
+
+def test_map_renames_the_types_of_both_files(files, tmp_path):
+    other = tmp_path / "other.conll"
+    other.write_text("Ann B-PER\nLee I-PER\n\nin O\nParis I-LOC\n")
+    result = run(
+        files[0], str(other), "--map", "PER=person,LOC=location", "--json", "-"
+    )
+    assert json.loads(result.stdout) == SCORES
+    with pytest.raises(
+        WnutError, match="the type X, but the data has the types LOC, PER"
+    ):
+        run(files[0], str(other), "--map", "X=person")
+    result = run(*files, "--map", "location=", "--json", "-")
+    assert json.loads(result.stdout)["per_type"] == {"person": ONES}
+
+
+def test_types_without_any_in_common_are_reported(files, tmp_path):
+    other = tmp_path / "other.conll"
+    other.write_text("Ann B-PER\nLee I-PER\n\nin O\nParis B-LOC\n")
+    shown = " ".join(run(files[0], str(other)).stderr.split())
+    assert (
+        "gold entities have the types location, person, and the predicted ones" in shown
+    )
+    assert "LOC, PER" in shown and "--map" in shown
+    assert run(*files).stderr == ""
+    # A system without entities is no mistake of names.
+    other.write_text("Ann O\nLee O\n\nin O\nParis O\n")
+    assert run(files[0], str(other)).stderr == ""

@@ -1,3 +1,4 @@
+import dataclasses
 import os
 import subprocess
 import sys
@@ -8,7 +9,11 @@ import huggingface_hub
 import pytest
 import requests
 
-from spacy_wnut.corpus.sources import load_rows
+from spacy_wnut.corpus.conll import Columns
+from spacy_wnut.corpus.formats.options import ReadOptions
+from spacy_wnut.corpus.posts import Rejection
+from spacy_wnut.corpus.sources import load_posts, load_rows
+from spacy_wnut.corpus.type_map import TypeMap
 from spacy_wnut.errors import WnutError
 
 LOAD_DATASET = datasets.load_dataset
@@ -291,3 +296,219 @@ def test_error_without_datasets_names_the_extra_to_install(monkeypatch):
 def test_import_does_not_need_datasets():
     code = "import sys, spacy_wnut.corpus.sources; sys.exit('datasets' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+DOCCANO = '{"text": "in Oslo", "label": [[3, 7, "LOC"]]}\n'
+
+
+def write(folder, **files):
+    """Write files whose names have two underscores for a dot."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in files.items():
+        (folder / name.replace("__", ".")).write_text(content, encoding="utf8")
+    return str(folder)
+
+
+def labelled(posts):
+    return [
+        [(post.text[start:end], label) for start, end, label in post.spans]
+        for post in posts
+    ]
+
+
+def test_posts_of_conll_files_are_those_of_the_rows(tmp_path):
+    source = fill(tmp_path, PUBLISHED)
+    loaded = load_posts(source)
+    assert loaded.origin == f"CoNLL files in {source}"
+    for split, rows in EXPECTED.items():
+        assert [
+            [post.text[start:end] for start, end in post.words]
+            for post in loaded.splits[split]
+        ] == [words for words, _ in rows]
+        assert not any(post.has_spaces for post in loaded.splits[split])
+    assert list(loaded.splits) == list(EXPECTED)
+
+
+@pytest.mark.parametrize(
+    "files, splits",
+    [
+        ({"train__jsonl": DOCCANO}, ["train"]),
+        ({"any__jsonl": DOCCANO}, ["train"]),
+        (
+            {"Train__json": f"[{DOCCANO}]", "valid__jsonl": DOCCANO},
+            ["train", "validation"],
+        ),
+        ({"train__jsonl": DOCCANO, "test__rejected__jsonl": "x"}, ["train"]),
+        (
+            {
+                "train__jsonl": DOCCANO,
+                "validation__json": DOCCANO,
+                "test__log": DOCCANO,
+            },
+            ["train", "validation", "test"],
+        ),
+        (
+            {"train__jsonl": DOCCANO, "__train__jsonl": "x", "README__md": "x"},
+            ["train"],
+        ),
+    ],
+)
+def test_folders_with_files_of_any_format(tmp_path, files, splits):
+    loaded = load_posts(write(tmp_path / "data", **files))
+    assert list(loaded.splits) == splits
+    assert "(format: doccano)" in loaded.origin
+    for posts in loaded.splits.values():
+        assert labelled(posts) == [[("Oslo", "LOC")]]
+
+
+def test_file_has_the_training_split_only(tmp_path):
+    path = tmp_path / "my posts.jsonl"
+    path.write_text(DOCCANO + '{"text": "lol"}\n')
+    loaded = load_posts(str(path))
+    post, rejected = loaded.splits.pop("train")
+    assert not loaded.splits
+    assert post.where == f"{path}, line 1"
+    assert isinstance(rejected, Rejection)
+    assert rejected.where == f"{path}, line 2"
+
+
+@pytest.mark.parametrize(
+    "files, message",
+    [
+        (
+            {"train__jsonl": DOCCANO, "train__json": DOCCANO},
+            "2 files of the split train",
+        ),
+        ({"dev__jsonl": DOCCANO}, "no file of the split train"),
+        (
+            {"wnut17train__conll": "a\tO\n", "test__conll": "a\tO\n"},
+            "of the split valid",
+        ),
+        (
+            {"a__jsonl": DOCCANO, "b__jsonl": DOCCANO},
+            r"name the files train\.\*, dev\.\* and test",
+        ),
+        ({"train__jsonl": '{"a": 1}\n'}, "no known format"),
+    ],
+)
+def test_folders_that_cannot_be_read(tmp_path, files, message):
+    if "dev__jsonl" in files or "a__jsonl" in files:
+        files = {**files, "notes__md": "x"}
+    with pytest.raises(WnutError, match=message):
+        load_posts(write(tmp_path / "data", **files))
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        (ReadOptions(columns=Columns(1)), "--token-column and --tag-column apply only"),
+        (
+            ReadOptions(scheme="io"),
+            "--scheme does not apply to File .*, in the format doc",
+        ),
+        (ReadOptions(tags_column="x"), "--tags-column does not apply"),
+        (ReadOptions(tokens_column="x"), "--tokens-column does not apply"),
+        (ReadOptions(label_names=("O",)), "--label-names does not apply"),
+    ],
+)
+def test_options_of_other_formats_are_refused(tmp_path, options, message):
+    path = tmp_path / "a.jsonl"
+    path.write_text(DOCCANO)
+    with pytest.raises(WnutError, match=message):
+        load_posts(str(path), options=options)
+    path = tmp_path / "a.conll"
+    path.write_text("in O\nOslo B-LOC\n")
+    with pytest.raises(WnutError, match="--text-field does not apply"):
+        load_posts(str(path), options=ReadOptions(text_field="x"))
+
+
+def test_format_of_the_user(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text(DOCCANO)
+    with pytest.raises(WnutError, match="--format 'x' is unknown: give one of columns"):
+        load_posts(str(path), format_name="x")
+    loaded = load_posts(str(path), format_name="prodigy")
+    assert "(format: prodigy)" in loaded.origin
+
+
+def test_names_of_columns_and_of_integer_tags(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"words": ["in", "Oslo"], "labels": [0, 2]}\n')
+    options = ReadOptions(tokens_column="words", tags_column="labels")
+    with pytest.raises(
+        WnutError, match=r"a\.jsonl, line 1: the tag 0 is .*--label-names"
+    ):
+        load_posts(str(path), options=options)
+    names = dataclasses.replace(options, label_names=("O", "x", "S-LOC"))
+    assert labelled(load_posts(str(path), options=names).splits["train"]) == [
+        [("Oslo", "LOC")]
+    ]
+    few = dataclasses.replace(options, label_names=("O",))
+    [rejected] = load_posts(str(path), options=few).splits["train"]
+    assert "the tag 2 is outside of 0..0" in rejected.reason
+
+
+def test_columns_of_datasets(tmp_path):
+    tags = datasets.Sequence(datasets.ClassLabel(names=["O", "U-LOC"]))
+    data = datasets.Dataset.from_dict({"words": [["in", "Oslo"]], "ner": [[0, 1]]})
+    named = data.cast_column("ner", tags)
+    datasets.DatasetDict(train=named, dev=named).save_to_disk(str(tmp_path / "disk"))
+    options = ReadOptions(tokens_column="words", tags_column="ner")
+    loaded = load_posts(str(tmp_path / "disk"), options=options)
+    assert list(loaded.splits) == ["train", "validation"]
+    assert labelled(loaded.splits["validation"]) == [[("Oslo", "LOC")]]
+    with pytest.raises(WnutError, match=r"expected tokens .*--tokens-column"):
+        load_posts(str(tmp_path / "disk"))
+    with pytest.raises(WnutError, match="--format doccano does not apply"):
+        load_posts(str(tmp_path / "disk"), format_name="doccano")
+
+    named.to_parquet(str(tmp_path / "named" / "train.parquet"))
+    data.to_parquet(str(tmp_path / "plain.parquet"))
+    loaded = load_posts(str(tmp_path / "named"), options=options)
+    assert labelled(loaded.splits["train"]) == [[("Oslo", "LOC")]]
+    assert loaded.splits["train"][0].where.endswith("train.parquet, row 0")
+    with pytest.raises(WnutError, match="--label-names"):
+        load_posts(str(tmp_path / "plain.parquet"), options=options)
+    names = dataclasses.replace(options, label_names=("O", "B-PER"))
+    loaded = load_posts(str(tmp_path / "plain.parquet"), options=names)
+    assert labelled(loaded.splits["train"]) == [[("Oslo", "PER")]]
+
+
+def test_labels_are_those_after_the_map(tmp_path):
+    source = fill(tmp_path, texts=("Oslo\tB-LOC\n", "Ann\tB-PER\n", "x\tB-MISC\n"))
+    types = TypeMap.parse("LOC=location,PER=person,MISC=")
+    splits = load_posts(source, types=types, labels=["location", "person"]).splits
+    assert [labelled(posts) for posts in splits.values()] == [
+        [[("Oslo", "location")]],
+        [[("Ann", "person")]],
+        [[]],
+    ]
+    with pytest.raises(
+        WnutError, match=r"dev\.conll, line 1: 'PER' is an unknown label"
+    ):
+        load_posts(source, labels=["LOC"])
+    with pytest.raises(
+        WnutError, match="the type X, but the data has the types LOC, MI"
+    ):
+        load_posts(source, types=TypeMap.parse("X=Y"))
+
+
+def test_published_files_have_published_types(tmp_path):
+    source = fill(tmp_path, PUBLISHED, ("a\tB-persn\n", *TEXTS[1:]))
+    with pytest.raises(WnutError, match=r"wnut17train\.conll, line 1: 'persn'"):
+        load_posts(source)
+
+
+def test_posts_of_the_hub(hub):
+    loaded = load_posts("leondz/wnut_17")
+    assert loaded.origin == "Hub dataset leondz/wnut_17"
+    assert [post.text for post in loaded.splits["train"]] == [
+        " ".join(words) for words, _ in EXPECTED["train"]
+    ]
+    assert load_posts("wnut_17").splits == loaded.splits
+    with pytest.raises(WnutError, match="--text-field does not apply to Hub dataset"):
+        load_posts("leondz/wnut_17", options=ReadOptions(text_field="x"))
+    with pytest.raises(WnutError, match=r"The file gone\.jsonl isn't there"):
+        load_posts("gone.jsonl")
+    with pytest.raises(WnutError, match="gone isn't there: give one with wnut17train"):
+        load_posts("./gone")

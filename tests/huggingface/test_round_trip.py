@@ -46,7 +46,7 @@ def test_predictions_are_the_same_after_the_round_trip(
 ):
     source = tmp_path / "source"
     shutil.copytree(checkpoint, source)
-    assert from_hf(str(source), tmp_path / "back") == plain.get_pipe("ner").labels
+    assert from_hf(str(source), tmp_path / "back").types == plain.get_pipe("ner").labels
     # The pipeline stands by itself.
     shutil.rmtree(source)
     back = spacy.load(tmp_path / "back")

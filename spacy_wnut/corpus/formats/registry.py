@@ -87,6 +87,14 @@ FORMATS = {
             options=("text_field",),
         ),
         Format(
+            "datasets",
+            "Datasets",
+            '{"tokens": ["in", "Oslo"], "ner_tags": ["O", "B-location"]}',
+            read_dataset_file,
+            is_dataset,
+            options=("scheme", "tokens_column", "tags_column", "label_names"),
+        ),
+        Format(
             "label-studio",
             "Label Studio",
             '{"data": {"text": "in Oslo"}, "annotations": [{"result": [{"type": '
@@ -133,14 +141,6 @@ FORMATS = {
             read_annotated,
             is_annotated,
             options=("text_field",),
-        ),
-        Format(
-            "datasets",
-            "Datasets",
-            '{"tokens": ["in", "Oslo"], "ner_tags": ["O", "B-location"]}',
-            read_dataset_file,
-            is_dataset,
-            options=("scheme", "tokens_column", "tags_column", "label_names"),
         ),
     )
 }

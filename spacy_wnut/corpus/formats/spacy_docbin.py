@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,6 @@ from spacy.tokens import Doc, DocBin, Span
 from spacy.vocab import Vocab
 
 from ...errors import WnutError
-from ..docbin import reading_docbin
 from ..json_values import text_problem
 from ..posts import LabelledSpan, Post, Rejection, make_post
 from .json_file import open_content
@@ -54,6 +54,21 @@ def read_spacy_docbin(path: Path, options: ReadOptions) -> Iterator[Post | Rejec
             f"{path} holds no docs with entity annotation ({n_docs} docs): annotate "
             "them first"
         )
+
+
+@contextmanager
+def reading_docbin(path: Path) -> Iterator[None]:
+    """Raise WnutError where a file is not a DocBin.
+
+    path (Path): The file that is read inside of the `with` block.
+    """
+    try:
+        yield
+    except (KeyError, OSError, TypeError, ValueError) as err:
+        raise WnutError(
+            f"{path} can't be read as a DocBin: {err!r}. Make it with "
+            "`spacy-wnut convert`"
+        ) from err
 
 
 def _read_docs(path: Path) -> Iterator[Doc]:

@@ -59,10 +59,6 @@ EXAMPLES = {
         ["lol", {"entities": []}],
         ["lol", {"words": ["lol"], "entities": ["O"]}],
     ],
-    "datasets": [
-        {"id": "1", "tokens": ["in", "Oslo"], "ner_tags": ["O", "B-a"]},
-        {"tokens": ["lol"], "ner_tags": [0]},
-    ],
     "gliner": [
         {"tokenized_text": ["in", "Oslo"], "ner": [[1, 1, "a"]]},
         {"tokenized_text": ["lol"], "ner": []},

@@ -14,7 +14,7 @@ from spacy.tokens import Doc, DocBin, Span
 from spacy.vocab import Vocab
 
 from spacy_wnut.corpus.formats.options import ReadOptions
-from spacy_wnut.corpus.formats.registry import FORMATS, find_format
+from spacy_wnut.corpus.formats.registry import find_format
 from spacy_wnut.labels import Entity, entities_to_tags
 
 # Emoji of one and of several code points, combining characters, right-to-left script,
@@ -268,19 +268,4 @@ def test_docs_of_spacy(post, random):
     assert [word.start for word in found.missing] == [doc[i].idx for i in missing]
     assert set(found.incorrect) == {
         (span.start_char, span.end_char, "x") for span in doc.spans["incorrect_spans"]
-    }
-
-
-def test_all_formats_are_tested():
-    # Columns have tests of their own.
-    assert set(FORMATS) == {
-        "columns",
-        "doccano",
-        "label-studio",
-        "prodigy",
-        "spacy-json",
-        "spacy",
-        "gliner",
-        "annotated",
-        "datasets",
     }
