@@ -5,6 +5,7 @@ cannot be annotated.
 import base64
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, time
 from typing import Any, NamedTuple
@@ -59,18 +60,39 @@ class Chunk:
 class Found(NamedTuple):
     """The entities and tokens of one text.
 
-    entities (List[Dict[str, Any]]): For each entity `start` and `end` (characters),
-        `label`, `text` and `confidence` (None if it is not from an entity_tagger).
+    entities (List[Dict[str, Any]]): For each entity `start` and `end` (in the unit of
+        the settings), `label`, `text` and `confidence` (None if it is not from an
+        entity_tagger).
     words (List[str]): The tokens.
     spaces (List[bool]): Whether a space follows each token.
     spans (List[Tuple[int, int]]): For each entity its first token and the token after
         its last.
+    tokens (Optional[List[Tuple[int, int]]]): For each token its first code point in the
+        text of the record, and the one after its last. None if the tokens and the spaces
+        are this text.
     """
 
     entities: list[dict[str, Any]]
     words: list[str]
     spaces: list[bool]
     spans: list[tuple[int, int]]
+    tokens: list[tuple[int, int]] | None = None
+
+
+def token_places(found: Found) -> list[tuple[int, int]]:
+    """Return the first code point of each token, and the one after its last.
+
+    >>> token_places(Found([], ["in", "Oslo", "!"], [True, False, False], []))
+    [(0, 2), (3, 7), (7, 8)]
+    """
+    if found.tokens is not None:
+        return found.tokens
+    places = []
+    start = 0
+    for word, has_space in zip(found.words, found.spaces, strict=True):
+        places.append((start, start + len(word)))
+        start += len(word) + has_space
+    return places
 
 
 class RawLine(NamedTuple):
@@ -78,6 +100,48 @@ class RawLine(NamedTuple):
 
     number: int
     line: bytes
+
+
+def find_text(fields: Mapping[str, Any], field: str) -> Any:
+    """Return the value of the field of the text.
+
+    fields (Mapping[str, Any]): The fields of a record.
+    field (str): The name of a field or, if there is none of this name, the path to it
+        in nested objects: names separated by dots.
+
+    Raises LookupError if there is no such field.
+
+    >>> find_text({"id": 1, "data": {"text": "in Oslo"}}, "data.text")
+    'in Oslo'
+    >>> find_text({"data.text": "in Oslo", "data": {}}, "data.text")
+    'in Oslo'
+    """
+    if field in fields:
+        return fields[field]
+    if "." not in field:
+        raise LookupError(f"has no field {field!r} (its fields: {_names(fields)})")
+    first, *others = field.split(".")
+    if first not in fields:
+        raise LookupError(
+            f"has no field {first!r} for {field!r} (its fields: {_names(fields)})"
+        )
+    value, outer = fields[first], first
+    for name in others:
+        if not isinstance(value, Mapping):
+            raise LookupError(
+                f"has no field {name!r} in {outer!r}, which is {kind_of(value)}, not an "
+                "object"
+            )
+        if name not in value:
+            raise LookupError(
+                f"has no field {name!r} in {outer!r} (its fields: {_names(value)})"
+            )
+        value, outer = value[name], f"{outer}.{name}"
+    return value
+
+
+def _names(fields: Mapping[str, Any]) -> str:
+    return ", ".join(map(repr, list(fields)[:10])) or "none"
 
 
 def text_problem(text: Any, field: str) -> str:

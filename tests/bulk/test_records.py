@@ -22,6 +22,8 @@ from spacy_wnut.bulk.records import (
     rejection,
     to_json,
 )
+from spacy_wnut.bulk.settings import Settings
+from spacy_wnut.bulk.sources import Input
 
 JSON = st.recursive(
     st.none()
@@ -36,7 +38,7 @@ JSON = st.recursive(
 
 def parse(line, text_field="text"):
     raw = line if isinstance(line, bytes) else line.encode("utf8")
-    return parse_json(RawLine(3, raw), text_field, "entities")
+    return parse_json(RawLine(3, raw), Input("a.jsonl", text_field))
 
 
 @settings(deadline=None)
@@ -243,7 +245,7 @@ def test_record_without_the_text_names_its_first_fields():
 def test_numbers_that_are_written_as_null_are_counted():
     numbers = [{"x": math.nan}, {"x": [math.inf, 1.0, math.nan]}, {"x": 1.0}]
     chunk = Chunk([Record(i, fields=fields) for i, fields in enumerate(numbers)])
-    writer = JsonlWriter("entities")
+    writer = JsonlWriter(Settings("m"))
     found = Found([], [], [], [])
     assert writer.count_nulls(chunk, {0: found, 1: found, 2: found}) == 3
     assert writer.count_nulls(chunk, {1: found, 2: found}) == 2

@@ -23,6 +23,7 @@ from spacy_wnut.bulk.formats.parquet import (
     without_views,
 )
 from spacy_wnut.bulk.records import OTHER_FIELDS, Chunk, Record
+from spacy_wnut.bulk.settings import Settings
 from spacy_wnut.bulk.sources import DamagedInput
 from spacy_wnut.errors import WnutError
 
@@ -437,7 +438,7 @@ def test_records_and_entities_in_a_table(
         schema = chunk.rows.schema
     else:
         schema = infer_schema([{"text": "a", "id": 1}])
-    writer = ParquetWriter("names", schema=schema)
+    writer = ParquetWriter(Settings("m", entities_field="names"), schema=schema)
     # The second record is rejected.
     del found[1]
     segments = [writer.encode(chunk, found)] * 4
@@ -454,7 +455,9 @@ def test_records_and_entities_in_a_table(
 
 
 def test_table_of_no_records_has_its_columns(tmp_path):
-    writer = ParquetWriter("names", schema=pa.schema([("text", pa.string())]))
+    writer = ParquetWriter(
+        Settings("m", entities_field="names"), schema=pa.schema([("text", pa.string())])
+    )
     writer.assemble(iter([]), tmp_path / "a.parquet")
     table = pq.read_table(tmp_path / "a.parquet")
     assert table.column_names == ["text", "names"] and table.num_rows == 0
@@ -474,7 +477,9 @@ def test_empty_table_has_no_fraction(open_source, tmp_path):
 
 def test_table_without_found_records_is_empty():
     chunk, _ = annotated(3, as_rows=True)
-    table = ParquetWriter("names", schema=chunk.rows.schema).table(chunk, {})
+    table = ParquetWriter(
+        Settings("m", entities_field="names"), schema=chunk.rows.schema
+    ).table(chunk, {})
     assert table.column_names == ["text", "id", "names"] and table.num_rows == 0
 
 
