@@ -19,6 +19,7 @@ from spacy_wnut.bulk.records import (
     RawLine,
     Record,
     count_nulls,
+    find_text,
     rejection,
     to_json,
 )
@@ -250,3 +251,45 @@ def test_numbers_that_are_written_as_null_are_counted():
     assert writer.count_nulls(chunk, {0: found, 1: found, 2: found}) == 3
     assert writer.count_nulls(chunk, {1: found, 2: found}) == 2
     assert writer.count_nulls(chunk, {}) == 0
+
+
+@pytest.mark.parametrize(
+    "fields, field, expected",
+    [
+        ({"data": {"text": "a"}}, "data.text", "a"),
+        ({"data.text": "b", "data": {"text": "a"}}, "data.text", "b"),
+        ({"a": {"b": {"c": None}}}, "a.b.c", None),
+        ({"text.": "a"}, "text.", "a"),
+        ({"": {"": "a"}}, ".", "a"),
+    ],
+)
+def test_path_to_the_text(fields, field, expected):
+    assert find_text(fields, field) == expected
+
+
+@pytest.mark.parametrize(
+    "fields, message",
+    [
+        ({"id": 1}, "has no field 'a' for 'a.b.c' (its fields: 'id')"),
+        ({"a": {"x": 1}}, "has no field 'b' in 'a' (its fields: 'x')"),
+        ({"a": {"b": {}}}, "has no field 'c' in 'a.b' (its fields: none)"),
+        ({"a": "b"}, "has no field 'b' in 'a', which is text, not an object"),
+        ({"a": None}, "has no field 'b' in 'a', which is null, not an object"),
+        (
+            {"a": {"b": [1]}},
+            "has no field 'c' in 'a.b', which is a list, not an object",
+        ),
+    ],
+)
+def test_missing_part_of_a_path_is_named(fields, message):
+    with pytest.raises(LookupError) as err:
+        find_text(fields, "a.b.c")
+    assert err.value.args == (message,)
+    assert parse(json.dumps(fields), "a.b.c").problem == message
+
+
+def test_value_at_the_end_of_a_path_is_checked():
+    assert parse('{"a": {"b": "in Oslo"}}', "a.b").text == "in Oslo"
+    assert parse('{"a": {"b": 5}}', "a.b").problem == (
+        "the field 'a.b' is a number, not text"
+    )

@@ -14,8 +14,10 @@ def test_an_interval_is_two_numbers(given, expected):
 
 @pytest.mark.parametrize(
     "given",
-    ["", "0.5", "0.7,0.3", "0.1,0.2,0.3", "a,b", "-0.1,0.5", "0.5,1.1", "nan,0.5"]
-    + ["0.1,nan", "0,inf", "0.3;0.7", ","],
+    [
+        *("", "0.5", "0.7,0.3", "0.1,0.2,0.3", "a,b", "-0.1,0.5", "0.5,1.1"),
+        *("nan,0.5", "0.1,nan", "0,inf", "0.3;0.7", ","),
+    ],
 )
 def test_other_intervals_are_refused(given):
     with pytest.raises(WnutError, match=r"--only-doubtful .* as 0\.3,0\.7"):

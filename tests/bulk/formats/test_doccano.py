@@ -48,7 +48,9 @@ def test_a_file_of_posts(tmp_path, annotate, ruler, read_jsonl, posts_file):
     posts = read_jsonl(out)
     assert [post["id"] for post in posts][:8] == [0, 1, 2, 3, 4, 5, 6, 8]
     for post in posts:
-        parts = {(post["text"][start:end], type_) for start, end, type_ in post["label"]}
+        parts = {
+            (post["text"][start:end], type_) for start, end, type_ in post["label"]
+        }
         expected = {("Ada Lovelace", "person"), ("Oslo", "location")}
         assert parts == (expected if post["id"] % 3 else set())
         assert post["confidences"] == [None] * len(parts)
