@@ -11,8 +11,10 @@ from ..errors import WnutError
 from ..pipeline.entity_tagger import EntityTagger
 from ..pipeline.loading import load_pipeline, no_entities
 from ..scoring.examples import confidence_of
-from .records import Chunk, Found, rejection
+from .offsets import CODE_POINTS, to_unit
+from .records import Chunk, Found, rejection, token_places
 from .settings import Settings
+from .unescape import Unescaped, unescape_html
 
 PROBE = "Somebody said that it works."
 
@@ -28,7 +30,9 @@ class Annotator:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.nlp = load_pipeline(settings.model, settings.gpu_id)
+        _check_confidences(self.nlp, settings)
         _set_threshold(self.nlp, settings)
+        _check_doubtful(self.nlp, settings)
         _check_labels(self.nlp, settings)
         _check_works(self.nlp, settings.model)
 
@@ -41,11 +45,20 @@ class Annotator:
         objection (Callable[[Found], str]): Returns the reason why a result cannot be
             written, or "".
         RETURNS (Tuple[Dict[int, Found], List[str]]): The results, by the index of their
-            record, and the rejected records, as lines of JSON.
+            record, and the rejected records, as lines of JSON. A record that is in
+            neither is not selected by `only_doubtful`.
         """
         reasons = {i: record.problem for i, record in enumerate(chunk.records)}
         good = [i for i, reason in reasons.items() if not reason]
-        texts = [chunk.records[i].words or chunk.records[i].text for i in good]
+        unescaped = {}
+        if self.settings.unescape:
+            unescaped = {i: unescape_html(chunk.records[i].text) for i in good}
+        texts = [
+            unescaped[i].text
+            if i in unescaped
+            else chunk.records[i].words or chunk.records[i].text
+            for i in good
+        ]
         # The zone frees the lexemes of new words, so that memory stays constant over
         # millions of posts. No Doc may leave it.
         with self.nlp.memory_zone():
@@ -53,11 +66,16 @@ class Annotator:
         found = {}
         for i, outcome in zip(good, outcomes, strict=True):
             if isinstance(outcome, Found):
+                text = chunk.records[i].text
+                outcome = _in_record(
+                    outcome, text, unescaped.get(i), self.settings.offsets
+                )
+            if isinstance(outcome, str):
+                reasons[i] = outcome
+            elif self._is_selected(outcome):
                 reasons[i] = objection(outcome)
                 if not reasons[i]:
                     found[i] = outcome
-            else:
-                reasons[i] = outcome
         rejected = [rejection(chunk, i, why) for i, why in reasons.items() if why]
         return found, rejected
 
@@ -72,6 +90,27 @@ class Annotator:
                     while piece := file.read(2**20):
                         digest.update(piece)
         return digest.hexdigest()
+
+    def note(self) -> str:
+        """RETURNS (str): A warning about the settings, or ""."""
+        doubtful = self.settings.only_doubtful
+        if doubtful is None:
+            return ""
+        highest = max(tagger.threshold for tagger in _taggers(self.nlp))
+        if highest <= doubtful[0]:
+            return ""
+        return (
+            f"entities with a confidence below {highest:g}, the threshold, are not found: "
+            f"--threshold {doubtful[0]:g} finds all that --only-doubtful asks for"
+        )
+
+    def _is_selected(self, found: Found) -> bool:
+        doubtful = self.settings.only_doubtful
+        if doubtful is None:
+            return True
+        low, high = doubtful
+        confidences = [entity["confidence"] for entity in found.entities]
+        return any(value is not None and low <= value <= high for value in confidences)
 
     def _run(self, texts: Sequence[str | list[str]]) -> list[Found | str]:
         """Return the result for each text, or the reason for its rejection."""
@@ -130,17 +169,70 @@ def _confidence(ent: Span) -> float | None:
     return None if value is None else float(f"{value:.6g}")
 
 
+def _in_record(
+    found: Found, text: str, unescaped: Unescaped | None, unit: str
+) -> Found | str:
+    """Return a result with the offsets of the record's text, or the reason for its
+    rejection.
+
+    found (Found): The result, with code points of the text that the pipeline got.
+    text (str): The text of the record.
+    unescaped (Optional[Unescaped]): The text that the pipeline got, if it is another.
+    unit (str): The unit of the offsets.
+    """
+    if unescaped is None and unit == CODE_POINTS:
+        return found
+    entities = []
+    last = 0
+    for entity in found.entities:
+        start, end = entity["start"], entity["end"]
+        if unescaped is not None:
+            start, end = unescaped.to_original(start, end)
+        if start < last:
+            return f"two entities share the escape before character {last}"
+        last = end
+        placed = {"start": to_unit(text, start, unit), "end": to_unit(text, end, unit)}
+        entities.append({**entity, **placed, "text": text[start:end]})
+    tokens = None
+    if unescaped is not None:
+        tokens = [unescaped.to_original(*token) for token in token_places(found)]
+    return found._replace(entities=entities, tokens=tokens)
+
+
+def _taggers(nlp: Language) -> list[EntityTagger]:
+    return [pipe for _, pipe in nlp.pipeline if isinstance(pipe, EntityTagger)]
+
+
+def _check_confidences(nlp: Language, settings: Settings) -> None:
+    for option, value in (
+        ("--threshold", settings.threshold),
+        ("--only-doubtful", settings.only_doubtful),
+    ):
+        if value is not None and not _taggers(nlp):
+            raise WnutError(
+                f"no component of {settings.model} gives its entities a confidence (it "
+                f"has: {', '.join(nlp.pipe_names) or 'none'}): leave {option} out, or "
+                "give a pipeline with an entity_tagger"
+            )
+
+
+def _check_doubtful(nlp: Language, settings: Settings) -> None:
+    if settings.only_doubtful is None:
+        return
+    low, high = settings.only_doubtful
+    lowest = min(tagger.threshold for tagger in _taggers(nlp))
+    if lowest > high:
+        raise WnutError(
+            f"--only-doubtful {low:g},{high:g} selects nothing: entities with a "
+            f"confidence below {lowest:g}, the threshold, are not found. Give "
+            f"--threshold {low:g}"
+        )
+
+
 def _set_threshold(nlp: Language, settings: Settings) -> None:
     if settings.threshold is None:
         return
-    taggers = [pipe for _, pipe in nlp.pipeline if isinstance(pipe, EntityTagger)]
-    if not taggers:
-        raise WnutError(
-            f"no component of {settings.model} gives its entities a confidence (it has: "
-            f"{', '.join(nlp.pipe_names) or 'none'}): leave --threshold out, or give a "
-            "pipeline with an entity_tagger"
-        )
-    for tagger in taggers:
+    for tagger in _taggers(nlp):
         try:
             tagger.threshold = settings.threshold
         except ValueError as err:

@@ -39,6 +39,7 @@ class Done(NamedTuple):
     annotated (int): The number of annotated records.
     words (int): The number of their words.
     nulls (int): The number of numbers that were written as null.
+    unselected (int): The number of records that were annotated, but not selected.
     """
 
     segment: bytes
@@ -46,6 +47,7 @@ class Done(NamedTuple):
     annotated: int
     words: int
     nulls: int = 0
+    unselected: int = 0
 
 
 class State(NamedTuple):
@@ -56,6 +58,7 @@ class State(NamedTuple):
     segments_size, rejected_size (int): The lengths of the files, in bytes.
     digest (str): The digest of the records read.
     nulls (int): Numbers that were written as null.
+    unselected (int): Records that were annotated, but not selected.
     """
 
     read: int = 0
@@ -66,6 +69,7 @@ class State(NamedTuple):
     rejected_size: int = 0
     digest: str = ""
     nulls: int = 0
+    unselected: int = 0
 
 
 def rejected_path(output: Path) -> Path:
@@ -202,6 +206,7 @@ class Journal:
             old.rejected_size + len(rejected),
             digest,
             old.nulls + done.nulls,
+            old.unselected + done.unselected,
         )
         self._note(state._asdict())
         self.state = state
@@ -226,11 +231,13 @@ class Journal:
         with (self.folder / REJECTED).open("rb") as file:
             counts = writer.count(whole), sum(1 for _ in file)
         state = self.state
-        if counts != (state.annotated, state.rejected) or sum(counts) != state.read:
+        total = sum(counts) + state.unselected
+        if counts != (state.annotated, state.rejected) or total != state.read:
             raise WnutError(
                 f"{state.read} records were read, {state.annotated} annotated and "
                 f"{state.rejected} rejected, but there are {counts[0]} and {counts[1]} "
-                f"in {self.folder}. This is a bug: please report it"
+                f"in {self.folder}, and {state.unselected} were not selected. This is a "
+                "bug: please report it"
             )
         for path in () if self.overwrite else _present(self.output):
             raise WnutError(

@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Generator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
@@ -22,6 +22,8 @@ from .formats.registry import (
     FileType,
     check_columns_option,
     check_names,
+    check_output_options,
+    check_unescape,
     find_delimiter,
     input_type,
     is_stream,
@@ -86,6 +88,9 @@ class Summary(NamedTuple):
         their counts.
     hint (str): Advice on the first of them, or "".
     nulls (int): Numbers that were written as null, since JSON does not have them.
+    unselected (int): Records that were annotated, but not selected, and are not in the
+        output.
+    note (str): A warning about the settings, or "".
     """
 
     read: int
@@ -96,6 +101,8 @@ class Summary(NamedTuple):
     reasons: Sequence[tuple[str, int]] = ()
     hint: str = ""
     nulls: int = 0
+    unselected: int = 0
+    note: str = ""
 
 
 def annotate_file(job: Job) -> Summary | None:
@@ -129,19 +136,24 @@ def annotate_file(job: Job) -> Summary | None:
         if job.resume and is_finished(Path(job.output)):
             return None
     check_columns_option(source_format, job.columns)
-    check_names(source_format, settings.text_field, settings.entities_field)
+    check_unescape(source_format, settings)
+    check_output_options(target_type.format, settings)
+    added = target_type.format.added
+    if not added:
+        check_names(source_format, settings.text_field, settings.entities_field)
     source_input = Input(
         job.input,
         source_format.fields[0] if source_format.fields else settings.text_field,
-        settings.entities_field,
+        None if added else settings.entities_field,
         delimiter,
         encoding,
         job.columns,
+        added,
     )
     assert source_format.open is not None
     with source_format.open(source_input) as source:
-        annotator, identity = _load(job)
-        run = _Run(job, source, target_type, annotator)
+        annotator, identity, note = _load(job)
+        run = _Run(job, source, source_input.text_field, target_type, annotator, note)
         if job.output == STDOUT:
             return run.to_stream(sys.stdout.buffer)
         if is_stream(job.output):
@@ -163,6 +175,10 @@ def annotate_file(job: Job) -> Summary | None:
             "encoding": encoding,
             "token column": job.columns.token,
             "tag column": job.columns.tag,
+            "offsets": settings.offsets,
+            "unescape": settings.unescape,
+            # JSON has no tuples.
+            "only doubtful": settings.only_doubtful and list(settings.only_doubtful),
         }
         with Journal(Path(job.output), facts, job.resume, job.overwrite) as journal:
             if journal.is_committed:
@@ -184,16 +200,18 @@ def check_numbers(settings: Settings, n_process: int, chunk_size: int) -> None:
             raise WnutError(f"{name} has to be at least 1, got {value}")
 
 
-def _load(job: Job) -> "tuple[Annotator | None, str]":
-    """Load the pipeline, and return it with its digest. With several processes it is
-    loaded only to check it, since each of them loads it again.
+def _load(job: Job) -> "tuple[Annotator | None, str, str]":
+    """Load the pipeline, and return it with its digest and a warning about the settings.
+    With several processes it is loaded only to check it, since each of them loads it
+    again.
     """
     check_pipeline(job.settings.model)
     # After all checks: it imports spaCy, which takes seconds.
     from .annotator import Annotator
 
     annotator = Annotator(job.settings)
-    return annotator if job.n_process == 1 else None, annotator.identity()
+    used = annotator if job.n_process == 1 else None
+    return used, annotator.identity(), annotator.note()
 
 
 class _Run:
@@ -201,20 +219,26 @@ class _Run:
 
     job (Job): The job.
     source (Source): The input.
+    text_field (str): The field of the text in its records.
     target_type (FileType): The format and compression of the output.
     annotator (Optional[Annotator]): The loaded pipeline, or None if other processes load
         it.
+    note (str): A warning about the settings, or "".
     """
 
     def __init__(
         self,
         job: Job,
         source: Source,
+        text_field: str,
         target_type: FileType,
         annotator: "Annotator | None",
+        note: str,
     ) -> None:
         self.job = job
         self.source = source
+        self.text_field = text_field
+        self.note = note
         self.target_type = target_type
         self.chunks = NumberedChunks(source, job.chunk_size)
         self.reasons = Reasons()
@@ -259,6 +283,8 @@ class _Run:
             time.perf_counter() - start,
             *self.reasons.summary(),
             state.nulls,
+            state.unselected,
+            self.note,
         )
 
     def to_stream(self, stream: BinaryIO) -> Summary:
@@ -267,47 +293,67 @@ class _Run:
         writer = self._writer()
         # Not printed before one record is annotated, or two reasons are known.
         waiting: list[str] = []
-        annotated = rejected = nulls = 0
-        try:
+        annotated = rejected = nulls = unselected = 0
+
+        def segments() -> Generator[bytes, None, None]:
+            nonlocal annotated, rejected, nulls, unselected
             with closing(self._results(writer)) as results:
                 for done, read, _ in results:
                     annotated += done.annotated
                     rejected += len(done.rejected)
                     nulls += done.nulls
+                    unselected += done.unselected
                     self.reasons.add(done.rejected)
-                    waiting += done.rejected
-                    verdict = self.reasons.verdict(annotated, self.source.name)
+                    waiting.extend(done.rejected)
+                    good = annotated + unselected
+                    verdict = self.reasons.verdict(good, self.source.name)
                     if verdict and read >= MAX_REJECTED:
                         raise WnutError(verdict)
-                    stream.write(done.segment)
-                    stream.flush()
+                    yield done.segment
                     if not verdict:
                         _print_rejected(waiting)
             self.chunks.check_end()
+            # Before the writer writes the end of the file.
+            if verdict := self.reasons.verdict(
+                annotated + unselected, self.source.name
+            ):
+                raise WnutError(verdict)
+
+        try:
+            with closing(segments()) as found:
+                for piece in writer.join(found):
+                    stream.write(piece)
+                    stream.flush()
         except DamagedInput as err:
             raise WnutError(
                 f"{err}. {annotated:,} posts were annotated and written before, and "
                 f"{rejected:,} rejected: bring the whole file, and begin anew."
                 f"{self._rescue(err)}"
             ) from err
-        if verdict := self.reasons.verdict(annotated, self.source.name):
-            raise WnutError(verdict)
-        if annotated + rejected != self.chunks.read:
+        if annotated + rejected + unselected != self.chunks.read:
             raise WnutError(
-                f"{self.chunks.read} records were read, but {annotated} annotated and "
-                f"{rejected} rejected. This is a bug: please report it"
+                f"{self.chunks.read} records were read, but {annotated} annotated, "
+                f"{unselected} not selected and {rejected} rejected. This is a bug: "
+                "please report it"
             )
-        seconds = time.perf_counter() - start
-        summary = self.reasons.summary()
         return Summary(
-            self.chunks.read, annotated, rejected, 0, seconds, *summary, nulls
+            self.chunks.read,
+            annotated,
+            rejected,
+            0,
+            time.perf_counter() - start,
+            *self.reasons.summary(),
+            nulls,
+            unselected,
+            self.note,
         )
 
     def _writer(self) -> Writer:
         format_, codec = self.target_type
         schema = self.chunks.schema() if format_.has_schema else None
         assert format_.writer is not None
-        return format_.writer(self.job.settings.entities_field, codec, schema)
+        settings = replace(self.job.settings, text_field=self.text_field)
+        return format_.writer(settings, codec, schema)
 
     def _results(self, writer: Writer) -> Generator[Result, None, None]:
         if self.annotator is not None:
@@ -316,7 +362,8 @@ class _Run:
 
     def _check_some(self, journal: Journal) -> None:
         """Raises WnutError if all records were rejected for one reason."""
-        if verdict := self.reasons.verdict(journal.state.annotated, self.source.name):
+        good = journal.state.annotated + journal.state.unselected
+        if verdict := self.reasons.verdict(good, self.source.name):
             journal.discard()
             raise WnutError(verdict)
 

@@ -42,7 +42,9 @@ def process(annotator: "Annotator", writer: Writer, chunk: Chunk) -> Done:
     found, rejected = annotator.annotate(chunk, writer.objection)
     words = sum(len(one.words) for one in found.values())
     nulls = writer.count_nulls(chunk, found)
-    return Done(writer.encode(chunk, found), rejected, len(found), words, nulls)
+    unselected = len(chunk.records) - len(found) - len(rejected)
+    segment = writer.encode(chunk, found)
+    return Done(segment, rejected, len(found), words, nulls, unselected)
 
 
 def in_process(

@@ -20,7 +20,7 @@ from .encoding import check_unicode
 from .formats.jsonl import parse_json
 from .formats.parquet import (
     ParquetWriter,
-    check_text_column,
+    check_table,
     infer_schema,
     plain_schema,
     row_chunk,
@@ -32,7 +32,7 @@ from .ray_files import File, clear_output, finish_output, list_files
 from .reasons import MAX_REJECTED, Reasons
 from .records import Chunk, RawLine, Record, rejection
 from .settings import Settings
-from .sources import DamagedInput, check_columns, read_lines
+from .sources import DamagedInput, Input, read_lines
 
 # Set before Ray is imported, which reads it on import.
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -48,9 +48,11 @@ except ImportError as err:
         '--engine ray needs Ray, which isn\'t installed: pip install "spacy-wnut[ray]"'
     ) from err
 
-# Internal columns: the rejected records, and the lines of JSON before they are parsed.
-REJECTED, FILE, LINE, RAW, PROBLEM = (
+# Internal columns: the rejected records, the number of records that are not selected in
+# a row of its own, and the lines of JSON before they are parsed.
+REJECTED, UNSELECTED, FILE, LINE, RAW, PROBLEM = (
     "_spacy_wnut_rejected",
+    "_spacy_wnut_unselected",
     "_spacy_wnut_file",
     "_spacy_wnut_line",
     "_spacy_wnut_raw",
@@ -103,7 +105,7 @@ def annotate_with_ray(job: RayJob) -> Summary:
     names = (job.settings.text_field, job.settings.entities_field)
     check_names(PARQUET, *names)
     # To check that it can be used.
-    Annotator(job.settings)
+    note = Annotator(job.settings).note()
     files = list_files(job.input)
     is_lines = not files[0].path.endswith(".parquet")
     schema, given = _schemas(job, files, is_lines)
@@ -139,10 +141,17 @@ def annotate_with_ray(job: RayJob) -> Summary:
     reasons = Reasons(sink.rejected)
     if verdict := reasons.verdict(read - len(sink.rejected), job.input):
         raise WnutError(verdict)
-    annotated = finish_output(job.output, sink.rejected, read)
-    seconds = time.perf_counter() - start
-    rejected = len(sink.rejected)
-    return Summary(read, annotated, rejected, 0, seconds, *reasons.summary())
+    annotated = finish_output(job.output, sink.rejected, read, sink.unselected)
+    return Summary(
+        read,
+        annotated,
+        len(sink.rejected),
+        0,
+        time.perf_counter() - start,
+        *reasons.summary(),
+        unselected=sink.unselected,
+        note=note,
+    )
 
 
 def _problem(err: BaseException | None) -> str:
@@ -167,7 +176,7 @@ class RayAnnotator:
             # Ray hides all GPUs but one from an actor.
             settings = replace(settings, gpu_id=0)
         self.annotator = Annotator(settings)
-        self.writer = ParquetWriter(settings.entities_field, schema=schema)
+        self.writer = ParquetWriter(settings, schema=schema)
         self.is_lines = is_lines
 
     def __call__(self, rows: Any) -> Any:
@@ -179,8 +188,14 @@ class RayAnnotator:
             chunk = row_chunk(rows, schema, settings.text_field, None)
         found, rejected = self.annotator.annotate(chunk, self.writer.objection)
         table = self.writer.table(chunk, found)
-        reasons = pa.table({REJECTED: pa.array(rejected, type=pa.string())})
-        return pa.concat_tables([table, reasons], promote_options="default")
+        unselected = len(chunk.records) - len(found) - len(rejected)
+        others = pa.table(
+            {
+                REJECTED: pa.array([*rejected, None], type=pa.string()),
+                UNSELECTED: pa.array([0] * len(rejected) + [unselected], pa.int64()),
+            }
+        )
+        return pa.concat_tables([table, others], promote_options="default")
 
 
 class LinesSource(FileBasedDatasource):
@@ -231,24 +246,30 @@ class _Sink(BlockBasedFileDatasink):
     def __init__(self, path: str) -> None:
         super().__init__(path, min_rows_per_file=FILE_ROWS, file_format="parquet")
         self.rejected: list[str] = []
+        self.unselected = 0
 
     def write(self, blocks: Iterable[Any], ctx: Any) -> Any:
         rejected = []
+        unselected = 0
         tables = []
         for block in blocks:
             table = BlockAccessor.for_block(block).to_arrow()
-            reasons = table.column(REJECTED)
-            rejected += reasons.drop_null().to_pylist()
-            tables.append(table.filter(reasons.is_null()).drop_columns([REJECTED]))
+            rejected += table.column(REJECTED).drop_null().to_pylist()
+            counts = table.column(UNSELECTED)
+            unselected += sum(counts.drop_null().to_pylist())
+            records = table.filter(counts.is_null())
+            tables.append(records.drop_columns([REJECTED, UNSELECTED]))
         super().write([table for table in tables if len(table)], ctx)
-        return rejected
+        return rejected, unselected
 
     def write_block_to_file(self, block: Any, file: Any) -> None:
         pq.write_table(block.to_arrow(), file)
 
     def on_write_complete(self, write_result: Any) -> None:
         # The inherited method would remove an empty folder.
-        self.rejected = [line for lines in write_result.write_returns for line in lines]
+        for rejected, unselected in write_result.write_returns:
+            self.rejected += rejected
+            self.unselected += unselected
 
 
 def _schemas(job: RayJob, files: Sequence[File], is_lines: bool) -> tuple[Any, Any]:
@@ -258,16 +279,14 @@ def _schemas(job: RayJob, files: Sequence[File], is_lines: bool) -> tuple[Any, A
     Raises WnutError if a column is missing, or if all records were rejected for one
     reason.
     """
-    settings, first = job.settings, files[0]
-    text_field, entities_field = settings.text_field, settings.entities_field
+    first, source = files[0], _input(files[0].uri, job.settings)
+    text_field = source.text_field
     given = None
     if is_lines:
         stream = first.filesystem.open_input_stream(first.path, compression=None)
         with stream:
             records = (
-                raw
-                if isinstance(raw, Record)
-                else parse_json(raw, text_field, entities_field)
+                raw if isinstance(raw, Record) else parse_json(raw, source)
                 for raw in _lines(stream, first.uri)
             )
             # `_lines` skips blank lines.
@@ -278,8 +297,7 @@ def _schemas(job: RayJob, files: Sequence[File], is_lines: bool) -> tuple[Any, A
         with first.filesystem.open_input_file(first.path) as file:
             table = pq.ParquetFile(file)
             whole = table.schema_arrow
-            check_columns(first.uri, whole.names, text_field, entities_field)
-            check_text_column(first.uri, whole, text_field)
+            check_table(first.uri, whole, source)
             schema = plain_schema(whole, text_field)
             if without_views(whole) != whole:
                 given = without_views(whole)
@@ -294,6 +312,10 @@ def _schemas(job: RayJob, files: Sequence[File], is_lines: bool) -> tuple[Any, A
     return schema, given
 
 
+def _input(name: str, settings: Settings) -> Input:
+    return Input(name, settings.text_field, settings.entities_field)
+
+
 def _n_free() -> int:
     # Reading and writing need one CPU.
     resources = ray.cluster_resources()  # type: ignore[no-untyped-call]
@@ -306,9 +328,7 @@ def _read_rows(rows: Any, settings: Settings) -> Iterator[Record]:
         if problem:
             yield Record(line, problem=problem, raw=raw.decode("utf8"), file=file)
             continue
-        record = parse_json(
-            RawLine(line, raw), settings.text_field, settings.entities_field
-        )
+        record = parse_json(RawLine(line, raw), _input(file, settings))
         # `_lines` skips blank lines.
         assert record is not None
         yield record._replace(file=file)

@@ -108,13 +108,16 @@ def clear_output(output: str, overwrite: bool) -> None:
         filesystem.delete_file(beside)
 
 
-def finish_output(output: str, rejected: Sequence[str], read: int) -> int:
+def finish_output(
+    output: str, rejected: Sequence[str], read: int, unselected: int = 0
+) -> int:
     """Check that no record is missing, write the rejected records, and mark the output as
     complete.
 
     output (str): The folder.
     rejected (Sequence[str]): The rejected records, as lines of JSON.
     read (int): The number of records in the input.
+    unselected (int): The number of records that are not selected.
     RETURNS (int): The number of annotated records.
 
     Raises WnutError if records are missing.
@@ -123,10 +126,11 @@ def finish_output(output: str, rejected: Sequence[str], read: int) -> int:
     filesystem.create_dir(path, recursive=True)
     written = pa_dataset.dataset(path, filesystem=filesystem, format="parquet")
     annotated = int(written.count_rows())
-    if annotated + len(rejected) != read:
+    if annotated + len(rejected) + unselected != read:
         raise WnutError(
             f"{read} records were read, but {annotated} are in {output} and "
-            f"{len(rejected)} were rejected. This is a bug: please report it"
+            f"{len(rejected)} were rejected, and {unselected} were not selected. This is "
+            "a bug: please report it"
         )
     if rejected:
         with filesystem.open_output_stream(f"{path}.rejected.jsonl") as stream:

@@ -61,18 +61,39 @@ class Chunk:
 class Found(NamedTuple):
     """The entities and tokens of one text.
 
-    entities (List[Dict[str, Any]]): For each entity `start` and `end` (characters),
-        `label`, `text` and `confidence` (None if it is not from an entity_tagger).
+    entities (List[Dict[str, Any]]): For each entity `start` and `end` (in the unit of
+        the settings), `label`, `text` and `confidence` (None if it is not from an
+        entity_tagger).
     words (List[str]): The tokens.
     spaces (List[bool]): Whether a space follows each token.
     spans (List[Tuple[int, int]]): For each entity its first token and the token after
         its last.
+    tokens (Optional[List[Tuple[int, int]]]): For each token its first code point in the
+        text of the record, and the one after its last. None if the tokens and the spaces
+        are this text.
     """
 
     entities: list[dict[str, Any]]
     words: list[str]
     spaces: list[bool]
     spans: list[tuple[int, int]]
+    tokens: list[tuple[int, int]] | None = None
+
+
+def token_places(found: Found) -> list[tuple[int, int]]:
+    """Return the first code point of each token, and the one after its last.
+
+    >>> token_places(Found([], ["in", "Oslo", "!"], [True, False, False], []))
+    [(0, 2), (3, 7), (7, 8)]
+    """
+    if found.tokens is not None:
+        return found.tokens
+    places = []
+    start = 0
+    for word, has_space in zip(found.words, found.spaces, strict=True):
+        places.append((start, start + len(word)))
+        start += len(word) + has_space
+    return places
 
 
 class RawLine(NamedTuple):

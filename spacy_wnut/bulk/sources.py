@@ -4,7 +4,7 @@ import io
 import re
 import shlex
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
@@ -41,21 +41,46 @@ class Input:
     """An input file, and the options for reading it.
 
     name (str): The file, or "-" for standard input.
-    text_field (str): The field or column of the text.
-    entities_field (str): The field or column that will hold the entities. Records must
-        not have it.
+    text_field (str): The field or column of the text. In JSONL and parquet also the path
+        to a nested field, as "data.text", if no field has this name.
+    entities_field (Optional[str]): The field or column that will hold the entities.
+        Records must not have it. None if `added` has it.
     delimiter (str): The delimiter of the columns of CSV and TSV.
     encoding (Optional[str]): The encoding of a text file if it is not UTF-8.
     columns (Columns): The columns of words and tags in CoNLL. By default they are
         inferred.
+    added (Tuple[str, ...]): Fields that the format of the output adds to records, under
+        names that cannot be changed. Records must not have them.
     """
 
     name: str
     text_field: str = "text"
-    entities_field: str = "entities"
+    entities_field: str | None = "entities"
     delimiter: str = ","
     encoding: str | None = None
     columns: Columns = field(default_factory=Columns)
+    added: tuple[str, ...] = ()
+
+    def clash(self, names: Collection[str], kind: str) -> str:
+        """Return the reason why fields cannot be kept beside those that the output adds,
+        or "".
+
+        names (Collection[str]): The names of the fields.
+        kind (str): The word for them: "field" or "column".
+        """
+        if self.entities_field is not None and self.entities_field in names:
+            return (
+                f"has a {kind} {self.entities_field!r} already: name another one for the "
+                "entities with --entities-field"
+            )
+        for name in self.added:
+            # The text itself may have the name of the output's field for it.
+            if name in names and name != self.text_field:
+                return (
+                    f"has a {kind} {name!r} already, which the output format sets: "
+                    "rename or remove it in the input"
+                )
+        return ""
 
 
 class Source:
@@ -188,14 +213,17 @@ def open_file(name: str) -> BinaryIO:
         raise WnutError(f"{name} can't be read: {err.strerror}") from None
 
 
-def check_columns(
-    name: str, columns: Iterable[str], text_field: str, entities_field: str
-) -> None:
+def check_columns(name: str, columns: Iterable[str], source: Input) -> None:
     """Check the names of the columns of a file.
 
-    Raises WnutError if the column of the text is missing, the column for the entities
+    name (str): The file.
+    columns (Iterable[str]): The names.
+    source (Input): The names of the fields.
+
+    Raises WnutError if the column of the text is missing, a column that the output adds
     exists already, or two columns have one name.
     """
+    text_field = source.text_field
     columns = list(columns)
     names = ", ".join(shorten(repr(column)) for column in columns[:MAX_NAMES])
     if text_field not in columns:
@@ -203,11 +231,8 @@ def check_columns(
             f"{name} has no column {text_field!r} (it has {names or 'none'}): "
             "name the column of the text with --text-field"
         )
-    if entities_field in columns:
-        raise WnutError(
-            f"{name} has a column {entities_field!r} already: name another one for the "
-            "entities with --entities-field"
-        )
+    if problem := source.clash(columns, "column"):
+        raise WnutError(f"{name} {problem}")
     if len(set(columns)) < len(columns):
         twice = next(column for column in columns if columns.count(column) > 1)
         raise WnutError(

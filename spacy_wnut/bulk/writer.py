@@ -6,6 +6,7 @@ from typing import Any
 
 from ..compression import compress, decompress
 from .records import Chunk, Found
+from .settings import Settings
 
 
 class Writer:
@@ -13,9 +14,11 @@ class Writer:
 
     A chunk becomes a segment of bytes. If a file of the format is the concatenation of
     its segments (`is_plain`), they are written one after the other. Otherwise the file
-    is assembled from the segments at the end, with only a few of them in memory.
+    is assembled from the segments at the end, with only a few of them in memory. A
+    stream gets the pieces of `join`.
 
-    entities_field (str): The field of the entities.
+    settings (Settings): The settings: the names of the fields, the unit of the offsets
+        and the pipeline.
     codec (str): The compression of a text file, or "".
     schema (Any): The columns of a table (pyarrow.Schema), or None.
     """
@@ -24,10 +27,9 @@ class Writer:
     # The greatest number of words in a file, if there is a limit.
     max_words: int | None = None
 
-    def __init__(
-        self, entities_field: str, codec: str = "", schema: Any = None
-    ) -> None:
-        self.entities_field = entities_field
+    def __init__(self, settings: Settings, codec: str = "", schema: Any = None) -> None:
+        self.settings = settings
+        self.entities_field = settings.entities_field
         self.codec = codec
         self.schema = schema
 
@@ -55,6 +57,12 @@ class Writer:
     def assemble(self, segments: Iterator[bytes], path: Path) -> None:
         """Write the file of all segments, if it is not their concatenation."""
         raise NotImplementedError
+
+    def join(self, segments: Iterator[bytes]) -> Iterator[bytes]:
+        """Yield the bytes of a file or stream of all segments, as soon as they are
+        known.
+        """
+        return segments
 
     def count(self, path: Path) -> int:
         """Count the records of a file."""

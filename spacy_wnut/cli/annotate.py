@@ -17,6 +17,15 @@ class Engine(str, Enum):
     ray = "ray"
 
 
+class Offsets(str, Enum):
+    codepoints = "codepoints"
+    utf16 = "utf16"
+
+
+class Escapes(str, Enum):
+    html = "html"
+
+
 @app.command("annotate")
 def annotate_cli(
     model: Model,
@@ -38,7 +47,12 @@ def annotate_cli(
         ),
     ],
     text_field: Annotated[
-        str, typer.Option("--text-field", help="Field or column of the text")
+        str,
+        typer.Option(
+            "--text-field",
+            help="Field or column of the text. In .jsonl and .parquet also the path to a "
+            "nested one: data.text",
+        ),
     ] = "text",
     entities_field: Annotated[
         str, typer.Option("--entities-field", help="Field or column for the entities")
@@ -85,7 +99,34 @@ def annotate_cli(
     output_format: Annotated[
         str | None,
         typer.Option(
-            "--output-format", help="Format of OUTPUT. Default: by its suffix"
+            "--output-format",
+            help="Format of OUTPUT: jsonl, parquet, docbin, conll, or that of an "
+            "annotation tool: doccano, label-studio, prodigy. Default: by its suffix",
+        ),
+    ] = None,
+    offsets: Annotated[
+        Offsets,
+        typer.Option(
+            "--offsets",
+            help="Unit of the offsets: code points, as in Python, or UTF-16 code units, "
+            "as in JavaScript",
+        ),
+    ] = Offsets.codepoints,
+    unescape: Annotated[
+        Escapes | None,
+        typer.Option(
+            "--unescape",
+            help="Escapes to replace before annotation, such as &amp; in posts from "
+            "Twitter's API. Offsets refer to the original text",
+        ),
+    ] = None,
+    only_doubtful: Annotated[
+        str | None,
+        typer.Option(
+            "--only-doubtful",
+            metavar="LOW,HIGH",
+            help="Write only posts that have an entity with a confidence from LOW to "
+            "HIGH, as 0.3,0.7",
         ),
     ] = None,
     delimiter: Annotated[
@@ -120,7 +161,7 @@ def annotate_cli(
     """
     from ..bulk.formats.registry import is_stream
     from ..bulk.local import Job, Summary, annotate_file
-    from ..bulk.settings import Settings
+    from ..bulk.settings import Settings, parse_interval
     from ..corpus.conll import Columns
     from ..errors import WnutError
 
@@ -137,6 +178,9 @@ def annotate_cli(
         None if labels is None else tuple(labels.split(",")),
         batch_size,
         gpu_id,
+        offsets.value,
+        unescape is not None,
+        None if only_doubtful is None else parse_interval(only_doubtful),
     )
     summary: Summary | None
     if engine is Engine.ray:
@@ -196,7 +240,16 @@ def annotate_cli(
             return
         done = summary.read - summary.resumed
         rate = f" ({done / summary.seconds:,.1f} a second)" if done else ""
-        msg.good(f"{summary.annotated:,} posts annotated{rate}: {output}")
+        if only_doubtful is None:
+            msg.good(f"{summary.annotated:,} posts annotated{rate}: {output}")
+        else:
+            msg.good(f"{summary.annotated:,} posts selected{rate}: {output}")
+            msg.text(
+                f"{summary.unselected:,} posts not selected: no entity with a confidence "
+                f"in {only_doubtful}"
+            )
+        if summary.note:
+            msg.warn(summary.note)
         if summary.nulls:
             msg.warn(
                 f"{summary.nulls:,} numbers were written as null: JSON has no NaN, no "

@@ -1,10 +1,53 @@
 """Checks of values that were read from JSON, for messages about records."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 # Nested objects and lists. Python's stack overflows somewhere beyond.
 MAX_DEPTH = 200
+
+
+def find_field(fields: Mapping[str, Any], field: str) -> Any:
+    """Return the value of a field.
+
+    fields (Mapping[str, Any]): The fields of a record.
+    field (str): The name of a field or, if there is none of this name, the path to it
+        in nested objects: names separated by dots.
+
+    Raises LookupError if there is no such field.
+
+    >>> find_field({"id": 1, "data": {"text": "in Oslo"}}, "data.text")
+    'in Oslo'
+    >>> find_field({"data.text": "in Oslo", "data": {}}, "data.text")
+    'in Oslo'
+    """
+    if field in fields:
+        return fields[field]
+    if "." not in field:
+        raise LookupError(f"has no field {field!r} (its fields: {_names(fields)})")
+    first, *others = field.split(".")
+    if first not in fields:
+        raise LookupError(
+            f"has no field {first!r} for {field!r} (its fields: {_names(fields)})"
+        )
+    value, outer = fields[first], first
+    for name in others:
+        if not isinstance(value, Mapping):
+            raise LookupError(
+                f"has no field {name!r} in {outer!r}, which is {kind_of(value)}, not an "
+                "object"
+            )
+        if name not in value:
+            raise LookupError(
+                f"has no field {name!r} in {outer!r} (its fields: {_names(value)})"
+            )
+        value, outer = value[name], f"{outer}.{name}"
+    return value
+
+
+def _names(fields: Mapping[str, Any]) -> str:
+    return ", ".join(map(repr, list(fields)[:10])) or "none"
 
 
 def text_problem(text: Any, field: str) -> str:

@@ -1,8 +1,10 @@
+import html
 import json
 
 import pytest
 import spacy
 from spacy.language import Language
+from spacy.tokens import Doc, Span
 
 from spacy_wnut.bulk.annotator import Annotator
 from spacy_wnut.bulk.records import Chunk, Found, Record
@@ -238,3 +240,116 @@ def test_docs_of_given_words_are_freed_with_their_vectors(tagger, vectors):
     found, rejected = annotator.annotate(Chunk(records), lambda found: "")
     assert (len(found), rejected) == (40, [])
     assert 0 < vectors.most <= 8
+
+
+def entities_of(model, text, **settings):
+    found, rejected = run(model, [text], **settings)
+    assert rejected == []
+    return [(e["start"], e["end"], e["text"]) for e in found[0].entities]
+
+
+@pytest.mark.parametrize("unescape", [False, True])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "🎉 Ada Lovelace &amp; 🎉 in Oslo &lt;3",
+        "&#x1F389;🎉 in &quot;Oslo&quot;, Ada Lovelace",
+        "&#1;Ada&nbsp;Ada &#79;slo Ada&#32;Lovelace",
+        "",
+    ],
+)
+def test_offsets_refer_to_the_text_of_the_record(ruler, text, unescape):
+    places = entities_of(ruler, text, unescape=unescape)
+    for start, end, part in places:
+        assert text[start:end] == part
+        if unescape:
+            assert html.unescape(part) in ("Oslo", "Ada Lovelace")
+    nlp = spacy.load(ruler)
+    seen = nlp(html.unescape(text) if unescape else text)
+    assert len(places) == len(seen.ents)
+    data = text.encode("utf-16-le")
+    utf16 = entities_of(ruler, text, unescape=unescape, offsets="utf16")
+    assert [data[2 * a : 2 * b].decode("utf-16-le") for a, b, _ in utf16] == [
+        part for _, _, part in places
+    ]
+
+
+def test_tokens_of_an_unescaped_text_have_places_in_the_original(ruler):
+    text = "AT&amp;T&#32;in &lt;Oslo"
+    found, _ = run(ruler, [text], unescape=True)
+    assert "".join(
+        word + " " * space
+        for word, space in zip(found[0].words, found[0].spaces, strict=True)
+    ) == html.unescape(text)
+    for word, (start, end) in zip(found[0].words, found[0].tokens, strict=True):
+        assert html.unescape(text[start:end]) == word
+    assert run(ruler, [text])[0][0].tokens is None
+
+
+def test_entities_that_share_an_escape_are_rejected(tmp_path):
+    @Language.component("halves")
+    def halves(doc):
+        doc = Doc(doc.vocab, words=["f", "j"], spaces=[False, False])
+        doc.set_ents([Span(doc, i, i + 1, "x") for i in (0, 1)])
+        return doc
+
+    nlp = spacy.blank("en")
+    nlp.add_pipe("halves")
+    nlp.to_disk(tmp_path / "model")
+    found, rejected = run(str(tmp_path / "model"), ["&fjlig;", "fj"], unescape=True)
+    assert list(found) == [1]
+    assert "share the escape" in reasons(rejected)[1]
+
+
+def test_posts_with_an_entity_in_the_interval_are_selected(tagger):
+    whole, _ = run(tagger)
+    confidences = [entity["confidence"] for entity in whole[0].entities]
+    low, high = min(confidences), max(confidences)
+    assert low < high
+    between = (low + high) / 2
+    for interval, selected in (
+        ((low, low), [0]),
+        ((high, high), [0]),
+        ((0.0, between), [0]),
+        ((between, between), []),
+        ((0.0, low * 0.99), []),
+    ):
+        found, rejected = run(tagger, only_doubtful=interval)
+        assert (list(found), rejected) == (selected, [])
+        # All its entities are written.
+        assert not selected or found[0] == whole[0]
+
+
+def test_only_kept_entities_count_as_doubtful(tagger):
+    whole, _ = run(tagger)
+    confidence = {e["label"]: e["confidence"] for e in whole[0].entities}
+    interval = (confidence["person"], confidence["person"])
+    assert list(run(tagger, only_doubtful=interval, labels=("person",))[0]) == [0]
+    assert list(run(tagger, only_doubtful=interval, labels=("location",))[0]) == []
+
+
+def test_rejected_records_are_rejected_selected_or_not(tagger):
+    annotator = Annotator(Settings(tagger, only_doubtful=(0.0, 0.0)))
+    records = [Record(1, "Oslo"), Record(2, problem="why")]
+    found, rejected = annotator.annotate(Chunk(records), lambda found: "no")
+    assert (found, reasons(rejected)) == ({}, {2: "why"})
+
+
+def test_a_threshold_beyond_the_interval_is_refused(tagger):
+    with pytest.raises(WnutError, match=r"selects nothing.*Give --threshold 0\.3"):
+        run(tagger, threshold=0.8, only_doubtful=(0.3, 0.7))
+
+
+def test_a_threshold_within_the_interval_is_noted(tagger):
+    def note(**settings):
+        return Annotator(Settings(tagger, **settings)).note()
+
+    assert note() == note(threshold=0.9) == note(only_doubtful=(0.0, 1.0)) == ""
+    assert note(threshold=0.3, only_doubtful=(0.3, 0.7)) == ""
+    noted = note(threshold=0.5, only_doubtful=(0.3, 0.7))
+    assert "below 0.5" in noted and "--threshold 0.3" in noted
+
+
+def test_doubts_need_confidences(ruler):
+    with pytest.raises(WnutError, match="leave --only-doubtful out"):
+        run(ruler, only_doubtful=(0.3, 0.7))

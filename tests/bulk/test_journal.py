@@ -15,10 +15,11 @@ from spacy_wnut.bulk.journal import (
     partial_path,
     rejected_path,
 )
+from spacy_wnut.bulk.settings import Settings
 from spacy_wnut.errors import WnutError
 
 FACTS = {"threshold": 0.5, "pipeline": "abc"}
-WRITER = JsonlWriter("entities")
+WRITER = JsonlWriter(Settings("m"))
 
 
 @pytest.fixture
@@ -325,7 +326,7 @@ def test_assembled_file_is_synced_before_the_journal_says_so(output, monkeypatch
     monkeypatch.setattr(Journal, "_note", record_note)
     with begin(output) as journal:
         journal.append(done("1"), 1, "x")
-        journal.finish(Assembler("entities"))
+        journal.finish(Assembler(Settings("m")))
     [place] = [i for i, event in enumerate(events) if isinstance(event, tuple)]
     assert events[place][1] in events[:place]
     assert output.read_text() == "1\n"
@@ -339,7 +340,7 @@ def test_last_of_several_chunks_is_the_state_of_a_resumed_run(tmp_path):
             journal.append(done(str(i)), i, f"digest {i}")
     with begin(output, resume=True) as journal:
         assert (journal.state.read, journal.state.digest) == (4, "digest 4")
-        journal.finish(Assembler("entities"))
+        journal.finish(Assembler(Settings("m")))
     assert output.read_text() == "1\n2\n3\n4\n"
 
 
@@ -395,7 +396,7 @@ def test_messages_name_the_file_and_the_way_on(output):
         journal.append(done("2"), 3, "y")
         assert message_of(journal.finish, WRITER) == (
             f"3 records were read, 2 annotated and 0 rejected, but there are 2 and 0 in "
-            f"{folder}. This is a bug: please report it"
+            f"{folder}, and 0 were not selected. This is a bug: please report it"
         )
     (folder / "segments").write_bytes(b"")
     assert message_of(begin, output, resume=True) == (
@@ -462,11 +463,11 @@ class Headed(JsonlWriter):
 def test_only_an_empty_output_gets_the_segment_of_no_records(output):
     with begin(output) as journal:
         journal.append(done("1"), 1, "x")
-        journal.finish(Headed("entities"))
+        journal.finish(Headed(Settings("m")))
     assert output.read_text() == "1\n"
     with begin(output, overwrite=True) as journal:
         journal.append(done(rejected=["a"]), 1, "x")
-        journal.finish(Headed("entities"))
+        journal.finish(Headed(Settings("m")))
     assert output.read_text() == "header\n"
 
 

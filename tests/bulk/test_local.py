@@ -575,3 +575,105 @@ def test_numbers_that_json_does_not_have(tmp_path, annotate, ruler, read_jsonl):
         assert (summary.annotated, summary.nulls) == (3, 9)
     post = read_jsonl(tmp_path / "out.jsonl")[0]
     assert (post["lat"], post["x"]) == (None, [None, None, 1.5])
+
+
+OTHERS = {
+    "offsets": "utf16",
+    "unescape": True,
+    "text_field": "data.text",
+    "output_format": "doccano",
+    "only_doubtful": (0.0, 0.5),
+}
+
+
+@pytest.mark.parametrize("option", OTHERS)
+def test_options_that_change_the_output_are_the_same_on_resuming(
+    tmp_path, annotate, tagger, monkeypatch, option
+):
+    source, out = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    source.write_text('{"text": "in Oslo", "data": {"text": "in Oslo"}}\n' * 4)
+    monkeypatch.setattr(local.Journal, "finish", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        annotate(tagger, source, out)
+    monkeypatch.undo()
+    name = option.replace("_", " ")
+    with pytest.raises(WnutError, match=rf"begun with other settings \({name} was"):
+        annotate(tagger, source, out, resume=True, **{option: OTHERS[option]})
+    annotate(tagger, source, out, resume=True)
+    assert names(tmp_path) == ["in.jsonl", "out.jsonl"]
+
+
+def interrupt(*_):
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    "output_format", ["jsonl", "label-studio", "docbin", "parquet"]
+)
+def test_posts_that_are_not_selected_are_counted(
+    tmp_path, annotate, tagger, monkeypatch, output_format
+):
+    source, out = tmp_path / "in.jsonl", tmp_path / "out"
+    lines = ['{"text": "Ada Lovelace moved to Oslo"}', '{"text": "nothing"}', "{}"]
+    source.write_text("\n".join(lines * 4))
+    options = {
+        "only_doubtful": (0.0, 1.0),
+        "output_format": output_format,
+        "chunk_size": 2,
+    }
+    append = local.Journal.append
+
+    def fail(self, done, read, digest):
+        if read > 6:
+            raise KeyboardInterrupt
+        append(self, done, read, digest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(local.Journal, "append", fail)
+        with pytest.raises(KeyboardInterrupt):
+            annotate(tagger, source, out, **options)
+    # The interval is the same after JSON.
+    summary = annotate(tagger, source, out, resume=True, **options)
+    assert summary.resumed == 6
+    assert (summary.read, summary.annotated) == (12, 4)
+    assert (summary.rejected, summary.unselected) == (4, 4)
+
+
+def test_no_post_selected_is_no_failure(tmp_path, annotate, tagger, capfdbinary):
+    source = tmp_path / "in.jsonl"
+    source.write_text('{"text": "nothing"}\n' * 3 + "{}\n" * 2)
+    for target in (tmp_path / "out.jsonl", "-"):
+        summary = annotate(tagger, source, target, only_doubtful=(0.0, 1.0))
+        assert (summary.annotated, summary.rejected, summary.unselected) == (0, 2, 3)
+    assert (tmp_path / "out.jsonl").read_bytes() == b""
+
+
+def test_threshold_within_the_interval_is_noted(tmp_path, annotate, tagger):
+    source = tmp_path / "in.jsonl"
+    source.write_text('{"text": "nothing"}\n')
+    options = {"threshold": 0.5, "only_doubtful": (0.0, 1.0)}
+    for target in (tmp_path / "out.jsonl", "-"):
+        assert "below 0.5" in annotate(tagger, source, target, **options).note
+
+
+def test_unescaped_words_are_written_where_there_are_no_offsets(
+    tmp_path, annotate, ruler
+):
+    (tmp_path / "in.txt").write_text("in Oslo &amp; x\n")
+    for name in ("out.conll", "out.spacy"):
+        annotate(ruler, tmp_path / "in.txt", tmp_path / name, unescape=True)
+    assert "&\tO\n" in (tmp_path / "out.conll").read_text()
+    docs = DocBin(store_user_data=True).from_disk(tmp_path / "out.spacy")
+    [doc] = docs.get_docs(spacy.blank("en").vocab)
+    assert doc.text == "in Oslo & x"
+    assert doc.user_data["record"] == {"text": "in Oslo &amp; x"}
+    assert [ent.text for ent in doc.ents] == ["Oslo"]
+
+
+def test_columns_with_dots_in_csv_are_literal(tmp_path, annotate, ruler, read_jsonl):
+    (tmp_path / "in.csv").write_text("id,data.text\n7,in Oslo\n")
+    annotate(ruler, tmp_path / "in.csv", tmp_path / "o.jsonl", text_field="data.text")
+    [post] = read_jsonl(tmp_path / "o.jsonl")
+    assert [entity["text"] for entity in post["entities"]] == ["Oslo"]
+    with pytest.raises(WnutError, match=r"has no column 'a\.b' \(it has 'id', 'data"):
+        annotate(ruler, tmp_path / "in.csv", tmp_path / "p.jsonl", text_field="a.b")

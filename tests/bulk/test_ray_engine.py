@@ -176,3 +176,32 @@ def dying(folder, id_):
             return done
 
     return Dying
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
+def test_nested_and_escaped_texts_of_doubtful_posts(
+    ray, tagger, tmp_path, annotate, suffix
+):
+    posts = [
+        {"id": i, "data": {"text": f"&lt;🎉 Ada Lovelace {i}" if i % 2 else "nothing"}}
+        for i in range(30)
+    ]
+    source = tmp_path / f"a.{suffix}"
+    if suffix == "jsonl":
+        source.write_text("\n".join(map(json.dumps, posts)))
+    else:
+        pq.write_table(pa.Table.from_pylist(posts), source)
+    settings = {
+        "text_field": "data.text",
+        "offsets": "utf16",
+        "unescape": True,
+        "only_doubtful": (0.0, 1.0),
+    }
+    local = annotate(tagger, source, tmp_path / "local.parquet", **settings)
+    job = RayJob(Settings(tagger, **settings), str(source), str(tmp_path / "ray"), 1)
+    summary = annotate_with_ray(job)
+    assert summary.annotated == local.annotated == 15
+    assert summary.unselected == local.unselected == 15
+    assert rows_of(tmp_path / "ray") == rows_of(tmp_path / "local.parquet")
+    [file] = (tmp_path / "ray").glob("*.parquet")
+    assert pq.read_schema(file).field("entities").metadata == {b"offsets": b"utf16"}

@@ -22,6 +22,9 @@ from spacy_wnut.bulk.records import (
     rejection,
     to_json,
 )
+from spacy_wnut.bulk.settings import Settings
+from spacy_wnut.bulk.sources import Input
+from spacy_wnut.corpus.json_values import find_field
 
 JSON = st.recursive(
     st.none()
@@ -36,7 +39,7 @@ JSON = st.recursive(
 
 def parse(line, text_field="text"):
     raw = line if isinstance(line, bytes) else line.encode("utf8")
-    return parse_json(RawLine(3, raw), text_field, "entities")
+    return parse_json(RawLine(3, raw), Input("a.jsonl", text_field))
 
 
 @settings(deadline=None)
@@ -243,8 +246,50 @@ def test_record_without_the_text_names_its_first_fields():
 def test_numbers_that_are_written_as_null_are_counted():
     numbers = [{"x": math.nan}, {"x": [math.inf, 1.0, math.nan]}, {"x": 1.0}]
     chunk = Chunk([Record(i, fields=fields) for i, fields in enumerate(numbers)])
-    writer = JsonlWriter("entities")
+    writer = JsonlWriter(Settings("m"))
     found = Found([], [], [], [])
     assert writer.count_nulls(chunk, {0: found, 1: found, 2: found}) == 3
     assert writer.count_nulls(chunk, {1: found, 2: found}) == 2
     assert writer.count_nulls(chunk, {}) == 0
+
+
+@pytest.mark.parametrize(
+    "fields, field, expected",
+    [
+        ({"data": {"text": "a"}}, "data.text", "a"),
+        ({"data.text": "b", "data": {"text": "a"}}, "data.text", "b"),
+        ({"a": {"b": {"c": None}}}, "a.b.c", None),
+        ({"text.": "a"}, "text.", "a"),
+        ({"": {"": "a"}}, ".", "a"),
+    ],
+)
+def test_path_to_the_text(fields, field, expected):
+    assert find_field(fields, field) == expected
+
+
+@pytest.mark.parametrize(
+    "fields, message",
+    [
+        ({"id": 1}, "has no field 'a' for 'a.b.c' (its fields: 'id')"),
+        ({"a": {"x": 1}}, "has no field 'b' in 'a' (its fields: 'x')"),
+        ({"a": {"b": {}}}, "has no field 'c' in 'a.b' (its fields: none)"),
+        ({"a": "b"}, "has no field 'b' in 'a', which is text, not an object"),
+        ({"a": None}, "has no field 'b' in 'a', which is null, not an object"),
+        (
+            {"a": {"b": [1]}},
+            "has no field 'c' in 'a.b', which is a list, not an object",
+        ),
+    ],
+)
+def test_missing_part_of_a_path_is_named(fields, message):
+    with pytest.raises(LookupError) as err:
+        find_field(fields, "a.b.c")
+    assert err.value.args == (message,)
+    assert parse(json.dumps(fields), "a.b.c").problem == message
+
+
+def test_value_at_the_end_of_a_path_is_checked():
+    assert parse('{"a": {"b": "in Oslo"}}', "a.b").text == "in Oslo"
+    assert parse('{"a": {"b": 5}}', "a.b").problem == (
+        "the field 'a.b' is a number, not text"
+    )

@@ -245,13 +245,13 @@ def test_file_is_closed_at_the_end(open_source, tmp_path):
 )
 def test_messages_on_columns_name_the_option_to_set(columns, message):
     with pytest.raises(WnutError) as err:
-        sources.check_columns("a.csv", iter(columns), "text", "entities")
+        sources.check_columns("a.csv", iter(columns), Input("a.csv"))
     assert str(err.value) == f"a.csv {message}"
 
 
 def test_names_of_many_columns_are_cut():
     with pytest.raises(WnutError) as err:
-        sources.check_columns("a.csv", map(str, range(99)), "text", "entities")
+        sources.check_columns("a.csv", map(str, range(99)), Input("a.csv"))
     names = ", ".join(repr(str(i)) for i in range(20))
     assert f"(it has {names}): name" in str(err.value)
 

@@ -16,6 +16,7 @@ from spacy_wnut.bulk.formats import docbin, parquet
 from spacy_wnut.bulk.formats.parquet import infer_schema
 from spacy_wnut.bulk.formats.registry import FORMATS as KNOWN
 from spacy_wnut.bulk.records import Chunk, Found, Record
+from spacy_wnut.bulk.settings import Settings
 from spacy_wnut.corpus.conll import read_conll
 
 FORMATS = {format_.name: format_ for format_ in KNOWN if format_.writer}
@@ -46,7 +47,7 @@ def make_chunk(posts):
 
 def writer_of(format_, codec=""):
     schema = infer_schema([{"text": "a", "id": 1}])
-    return FORMATS[format_].writer("entities", codec, schema)
+    return FORMATS[format_].writer(Settings("m"), codec, schema)
 
 
 def write(writer, chunks, path):

@@ -79,6 +79,17 @@ def test_all_well_is_status_0_and_again_with_resume(oslo_ruler, tmp_path):
         (("--encoding", "latin99"), "--encoding 'latin99' is unknown"),
         (("--engine", "ray", "--encoding", "cp1252"), "ray has no --encoding"),
         (("--engine", "ray", "--delimiter", ";"), "ray has no --delimiter"),
+        (("--only-doubtful", "0.7,0.3"), "--only-doubtful '0.7,0.3' can't be used"),
+        (("--only-doubtful", "0.3,0.7"), "leave --only-doubtful out"),
+        (("--output-format", "doccano", "--offsets", "utf16"), "counts code points"),
+        (
+            ("--output-format", "prodigy", "--entities-field", "e"),
+            "--entities-field can't be chosen for prodigy",
+        ),
+        (
+            ("--engine", "ray", "--output-format", "doccano"),
+            "ray has no --output-format",
+        ),
         (("--engine", "ray", "--input-format", "csv"), "ray has no --input-format"),
     ],
 )
@@ -117,6 +128,37 @@ def test_a_table_of_a_spreadsheet(oslo_ruler, tmp_path):
     )
     assert (done.exit_code, len(out.read_text().splitlines())) == (0, 2)
     assert [path.name for path in tmp_path.glob("out*")] == ["out.jsonl"]
+
+
+def test_posts_of_an_api_for_an_annotation_tool(oslo_ruler, tmp_path):
+    source, out = tmp_path / "posts.jsonl", tmp_path / "tasks.json"
+    source.write_text('{"id": 7, "data": {"body": "&lt;🎉Oslo"}}\n', encoding="utf8")
+    options = (
+        *("--text-field", "data.body", "--unescape", "html", "--offsets", "utf16"),
+        *("--output-format", "label-studio"),
+    )
+    assert run(oslo_ruler, source, out, *options).exit_code == 0
+    [task] = json.loads(out.read_text(encoding="utf8"))
+    assert (task["data"]["id"], task["data"]["text"]) == (7, "&lt;🎉Oslo")
+    [result] = task["predictions"][0]["result"]
+    assert (result["value"]["start"], result["value"]["end"]) == (6, 10)
+
+
+@pytest.mark.parametrize("option", ["--offsets", "--unescape"])
+def test_unknown_choices_are_wrong_usage(oslo_ruler, posts, tmp_path, option):
+    done = run(oslo_ruler, posts, tmp_path / "out.jsonl", option, "bytes")
+    assert done.exit_code == 2
+    assert option in done.stderr
+
+
+def test_posts_that_are_not_selected_are_said(monkeypatch, oslo_ruler, posts, tmp_path):
+    summary = Summary(5, 2, 0, 0, 1.0, unselected=3, note="a low threshold")
+    monkeypatch.setattr("spacy_wnut.bulk.local.annotate_file", lambda job: summary)
+    done = run(oslo_ruler, posts, tmp_path / "out.jsonl", "--only-doubtful", "0.3,0.7")
+    said = " ".join(done.stderr.split())
+    assert done.exit_code == 0
+    assert "2 posts selected" in said and "a low threshold" in said
+    assert "3 posts not selected: no entity with a confidence in 0.3,0.7" in said
 
 
 def test_null_for_a_number_is_said(oslo_ruler, tmp_path):

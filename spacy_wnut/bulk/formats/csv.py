@@ -38,7 +38,7 @@ def read_csv(file: BinaryIO, source: Input) -> Iterator[Record]:
         _check_delimiter(name, head, columns, source.text_field, delimiter)
         if isinstance(columns, csv.Error):
             raise WnutError(f"the row of {name} that names the columns: {columns}")
-        check_columns(name, columns, source.text_field, source.entities_field)
+        check_columns(name, columns, source)
         rows.n_columns = len(columns)
         for first, row, raw in rows:
             if isinstance(row, csv.Error):

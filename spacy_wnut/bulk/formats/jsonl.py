@@ -2,9 +2,14 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
-from ...corpus.json_values import kind_of, record_problem, text_problem
+from ...corpus.json_values import (
+    find_field,
+    kind_of,
+    record_problem,
+    text_problem,
+)
 from ..records import (
     Chunk,
     Found,
@@ -21,22 +26,16 @@ from ..writer import Writer
 def read_jsonl(file: BinaryIO, source: Input) -> Iterator[Record]:
     """Read the records of a file. Blank lines are skipped."""
     for raw in read_lines(file):
-        record = (
-            raw
-            if isinstance(raw, Record)
-            else parse_json(raw, source.text_field, source.entities_field)
-        )
+        record = raw if isinstance(raw, Record) else parse_json(raw, source)
         if record is not None:
             yield record
 
 
-def parse_json(raw: RawLine, text_field: str, entities_field: str) -> Record | None:
+def parse_json(raw: RawLine, source: Input) -> Record | None:
     """Parse one line.
 
     raw (RawLine): The line.
-    text_field (str): The field of the text.
-    entities_field (str): The field that will hold the entities. The record must not
-        have it.
+    source (Input): The names of the fields.
     RETURNS (Optional[Record]): The record, with a `problem` if it cannot be annotated,
         or None if the line is blank.
     """
@@ -55,18 +54,16 @@ def parse_json(raw: RawLine, text_field: str, entities_field: str) -> Record | N
         return unreadable(raw, f"is {kind_of(fields)}, not an object with fields")
     if problem := record_problem(fields, text):
         return unreadable(raw, problem)
-    if entities_field in fields:
-        problem = (
-            f"has a field {entities_field!r} already: name another one for the "
-            "entities with --entities-field"
-        )
-    elif text_field not in fields:
-        names = ", ".join(map(repr, list(fields)[:10])) or "none"
-        problem = f"has no field {text_field!r} (its fields: {names})"
-    else:
-        problem = text_problem(fields[text_field], text_field)
-    text = "" if problem else fields[text_field]
-    return Record(number, text, fields=fields, problem=problem)
+    post: Any = None
+    problem = source.clash(fields, "field")
+    if not problem:
+        try:
+            post = find_field(fields, source.text_field)
+        except LookupError as err:
+            problem = err.args[0]
+        else:
+            problem = text_problem(post, source.text_field)
+    return Record(number, "" if problem else post, fields=fields, problem=problem)
 
 
 class JsonlWriter(Writer):

@@ -1,6 +1,7 @@
 """Parquet: tables of pyarrow, and records and their entities as tables."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from ..writer import Writer
 
 try:
     import pyarrow as pa  # type: ignore[import-untyped]
+    import pyarrow.compute as pc  # type: ignore[import-untyped]
     import pyarrow.parquet as pq  # type: ignore[import-untyped]
 except ImportError as err:
     raise WnutError(
@@ -31,6 +33,8 @@ ENTITIES = pa.list_(
         ]
     )
 )
+# The key of the unit in the metadata of the column.
+OFFSETS = "offsets"
 TEXT_TYPES = (
     pa.types.is_string,
     pa.types.is_large_string,
@@ -73,8 +77,7 @@ class ParquetSource(Source):
         self.total = self._table.metadata.num_rows
         self._text_field = text_field
         self._read = 0
-        check_columns(name, self.schema.names, text_field, source.entities_field)
-        check_text_column(name, self.schema, text_field)
+        check_table(name, self.schema, source)
 
     def __exit__(self, *_: object) -> None:
         self._table.close()
@@ -119,7 +122,7 @@ class ParquetWriter(Writer):
                 rows = pa.Table.from_batches([rows])
             table = rows.take(pa.array(list(found), type=pa.int64()))
         entities = [one.entities for one in found.values()]
-        return with_entities(table, entities, self.entities_field)
+        return self._with_entities(table, entities)
 
     def encode(self, chunk: Chunk, found: Mapping[int, Found]) -> bytes:
         """Return the segment of a chunk: an Arrow IPC stream."""
@@ -131,7 +134,7 @@ class ParquetWriter(Writer):
 
     def assemble(self, segments: Iterator[bytes], path: Path) -> None:
         """Write the file of all segments."""
-        nothing = with_entities(self.schema.empty_table(), [], self.entities_field)
+        nothing = self._with_entities(self.schema.empty_table(), [])
         tables = []
         with pq.ParquetWriter(path, nothing.schema) as file:
             for segment in segments:
@@ -146,18 +149,62 @@ class ParquetWriter(Writer):
         """Count the records of a file."""
         return int(pq.read_metadata(path).num_rows)
 
+    def _with_entities(
+        self, table: Any, entities: Sequence[Sequence[Mapping[str, Any]]]
+    ) -> Any:
+        """Return a table with one more column: the entities of each row. The metadata of
+        the column have the unit of the offsets.
+        """
+        unit = {OFFSETS: self.settings.offsets}
+        column = pa.array(entities, type=ENTITIES)
+        field = pa.field(self.entities_field, ENTITIES, metadata=unit)
+        return table.append_column(field, column)
 
-def check_text_column(name: str, schema: Any, text_field: str) -> None:
-    """Check the type of the column of the text.
 
-    Raises WnutError if it cannot hold texts.
+def check_table(name: str, schema: Any, source: Input) -> None:
+    """Check the columns of a table.
+
+    name (str): The file.
+    schema (pyarrow.Schema): Its columns.
+    source (Input): The names of the fields.
+
+    Raises WnutError if the column or the nested field of the text is missing or has
+    another type than text, or if a column has the name of a field that the output adds.
     """
-    type_ = schema.field(text_field).type
-    if not (_is_text(type_) or _is_binary(type_)):
+    column, *inner = _text_path(schema, source.text_field)
+    if column not in schema.names:
+        # Named as a whole, as in formats without nested fields.
+        column, inner = source.text_field, []
+    check_columns(name, schema.names, replace(source, text_field=column))
+    type_ = schema.field(column).type
+    for part in inner:
+        if not pa.types.is_struct(type_):
+            raise WnutError(
+                f"the column {column!r} of {name} is of type {type_}, which has no field "
+                f"{part!r}: name the text with --text-field"
+            )
+        names = [field.name for field in type_]
+        if part not in names:
+            raise WnutError(
+                f"the column {column!r} of {name} has no field {part!r} (it has "
+                f"{', '.join(map(repr, names)) or 'none'}): name the text with "
+                "--text-field"
+            )
+        type_ = type_.field(part).type
+        column = f"{column}.{part}"
+    # Bytes are decoded in columns only.
+    if not (_is_text(type_) or (_is_binary(type_) and not inner)):
         raise WnutError(
-            f"the column {text_field!r} of {name} is of type {type_}, not of texts: name "
+            f"the column {column!r} of {name} is of type {type_}, not of texts: name "
             "another one with --text-field"
         )
+
+
+def _text_path(schema: Any, text_field: str) -> list[str]:
+    """Return the column of the text and, if the text is a nested field of it, the names
+    of the fields.
+    """
+    return [text_field] if text_field in schema.names else text_field.split(".")
 
 
 def without_views(schema: Any) -> Any:
@@ -179,8 +226,9 @@ def plain_schema(schema: Any, text_field: str) -> Any:
     """
     schema = without_views(schema)
     place = schema.get_field_index(text_field)
-    field = schema.field(place)
-    if _is_binary(field.type):
+    # -1 for a nested field.
+    field = schema.field(place) if place >= 0 else None
+    if field is not None and _is_binary(field.type):
         schema = schema.set(place, field.with_type(pa.large_string()))
     return schema
 
@@ -206,7 +254,11 @@ def row_chunk(rows: Any, schema: Any, text_field: str, first: int | None) -> Chu
     rows = type(rows).from_arrays(columns, schema=schema)
     rows.validate(full=True)
     records = []
-    for i, text in enumerate(rows.column(text_field).to_pylist()):
+    name, *inner = _text_path(schema, text_field)
+    texts = rows.column(name)
+    if inner:
+        texts = pc.struct_field(texts, inner)
+    for i, text in enumerate(texts.to_pylist()):
         problem = problems.get(i) or text_problem(text, text_field)
         line = None if first is None else first + i
         records.append(Record(line, "" if problem else text, problem=problem))
@@ -317,14 +369,6 @@ def to_table(records: Sequence[Mapping[str, Any]], schema: Any) -> Any:
             row[OTHER_FIELDS] = to_json(others)
         rows.append(row)
     return pa.Table.from_pylist(rows, schema=schema)
-
-
-def with_entities(
-    table: Any, entities: Sequence[Sequence[Mapping[str, Any]]], name: str
-) -> Any:
-    """Return a table with one more column: the entities of each row."""
-    column = pa.array(entities, type=ENTITIES)
-    return table.append_column(pa.field(name, ENTITIES), column)
 
 
 def _infer_type(values: Sequence[Any]) -> Any:

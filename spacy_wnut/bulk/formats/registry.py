@@ -10,12 +10,17 @@ from typing import Any, BinaryIO, NamedTuple
 from ...compression import CODECS, check_codec, codec_of
 from ...corpus.conll import Columns
 from ...errors import WnutError
+from ..offsets import CODE_POINTS, UTF16
 from ..records import OTHER_FIELDS, Record
+from ..settings import ENTITIES_FIELD, Settings
 from ..sources import Input, Source, TextSource
 from ..writer import Writer
 from .conll import ConllWriter, read_conll_posts
 from .csv import read_csv
+from .doccano import DoccanoWriter
 from .jsonl import JsonlWriter, read_jsonl
+from .label_studio import LabelStudioWriter
+from .prodigy import ProdigyWriter
 from .txt import TEXT_FIELD, read_txt
 
 DELIMITER = "--delimiter"
@@ -42,9 +47,9 @@ class Format:
     suffixes (Tuple[str, ...]): The suffixes of its files, in lower case.
     open (Optional[Callable[[Input], Source]]): Opens an input; None for a format that
         is only written.
-    writer (Optional[Callable[[str, str, Any], Writer]]): Makes a writer from the field
-        of the entities, the compression and the columns of a table; None for a format
-        that is only read.
+    writer (Optional[Callable[[Settings, str, Any], Writer]]): Makes a writer from the
+        settings, the compression and the columns of a table; None for a format that is
+        only read.
     is_text (bool): Whether files are text, which can be compressed, be in another
         encoding and be written to a stream.
     has_schema (bool): Whether a file has one set of columns, known before writing.
@@ -52,17 +57,22 @@ class Format:
         determines them. The first is the text.
     options (Tuple[str, ...]): The options of the command that are for this format only.
     delimiter (str): The default delimiter of its columns, or "".
+    offsets (Tuple[str, ...]): The units that offsets can have in an output.
+    added (Tuple[str, ...]): The fields that an output adds to records, if their names
+        cannot be changed. Otherwise it adds the field of the entities.
     """
 
     name: str
     suffixes: tuple[str, ...]
     open: Callable[[Input], Source] | None = None
-    writer: Callable[[str, str, Any], Writer] | None = None
+    writer: Callable[[Settings, str, Any], Writer] | None = None
     is_text: bool = True
     has_schema: bool = False
     fields: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
     delimiter: str = ""
+    offsets: tuple[str, ...] = ()
+    added: tuple[str, ...] = ()
 
 
 def _text(read: Callable[[BinaryIO, Input], Iterator[Record]]) -> Callable[..., Source]:
@@ -77,19 +87,22 @@ def _open_parquet(source: Input) -> Source:
     return ParquetSource(source)
 
 
-def _parquet_writer(entities_field: str, codec: str, schema: Any) -> Writer:
+def _parquet_writer(settings: Settings, codec: str, schema: Any) -> Writer:
     from .parquet import ParquetWriter
 
-    return ParquetWriter(entities_field, codec, schema)
+    return ParquetWriter(settings, codec, schema)
 
 
-def _docbin_writer(entities_field: str, codec: str, schema: Any) -> Writer:
+def _docbin_writer(settings: Settings, codec: str, schema: Any) -> Writer:
     from .docbin import DocBinWriter
 
-    return DocBinWriter(entities_field, codec, schema)
+    return DocBinWriter(settings, codec, schema)
 
 
-JSONL = Format("jsonl", (".jsonl", ".ndjson"), _text(read_jsonl), JsonlWriter)
+UNITS = (CODE_POINTS, UTF16)
+JSONL = Format(
+    "jsonl", (".jsonl", ".ndjson"), _text(read_jsonl), JsonlWriter, offsets=UNITS
+)
 PARQUET = Format(
     "parquet",
     (".parquet",),
@@ -97,6 +110,7 @@ PARQUET = Format(
     _parquet_writer,
     is_text=False,
     has_schema=True,
+    offsets=UNITS,
 )
 FORMATS = (
     JSONL,
@@ -113,6 +127,29 @@ FORMATS = (
         options=COLUMNS,
     ),
     Format("docbin", (".spacy",), writer=_docbin_writer, is_text=False),
+    # Formats of annotation tools. Doccano and Prodigy count code points. So does Label
+    # Studio; its versions before 1.5 counted UTF-16 code units.
+    Format(
+        "doccano",
+        (),
+        writer=DoccanoWriter,
+        offsets=(CODE_POINTS,),
+        added=DoccanoWriter.added,
+    ),
+    Format(
+        "label-studio",
+        (),
+        writer=LabelStudioWriter,
+        offsets=UNITS,
+        added=LabelStudioWriter.added,
+    ),
+    Format(
+        "prodigy",
+        (),
+        writer=ProdigyWriter,
+        offsets=(CODE_POINTS,),
+        added=ProdigyWriter.added,
+    ),
 )
 
 
@@ -254,6 +291,38 @@ def check_names(format_: Format, text_field: str, entities_field: str) -> None:
         raise WnutError(
             f"the entities can't go to the field {entities_field!r}, which holds "
             "something else: name another one with --entities-field"
+        )
+
+
+def check_output_options(format_: Format, settings: Settings) -> None:
+    """Check the options on entities against the format of the output.
+
+    Raises WnutError if the format has no such offsets, or no field for the entities
+    with a name that can be chosen.
+    """
+    if settings.offsets != CODE_POINTS and settings.offsets not in format_.offsets:
+        why = "counts code points" if format_.offsets else "has no character offsets"
+        names = ", ".join(f.name for f in FORMATS if settings.offsets in f.offsets)
+        raise WnutError(
+            f"--offsets {settings.offsets} is for the outputs {names}, and "
+            f"{format_.name} {why}: leave it out"
+        )
+    if format_.added and settings.entities_field != ENTITIES_FIELD:
+        raise WnutError(
+            f"--entities-field can't be chosen for {format_.name}, whose fields are "
+            f"{', '.join(format_.added)}: leave it out"
+        )
+
+
+def check_unescape(format_: Format, settings: Settings) -> None:
+    """Check that the texts of an input can be unescaped.
+
+    Raises WnutError if the input has words instead of texts.
+    """
+    if settings.unescape and COLUMNS[0] in format_.options:
+        raise WnutError(
+            f"--unescape is for texts, and {format_.name} has words: leave it out, or "
+            "unescape the words of the input"
         )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from ...labels import type_problem
-from ..json_values import kind_of, text_problem
+from ..json_values import find_field, kind_of, text_problem
 from ..posts import LabelledSpan, Post, Rejection, Word
 from .json_file import JsonRecord
 
@@ -86,15 +86,10 @@ def get_field(record: dict[str, Any], name: str) -> Any:
         >>> get_field({"data": {"text": "lol"}}, "data.text")
         'lol'
     """
-    if name in record:
-        return record[name]
-    value: Any = record
-    for part in name.split("."):
-        if not isinstance(value, dict) or part not in value:
-            names = ", ".join(map(repr, list(record)[:MAX_NAMES])) or "none"
-            raise RecordError(f"has no field {name!r} (its fields: {names})")
-        value = value[part]
-    return value
+    try:
+        return find_field(record, name)
+    except LookupError as err:
+        raise RecordError(err.args[0]) from None
 
 
 def get_list(record: dict[str, Any], name: str) -> list[Any]:

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from spacy_wnut.bulk import sources
 from spacy_wnut.bulk.annotator import Found
 from spacy_wnut.bulk.formats.conll import ConllWriter
+from spacy_wnut.bulk.settings import Settings
 from spacy_wnut.corpus.conll import Columns, read_conll
 from spacy_wnut.errors import WnutError
 
@@ -197,7 +198,7 @@ def test_only_other_column_of_numbered_words_has_their_tags(read, tmp_path):
 
 
 def test_post_without_words_is_no_post_of_conll():
-    writer = ConllWriter("entities")
+    writer = ConllWriter(Settings("m"))
     assert writer.objection(Found([], [" ", "\n"], [False] * 2, [])) == (
         "the text has no words, and CoNLL can't hold an empty post"
     )

@@ -16,6 +16,7 @@ from spacy_wnut.bulk.formats import parquet
 from spacy_wnut.bulk.formats.parquet import (
     ENTITIES,
     ParquetWriter,
+    check_table,
     infer_schema,
     plain_schema,
     row_chunk,
@@ -23,7 +24,8 @@ from spacy_wnut.bulk.formats.parquet import (
     without_views,
 )
 from spacy_wnut.bulk.records import OTHER_FIELDS, Chunk, Record
-from spacy_wnut.bulk.sources import DamagedInput
+from spacy_wnut.bulk.settings import Settings
+from spacy_wnut.bulk.sources import DamagedInput, Input
 from spacy_wnut.errors import WnutError
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=3)
@@ -437,7 +439,7 @@ def test_records_and_entities_in_a_table(
         schema = chunk.rows.schema
     else:
         schema = infer_schema([{"text": "a", "id": 1}])
-    writer = ParquetWriter("names", schema=schema)
+    writer = ParquetWriter(Settings("m", entities_field="names"), schema=schema)
     # The second record is rejected.
     del found[1]
     segments = [writer.encode(chunk, found)] * 4
@@ -454,7 +456,9 @@ def test_records_and_entities_in_a_table(
 
 
 def test_table_of_no_records_has_its_columns(tmp_path):
-    writer = ParquetWriter("names", schema=pa.schema([("text", pa.string())]))
+    writer = ParquetWriter(
+        Settings("m", entities_field="names"), schema=pa.schema([("text", pa.string())])
+    )
     writer.assemble(iter([]), tmp_path / "a.parquet")
     table = pq.read_table(tmp_path / "a.parquet")
     assert table.column_names == ["text", "names"] and table.num_rows == 0
@@ -474,7 +478,9 @@ def test_empty_table_has_no_fraction(open_source, tmp_path):
 
 def test_table_without_found_records_is_empty():
     chunk, _ = annotated(3, as_rows=True)
-    table = ParquetWriter("names", schema=chunk.rows.schema).table(chunk, {})
+    table = ParquetWriter(
+        Settings("m", entities_field="names"), schema=chunk.rows.schema
+    ).table(chunk, {})
     assert table.column_names == ["text", "id", "names"] and table.num_rows == 0
 
 
@@ -521,3 +527,71 @@ def test_other_columns_that_are_not_utf_8_are_named():
         (None, "d", ""),
     ]
     assert chunk.rows.column("two").to_pylist() == ["ok", r"caf\xe9\xff", r"\xe8", None]
+
+
+def nested_table():
+    texts = ["in Oslo", None, "b\0", "🎉 Oslo"]
+    data = [{"text": text, "n": i} for i, text in enumerate(texts)]
+    type_ = pa.struct([("text", pa.string_view()), ("n", pa.int64())])
+    return pa.table(
+        {"id": range(5), "data": pa.array([*data, None], type=type_), "x": ["a"] * 5}
+    )
+
+
+def test_nested_text(tmp_path, annotate, ruler, read):
+    pq.write_table(nested_table(), tmp_path / "a.parquet")
+    records = read(tmp_path / "a.parquet", "parquet", text_field="data.text")
+    assert [(r.text, r.problem[:40]) for r in records] == [
+        ("in Oslo", ""),
+        ("", "the field 'data.text' is missing (null)"),
+        ("", "the text holds a NUL character: it isn't"),
+        ("🎉 Oslo", ""),
+        ("", "the field 'data.text' is missing (null)"),
+    ]
+    out = tmp_path / "out.parquet"
+    annotate(ruler, tmp_path / "a.parquet", out, text_field="data.text")
+    rows = pq.read_table(out).to_pylist()
+    assert [(row["id"], row["data"]["n"], row["x"]) for row in rows] == [
+        (0, 0, "a"),
+        (3, 3, "a"),
+    ]
+    assert [row["entities"][0]["start"] for row in rows] == [3, 2]
+
+
+def test_column_of_the_name_of_a_path_is_the_text(tmp_path, read):
+    table = pa.table({"data.text": ["b"], "data": [{"text": "a"}]})
+    pq.write_table(table, tmp_path / "a.parquet")
+    [record] = read(tmp_path / "a.parquet", "parquet", text_field="data.text")
+    assert record.text == "b"
+
+
+@pytest.mark.parametrize(
+    "field, message",
+    [
+        (
+            "data.body",
+            r"the column 'data' of .* has no field 'body' \(it has 'text', 'n'",
+        ),
+        ("data.n", "the column 'data.n' of .* is of type int64, not of texts"),
+        (
+            "data.text.x",
+            "'data.text' of .* of type string_view, which has no field 'x'",
+        ),
+        ("x.text", "'x' of .* is of type string, which has no field 'text'"),
+        ("gone.text", r"has no column 'gone.text' \(it has 'id', 'data', 'x'\)"),
+        ("data", "the column 'data' of .* is of type struct.*, not of texts"),
+    ],
+)
+def test_missing_part_of_a_path_is_named(field, message):
+    with pytest.raises(WnutError, match=message):
+        check_table("a.parquet", nested_table().schema, Input("a.parquet", field))
+
+
+@pytest.mark.parametrize("unit", ["codepoints", "utf16"])
+def test_schema_names_the_unit_of_the_offsets(tmp_path, annotate, ruler, unit):
+    (tmp_path / "in.jsonl").write_text('{"text": "🎉 in Oslo"}', encoding="utf8")
+    annotate(ruler, tmp_path / "in.jsonl", tmp_path / "o.parquet", offsets=unit)
+    table = pq.read_table(tmp_path / "o.parquet")
+    assert table.schema.field("entities").metadata[b"offsets"] == unit.encode()
+    [[entity]] = table.column("entities").to_pylist()
+    assert (entity["start"], entity["end"]) == ((6, 10) if unit == "utf16" else (5, 9))

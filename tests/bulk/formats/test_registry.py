@@ -5,11 +5,14 @@ import pytest
 from spacy_wnut.bulk.formats.registry import (
     FORMATS,
     check_names,
+    check_output_options,
+    check_unescape,
     find_delimiter,
     input_type,
     is_stream,
     output_type,
 )
+from spacy_wnut.bulk.settings import Settings
 from spacy_wnut.errors import WnutError
 
 BY_NAME = {format_.name: format_ for format_ in FORMATS}
@@ -105,3 +108,44 @@ def test_streams_have_no_place_of_their_own(tmp_path):
         assert is_stream(str(path))
     for path in (tmp_path, tmp_path / "file", tmp_path / "none"):
         assert not is_stream(str(path))
+
+
+@pytest.mark.parametrize("name", ["jsonl", "parquet", "label-studio"])
+def test_utf16_is_for_formats_with_offsets_in_any_unit(name):
+    check_output_options(BY_NAME[name], Settings("m", offsets="utf16"))
+
+
+@pytest.mark.parametrize(
+    "name, why",
+    [
+        ("docbin", "has no character offsets"),
+        ("conll", "has no character offsets"),
+        ("doccano", "counts code points"),
+        ("prodigy", "counts code points"),
+    ],
+)
+def test_utf16_is_refused_elsewhere(name, why):
+    check_output_options(BY_NAME[name], Settings("m"))
+    with pytest.raises(WnutError, match=f"jsonl, parquet, label-studio, .* {why}"):
+        check_output_options(BY_NAME[name], Settings("m", offsets="utf16"))
+
+
+def test_fields_of_annotation_tools_have_fixed_names():
+    settings = Settings("m", entities_field="found")
+    check_output_options(BY_NAME["jsonl"], settings)
+    with pytest.raises(WnutError, match="whose fields are text, label, confidences"):
+        check_output_options(BY_NAME["doccano"], settings)
+
+
+def test_words_are_not_unescaped():
+    check_unescape(BY_NAME["txt"], Settings("m", unescape=True))
+    check_unescape(BY_NAME["conll"], Settings("m"))
+    with pytest.raises(WnutError, match="conll has words: leave it out"):
+        check_unescape(BY_NAME["conll"], Settings("m", unescape=True))
+
+
+def test_formats_of_annotation_tools_are_named_not_guessed():
+    for name in ("doccano", "label-studio", "prodigy"):
+        assert output_type("a.json.gz", name) == (BY_NAME[name], "gzip")
+        with pytest.raises(WnutError, match=r"--input-format .* is unknown"):
+            input_type("a.json", name)
