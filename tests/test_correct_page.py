@@ -49,10 +49,12 @@ def project(root, tiny_encoder, trained_folder, onnx_folder, tmp_path_factory):
 @pytest.fixture(scope="module")
 def decisions(project):
     """Decisions on entities, as Prodigy exports them."""
-    spans = [{"start": 13, "end": 17, "label": "location"}]
-    record = {"text": "Ada moved to Oslo", "spans": spans, "answer": "reject"}
+    spans = [{"start": 0, "end": 4, "label": "location"}]
     path = project / "decisions.jsonl"
-    path.write_text(f"{json.dumps(record)}\n" * 4, encoding="utf8")
+    with path.open("w", encoding="utf8") as file:
+        for i in range(10):
+            record = {"text": f"Oslo {i}", "spans": spans, "answer": "reject"}
+            file.write(json.dumps(record) + "\n")
 
 
 @pytest.fixture(scope="module")
@@ -141,4 +143,4 @@ def test_decisions_are_incorrect_spans(project, outputs):
         [span] = doc.spans["incorrect_spans"]
         assert (span.text, span.label_) == ("Oslo", "location")
         assert all(token.ent_iob == 0 for token in doc)
-    assert docs
+    assert len(docs) == 9

@@ -26,7 +26,19 @@ PAGES = [
 ]
 # Programs that samples may call beside those that are checked.
 OTHERS = {
-    *(".", "cd", "cat", "curl", "export", "gunicorn", "mkdocs", "mypy", "pip"),
+    *(
+        ".",
+        "cd",
+        "cat",
+        "cp",
+        "curl",
+        "export",
+        "gunicorn",
+        "mkdir",
+        "mkdocs",
+        "mypy",
+        "pip",
+    ),
     *("pre-commit", "ruff", "tail", "zcat"),
 }
 

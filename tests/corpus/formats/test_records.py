@@ -108,7 +108,7 @@ def test_half_a_character_is_no_offset():
     [
         ({"body": "x"}, "text", "has no field 'text' (its fields: 'body')"),
         ({}, "text", "has no field 'text' (its fields: none)"),
-        ({"data": "x"}, "data.text", "has no field 'data.text'"),
+        ({"data": "x"}, "data.text", "has no field 'text' in 'data', which is text"),
         ({"text": None}, "text", "the field 'text' is missing (null)"),
         ({"text": 3}, "text", "the field 'text' is a number, not text"),
         ({"text": ["x"]}, "text", "the field 'text' is a list, not text"),
