@@ -218,3 +218,13 @@ def test_any_spans_of_tokens_survive(text, data):
     assert [(ent.start_char, ent.end_char, ent.label_) for ent in doc.ents] == list(
         spans
     )
+
+
+def test_labels_do_not_reach_the_terminal_as_control_characters():
+    text = "in Oslo"
+    post = Post(text, (span(text, "Osl", "\x1b[31m"), span(text, "n O", "\x1b[31m")))
+    for one in align(post).misaligned:
+        assert str(one).isprintable()
+    with pytest.raises(WnutError) as caught:
+        align(post, misaligned="expand")
+    assert str(caught.value).isprintable()
