@@ -176,7 +176,8 @@ def infer_notation(
     RETURNS (Notation): The notation.
 
     Raises TagError if no notation fits all tags, with the first tag that does not fit
-    the notation of most; or if several notations fit equally well.
+    the notation of most; or if several notations fit equally well. Raises ValueError for
+    an unknown scheme.
 
     Example:
         >>> infer_notation([["geo_loc_B", "geo_loc_I", "O", "-"]])
@@ -245,6 +246,8 @@ def read_tags(
 def _infer(
     counts: Counter[str], posts: Sequence[Sequence[str]], scheme: str | None
 ) -> Notation:
+    if scheme not in (None, *SCHEMES):
+        raise ValueError(f"unknown scheme {scheme!r}: expected {', '.join(SCHEMES)}")
     schemes = INFERRED if scheme is None else (scheme,)
     candidates = [
         Notation(name, form, separator, is_lower)

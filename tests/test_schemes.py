@@ -12,7 +12,6 @@ from spacy_wnut.schemes import (
     FORMS,
     MISSING,
     ONLY_TYPE,
-    SCHEMES,
     Notation,
     TagError,
     infer_notation,
@@ -277,13 +276,16 @@ def test_schemes_that_were_set():
     assert types.split("B-a") == ("I", "B-a")
 
 
+def test_unknown_scheme():
+    with pytest.raises(
+        ValueError, match="unknown scheme 'iob': expected bio, iob1, io"
+    ):
+        infer_notation([["O"]], "iob")
+
+
 def test_missing_annotation_ends_an_entity():
     tags = ["B-a", "-", "I-a", "_", "-", "I-a"]
     assert read_tags(tags, Notation()) == (
         [Entity(0, 1, "a"), Entity(2, 3, "a"), Entity(5, 6, "a")],
         [1, 3, 4],
     )
-
-
-def test_each_scheme_has_a_reader():
-    assert set(SCHEMES) == {"bio", "iob1", "io", "iobes", "bilou"}

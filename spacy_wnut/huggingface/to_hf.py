@@ -116,6 +116,12 @@ def find_linear_parts(nlp: Language) -> Parts:
     parts = find_parts(nlp)
     _, head, *more = parts.network.layers
     leaves = {node.name for node in head.walk() if not node.layers} - LINEAR
+    if leaves == {"sum_labels"}:
+        raise WnutError(
+            f"{parts.tagger.name} was converted from a checkpoint with labels of another "
+            "scheme, whose probabilities it adds up. A checkpoint with our tags can't do "
+            "that: share the original one"
+        )
     if more or leaves:
         raise WnutError(
             f"{parts.tagger.name} has more than a linear layer on its encoder "

@@ -21,6 +21,7 @@ from transformers import (
 from spacy_wnut.errors import WnutError
 from spacy_wnut.huggingface.from_hf import from_hf
 from spacy_wnut.huggingface.label_map import read_labels
+from spacy_wnut.huggingface.to_hf import to_hf
 from spacy_wnut.onnx_export.export import convert as convert_to_onnx
 from spacy_wnut.packaging.wheels import package_pipeline
 from spacy_wnut.scoring.evaluation import evaluate_pipeline
@@ -301,7 +302,7 @@ def greedy(folder, words):
     return [names[i] for i in logits_of(folder, words).argmax(dim=1).tolist()]
 
 
-@pytest.mark.parametrize("labels", ["O I-A I-B", "B O A", "x_I O y_I", "O I"])
+@pytest.mark.parametrize("labels", ["O I-A I-B", "B O A", "O I"])
 def test_io_has_the_entities_of_the_best_labels(make_checkpoint, out, corpus, labels):
     folder = make_checkpoint(labels.split())
     done = from_hf(str(folder), out, corpus=corpus)
@@ -454,6 +455,15 @@ def test_onnx_takes_all_schemes(make_checkpoint, out, labels):
     for ent, (text, label, confidence) in zip(nlp(TEXT).ents, found, strict=True):
         assert (ent.text, ent.label_) == (text, label)
         assert ent._.confidence == pytest.approx(confidence, abs=1e-4)
+
+
+def test_sums_of_labels_are_no_linear_head(make_checkpoint, out, tmp_path):
+    from_hf(str(make_checkpoint(["O", "S-A", "B-A", "E-A"])), out)
+    with pytest.raises(
+        WnutError, match=r"labels of another scheme, .* the original one"
+    ):
+        to_hf(str(out), tmp_path / "back")
+    assert not (tmp_path / "back").exists()
 
 
 def test_training_goes_on(make_checkpoint, out):
