@@ -90,7 +90,7 @@ def calibrate_pipeline(
     """Calibrate a pipeline on a corpus, and write the calibrated pipeline.
 
     model (str): The folder of a pipeline, or the name of an installed one.
-    corpus (Path): A DocBin file written by `convert`, with posts that the pipeline was
+    corpus (Path): The annotated posts, as for `read_corpus`, that the pipeline was
         not trained on.
     out_dir (Optional[Path]): The folder for the calibrated pipeline. If None, it
         replaces `model`, which has to be a folder.

@@ -59,7 +59,8 @@ class MisalignedSpan(NamedTuple):
 
     def __str__(self) -> str:
         tokens = " ".join(map(repr, self.tokens))
-        return f"{self.where}: {self.text!r} ({self.label}) in the tokens {tokens}"
+        label = _show(self.label)
+        return f"{self.where}: {self.text!r} ({label}) in the tokens {tokens}"
 
 
 class AlignedPost(NamedTuple):
@@ -147,9 +148,10 @@ def align_post(post: Post, doc: Doc, alignment: Alignment) -> AlignedPost | Reje
     labelled = {(ent.start, ent.end, ent.label_) for ent in kept}
     for (start, end, label), span in incorrect.items():
         if (start, end, label) in labelled:
+            name = _show(label)
             return Rejection(
                 post.where,
-                f"{span.text!r} is annotated as {label} and also as not {label}: remove "
+                f"{span.text!r} is annotated as {name} and also as not {name}: remove "
                 "one of these annotations",
                 post_to_json(post),
             )
@@ -235,6 +237,11 @@ def post_to_json(post: Post) -> dict[str, object]:
     if post.id:
         record["id"] = post.id
     return record
+
+
+def _show(label: str) -> str:
+    """Return a label for a message. Control characters are escaped for the terminal."""
+    return label if label.isprintable() else repr(label)
 
 
 def list_first(items: Sequence[MisalignedSpan | Rejection]) -> str:
@@ -333,7 +340,8 @@ def _overlap(
         (one, other) for one, other in pairwise(sorted(sources)) if other[0] < one[1]
     )
     names = [
-        f"{post.text[span.start : span.end]!r} ({span.start}-{span.end}, {span.label})"
+        f"{post.text[span.start : span.end]!r} ({span.start}-{span.end}, "
+        f"{_show(span.label)})"
         for span in (sources[one], sources[other])
     ]
     return WnutError(

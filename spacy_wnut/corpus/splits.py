@@ -174,13 +174,7 @@ def _draw(
         )
     Random(seed).shuffle(groups)
     types = [
-        Counter(
-            span.label
-            for i in group
-            if isinstance(post := posts[i], Post)
-            for span in post.spans
-        )
-        for group in groups
+        Counter(name for i in group for name in _kinds(posts[i])) for group in groups
     ]
     chosen = _stratify([len(group) for group in groups], types, shares)
     split_of = {
@@ -193,6 +187,16 @@ def _draw(
         ]
         for split in shares
     }
+
+
+def _kinds(post: Post | Rejection) -> list[str]:
+    """Return the types of the spans of a post. Spans annotated as not entities count as
+    types of their own.
+    """
+    if isinstance(post, Rejection):
+        return []
+    right = [span.label for span in post.spans]
+    return right + [f"not {span.label}" for span in post.incorrect]
 
 
 def _stratify(

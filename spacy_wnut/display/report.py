@@ -31,10 +31,10 @@ def report(
     """Run one or two pipelines on a corpus, and write the report page.
 
     model (str): The name of an installed pipeline, or its folder.
-    corpus (Path): A DocBin file written by `convert`.
+    corpus (Path): The annotated posts, as for `read_corpus`.
     out (Path): The HTML file to write.
     against (Optional[str]): A second pipeline to compare with.
-    train (Optional[Path]): The DocBin file of the training data, to score seen and new
+    train (Optional[Path]): The training data, in any format, to score seen and new
         names separately.
     gpu_id (int): The GPU to run on, or -1 for the CPU.
     RETURNS (Dict[str, Any]): The data of the page, from `report_data`.

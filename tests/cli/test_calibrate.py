@@ -90,3 +90,21 @@ def test_what_is_wrong_is_not_copied(model, tmp_path):
         app, ["calibrate", str(model), str(tmp_path / "no.spacy"), "--or-copy"]
     )
     assert "there is no file" in str(done.exception)
+
+
+def test_corpus_of_another_format(model, corpus, tmp_path):
+    docs = DocBin().from_disk(corpus).get_docs(spacy.blank("en").vocab)
+    records = [
+        {
+            "text": doc.text,
+            "label": [[ent.start_char, ent.end_char, ent.label_] for ent in doc.ents],
+        }
+        for doc in docs
+    ]
+    path = tmp_path / "dev.jsonl"
+    path.write_text("".join(f"{json.dumps(record)}\n" for record in records))
+    figures = [
+        json.loads(run(model, file, "--out", tmp_path / "out", "--json", "-").stdout)
+        for file in (corpus, path)
+    ]
+    assert figures[0] == figures[1]

@@ -194,3 +194,37 @@ def test_any_annotation_by_words_survives(words, data):
     assert [token.text for token in doc] == words
     assert [(ent.start, ent.end, ent.label_) for ent in doc.ents] == ents
     assert [token.i for token in doc if not token.ent_iob] == unknown
+
+
+@given(text=st.text(max_size=30), data=st.data())
+def test_any_spans_of_tokens_survive(text, data):
+    """Posts without words, whose spans match the tokens that spaCy makes."""
+    tokens = list(NLP.make_doc(text))
+    cuts = st.lists(st.integers(0, len(tokens)), unique=True, max_size=6).map(sorted)
+    spans = tuple(
+        LabelledSpan(
+            tokens[start].idx,
+            tokens[end - 1].idx + len(tokens[end - 1]),
+            data.draw(st.sampled_from("xyz")),
+        )
+        for start, end in pairwise(data.draw(cuts))
+        if not tokens[start].is_space and not tokens[end - 1].is_space
+    )
+    aligned = align(Post(text, data.draw(st.permutations(spans))))
+    assert not aligned.misaligned
+    doc = restore(aligned.doc)
+    assert doc.text == text
+    assert not missing(doc)
+    assert [(ent.start_char, ent.end_char, ent.label_) for ent in doc.ents] == list(
+        spans
+    )
+
+
+def test_labels_do_not_reach_the_terminal_as_control_characters():
+    text = "in Oslo"
+    post = Post(text, (span(text, "Osl", "\x1b[31m"), span(text, "n O", "\x1b[31m")))
+    for one in align(post).misaligned:
+        assert str(one).isprintable()
+    with pytest.raises(WnutError) as caught:
+        align(post, misaligned="expand")
+    assert str(caught.value).isprintable()

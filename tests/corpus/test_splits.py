@@ -203,3 +203,12 @@ def test_duplicates_across_splits():
         ("train", "test"): 2,
         ("validation", "test"): 2,
     }
+
+
+def test_posts_with_incorrect_spans_are_in_all_splits():
+    wrong = (LabelledSpan(0, 1, "x"),)
+    rejected = [Post(f"rejected {i}", incorrect=wrong) for i in range(10)]
+    splits, _ = draw_splits({"train": [*rejected, *numbered(90, "x")]})
+    assert [
+        sum(bool(post.incorrect) for post in posts) for posts in splits.values()
+    ] == [8, 1, 1]
