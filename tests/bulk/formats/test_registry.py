@@ -147,5 +147,5 @@ def test_words_are_not_unescaped():
 def test_formats_of_annotation_tools_are_named_not_guessed():
     for name in ("doccano", "label-studio", "prodigy"):
         assert output_type("a.json.gz", name) == (BY_NAME[name], "gzip")
-        with pytest.raises(WnutError, match="--input-format .* is unknown"):
+        with pytest.raises(WnutError, match=r"--input-format .* is unknown"):
             input_type("a.json", name)
