@@ -128,7 +128,7 @@ FORMATS = (
     ),
     Format("docbin", (".spacy",), writer=_docbin_writer, is_text=False),
     # Formats of annotation tools. Doccano and Prodigy count code points. So does Label
-    # Studio; its versions before 1.5 counted UTF-16 code units.
+    # Studio; its versions from before 2022 counted UTF-16 code units.
     Format(
         "doccano",
         (),
