@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple, cast
 
@@ -216,6 +217,8 @@ def _is_rejected(path: Path) -> bool:
     return isinstance(record, dict) and list(record) == list(Rejection._fields)
 
 
+# Creating a tokenizer takes much longer than converting a few posts.
+@lru_cache(maxsize=1)
 def _blank(lang: str) -> Language:
     try:
         nlp = blank(lang)

@@ -69,7 +69,7 @@ def read_label_studio(path: Path, options: ReadOptions) -> Iterator[Post | Rejec
     If a task has several annotations, one is used: the one marked as ground truth, or
     else the latest by `created_at`, as Label Studio's converter sorts them. Cancelled
     (skipped) annotations and predictions are never used. A task with no other ones is
-    rejected, since it is not known whether it has entities. In JSON-MIN, several
+    skipped, since it is not known whether it has entities. In JSON-MIN, several
     annotations of a task are several records with the same id and text.
 
     The text may have any name in the data of the task. If there are several texts, it is
@@ -83,9 +83,16 @@ def read_label_studio(path: Path, options: ReadOptions) -> Iterator[Post | Rejec
     options (ReadOptions): `text_field` names the field of the text.
     YIELDS (Post | Rejection): The posts.
 
-    Raises WnutError if the file cannot be read, or if several fields may be the text.
+    Raises WnutError if the file cannot be read, if no task is annotated, or if several
+    fields may be the text.
     """
-    tasks = [_parse(record) for record in read_json(path)]
+    records = [_parse(record) for record in read_json(path)]
+    tasks = [task for task in records if task is not None]
+    if records and not tasks:
+        raise WnutError(
+            f"{path}: none of the {len(records):,} tasks is annotated. Predictions and "
+            "cancelled annotations are not used"
+        )
     parsed = [task for task in tasks if isinstance(task, _Task)]
     field = options.text_field or _find_text_field(path, parsed)
     # The annotations of one task are several records of JSON-MIN.
@@ -140,7 +147,8 @@ def _is_regions(value: Any) -> bool:
     )
 
 
-def _parse(record: JsonRecord | Rejection) -> _Task | Rejection:
+def _parse(record: JsonRecord | Rejection) -> _Task | Rejection | None:
+    """Parse a record. None if it is a task without annotation."""
     if isinstance(record, Rejection):
         return record
     where, value = record
@@ -153,7 +161,7 @@ def _parse(record: JsonRecord | Rejection) -> _Task | Rejection:
         return Rejection(where, str(err), value)
 
 
-def _parse_task(where: str, record: dict[str, Any]) -> _Task:
+def _parse_task(where: str, record: dict[str, Any]) -> _Task | None:
     data = get_field(record, "data")
     if not isinstance(data, dict):
         raise RecordError(f"the field 'data' is {kind_of(data)}, not an object")
@@ -161,15 +169,13 @@ def _parse_task(where: str, record: dict[str, Any]) -> _Task:
     annotations = get_list(record, field) if field else []
     if not all(isinstance(one, dict) for one in annotations):
         raise RecordError(f"the field {field!r} holds other values than objects")
-    if not annotations:
-        raise RecordError("is not annotated (predictions are not used)")
     kept = [
         one
         for one in annotations
         if not one.get("was_cancelled") and not one.get("skipped")
     ]
     if not kept:
-        raise RecordError("is not annotated: all its annotations were cancelled")
+        return None
     kept.sort(key=lambda one: (bool(one.get("ground_truth")), _created(one)))
     spans: list[RawSpan] = []
     names = set()
@@ -180,12 +186,12 @@ def _parse_task(where: str, record: dict[str, Any]) -> _Task:
     return _Task(where, record, data, spans, frozenset(names))
 
 
-def _parse_min(where: str, record: dict[str, Any]) -> _Task:
+def _parse_min(where: str, record: dict[str, Any]) -> _Task | None:
     data = {name: value for name, value in record.items() if name not in MIN_FIELDS}
     regions = [value for value in data.values() if _is_regions(value)]
     annotation = record.get("annotation_id")
     if annotation is None and not regions and not isinstance(data.get("label"), list):
-        raise RecordError("is not annotated")
+        return None
     spans = [span for value in regions for one in value for span in _parse_region(one)]
     id_ = "" if annotation is None else get_id(record)
     return _Task(where, record, data, spans, id=id_, created=_created(record))

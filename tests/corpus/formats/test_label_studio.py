@@ -166,30 +166,26 @@ def test_the_latest_of_several_records_of_json_min(read):
     ]
 
 
-@pytest.mark.parametrize(
-    "unannotated, reason",
-    [
-        (
-            task(predictions=[annotation(result(10, 14, "Oslo", "LOC"))]),
-            "is not annotated (pred",
-        ),
-        (
-            {"id": 1, "data": {"tweet": "lol"}, "predictions": []},
-            "is not annotated (pred",
-        ),
-        (
-            task(annotation(was_cancelled=True)),
-            "is not annotated: all its annotations were",
-        ),
-        ({"tweet": "lol", "id": 3, "annotation_id": None}, "is not annotated"),
-    ],
-)
-def test_tasks_without_annotation_are_rejected(read, unannotated, reason):
-    first, rejected = read(TASK, unannotated)
-    assert isinstance(first, Post)
-    assert rejected.where == "record 2, line 1"
-    assert rejected.reason.startswith(reason)
-    assert rejected.record == unannotated
+UNANNOTATED = [
+    task(predictions=[annotation(result(10, 14, "Oslo", "LOC"))]),
+    {"id": 1, "data": {"tweet": "lol"}, "predictions": []},
+    task(annotation(was_cancelled=True)),
+    {"tweet": "lol", "id": 3, "annotation_id": None},
+]
+
+
+@pytest.mark.parametrize("unannotated", UNANNOTATED)
+def test_tasks_without_annotation_are_skipped(read, unannotated):
+    [post] = read(unannotated, TASK, unannotated)
+    assert isinstance(post, Post)
+
+
+def test_file_without_annotation_is_an_error(read):
+    """An export of tasks with predictions alone, for example."""
+    with pytest.raises(
+        WnutError, match=r"none of the 4 tasks is annotated\. Predictions"
+    ):
+        read(*UNANNOTATED)
 
 
 def test_a_result_with_several_labels_is_several_spans(read):
