@@ -132,8 +132,8 @@ def load_posts(
         - "wnut_17", or a folder or dataset as for `load_rows`;
         - a folder with one file per split, in any known format: train.*, dev.* (or
           valid.*, validation.*) and test.*, of which only the first one is needed;
-        - a file in any known format, or a folder with one such file. All of its posts
-          are in the split "train".
+        - a file in any known format, or a folder of such files with other names. All
+          posts are in the split "train".
     format_name (str | None): The name of the format of the files. If None, it is found by
         the suffix or the content of each file.
     options (ReadOptions | None): The options of the readers.
@@ -215,7 +215,7 @@ class _Request:
         if os.path.isdir(source):
             return self._load_folder(Path(source))
         if os.path.exists(source):
-            return self._load_files({"train": Path(source)}, f"file {source}")
+            return self._load_files({"train": [Path(source)]}, f"file {source}")
         if source.lower().endswith(FILE_SUFFIXES):
             raise WnutError(f"The file {source} isn't there: give annotated data")
         _check_hub_id(source)
@@ -228,11 +228,13 @@ class _Request:
         if not folder.is_dir():
             raise WnutError(f"Folder {folder} isn't there")
         is_saved = (folder / "dataset_dict.json").exists()
-        if not is_saved and (files := _find_splits(folder)):
+        if not is_saved and (splits := _find_splits(folder)):
+            files = {split: [path] for split, path in splits.items()}
             return self._load_files(files, f"files in {folder}")
-        members = [path for path in folder.iterdir() if not path.name.startswith(".")]
-        if not is_saved and len(members) == 1 and members[0].is_file():
-            return self._load_files({"train": members[0]}, f"file {members[0]}")
+        if not is_saved and (paths := self._find_posts(folder)):
+            names = ", ".join(str(path) for path in paths)
+            title = f"file {names}" if len(paths) == 1 else f"files {names}"
+            return self._load_files({"train": paths}, title)
         try:
             return self._load_dataset(str(folder), _fetch_local)
         except WnutError as err:
@@ -243,15 +245,40 @@ class _Request:
                 "files train.*, dev.* and test.*, or give a single file"
             ) from err
 
-    def _load_files(self, files: dict[str, Path], origin: str) -> LoadedPosts:
-        splits = {}
+    def _find_posts(self, folder: Path) -> list[Path]:
+        """Return the files of annotated posts in a folder without files of splits. None
+        if the library datasets has to read the folder.
+        """
+        members = sorted(path for path in folder.iterdir() if path.name[0] != ".")
+        if len(members) == 1 and members[0].is_file():
+            return members
+        # Other files, such as README.txt, are often texts.
+        suffixes = tuple(suffix for suffix in FILE_SUFFIXES if suffix != ".txt")
+        paths = [
+            path
+            for path in members
+            if path.is_file() and _uncompressed(path).endswith(suffixes)
+        ]
+        try:
+            names = {
+                _format_of(path, self.format_name, self.options).name for path in paths
+            }
+        except WnutError:
+            return []
+        return [] if "datasets" in names else paths
+
+    def _load_files(self, files: dict[str, list[Path]], origin: str) -> LoadedPosts:
+        splits: dict[str, list[Post | Rejection]] = {}
         formats: dict[str, Format] = {}
-        for split, path in files.items():
-            found, splits[split] = read_file(path, self.format_name, self.options)
+        for split, path in [
+            (key, path) for key, paths in files.items() for path in paths
+        ]:
+            found, records = read_file(path, self.format_name, self.options)
+            splits.setdefault(split, []).extend(records)
             formats[found.name] = found
             # In a file with a published name, a label outside WNUT 17 is an error.
             if self.scheme is None and path.name == WNUT_FILES[split]:
-                _check_types(_posts_in({split: splits[split]}), WNUT_17)
+                _check_types(_posts_in({split: records}), WNUT_17)
         used = {name for found in formats.values() for name in found.options}
         title = origin[0].upper() + origin[1:]
         _refuse_options(self.options, used, title, list(formats))
@@ -437,8 +464,12 @@ def _find_splits(folder: Path) -> dict[str, Path]:
 
 def _stem(path: Path) -> str:
     """Return the name of a file without its suffix and that of its compression."""
-    codec = codec_of(path.name)
-    return Path(path.stem if codec else path.name).stem.lower()
+    return Path(_uncompressed(path)).stem
+
+
+def _uncompressed(path: Path) -> str:
+    """Return the name of a file in lower case, without the suffix of its compression."""
+    return (path.stem if codec_of(path.name) else path.name).lower()
 
 
 def _one_per_split(

@@ -361,6 +361,23 @@ def test_folders_with_files_of_any_format(tmp_path, files, splits):
         assert labelled(posts) == [[("Oslo", "LOC")]]
 
 
+def test_files_with_other_names_are_read_together(tmp_path):
+    """The exports of two annotators, and a file that is no data."""
+    other = '{"text": "in Rome", "spans": [{"start": 3, "end": 7, "label": "LOC"}]}\n'
+    folder = write(
+        tmp_path / "data",
+        ben__jsonl=other,
+        ada__jsonl=DOCCANO,
+        README__md="x",
+        notes__txt="see README",
+    )
+    loaded = load_posts(folder)
+    assert list(loaded.splits) == ["train"]
+    assert labelled(loaded.splits["train"]) == [[("Oslo", "LOC")], [("Rome", "LOC")]]
+    assert "ada.jsonl" in loaded.origin and "ben.jsonl" in loaded.origin
+    assert "(format: doccano, prodigy)" in loaded.origin
+
+
 def test_file_has_the_training_split_only(tmp_path):
     path = tmp_path / "my posts.jsonl"
     path.write_text(DOCCANO + '{"text": "lol"}\n')
@@ -385,7 +402,7 @@ def test_file_has_the_training_split_only(tmp_path):
             "of the split valid",
         ),
         (
-            {"a__jsonl": DOCCANO, "b__jsonl": DOCCANO},
+            {"a__jsonl": DOCCANO, "b__jsonl": '{"a": 1}\n'},
             r"name the files train\.\*, dev\.\* and test",
         ),
         ({"train__jsonl": '{"a": 1}\n'}, "no known format"),
