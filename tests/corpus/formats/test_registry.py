@@ -223,7 +223,7 @@ def test_missing_files(tmp_path):
 
 def test_the_page_has_each_format_and_its_examples_are_read(tmp_path):
     text = PAGE.read_text(encoding="utf8")
-    rows = re.findall(r"^\| \[[^|]*\| `([\w-]+)` \|", text, re.MULTILINE)
+    rows = re.findall(r"^\| \[`([\w-]+)`\]\(#", text, re.MULTILINE)
     assert rows == list(FORMATS)
     path = tmp_path / "posts.json"
     names = []
