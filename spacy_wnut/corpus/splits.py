@@ -168,9 +168,15 @@ def _draw(
             by_text.setdefault(_normalize(post.text), []).append(i)
     groups = list(by_text.values())
     if len(groups) < len(shares):
+        rejected = [str(post) for post in posts if isinstance(post, Rejection)]
+        reason = ""
+        if rejected:
+            reason = (
+                f". {len(rejected):,} records were rejected, the first: {rejected[0]}"
+            )
         raise WnutError(
             f"The data has {len(groups)} different texts, too few to draw the splits "
-            f"{', '.join(shares)}: give more posts, or a file for each split"
+            f"{', '.join(shares)}: give more posts, or a file for each split{reason}"
         )
     Random(seed).shuffle(groups)
     types = [

@@ -116,6 +116,16 @@ def test_too_few_texts():
         draw_splits({"train": [make("a"), make("A "), make("b")]})
 
 
+def test_too_few_texts_because_of_rejections():
+    rejected = [Rejection(f"line {i}", "has no text", {}) for i in (1, 2)]
+    with pytest.raises(WnutError) as err:
+        draw_splits({"train": rejected})
+    assert "has 0 different texts" in str(err.value)
+    assert str(err.value).endswith(
+        ". 2 records were rejected, the first: line 1: has no text"
+    )
+
+
 def test_types_are_in_proportion():
     data = numbered(400) + numbered(80, "common") + numbered(20, "rare")
     data += numbered(10, "rare", "common")
