@@ -15,6 +15,7 @@ import typer
 import uvicorn
 from spacy.cli._util import app as spacy_app
 from thinc.api import Config
+from weasel.util.config import parse_config_overrides
 
 from spacy_wnut.cli import app
 from spacy_wnut.pipeline.factory import make_entity_tagger
@@ -128,6 +129,9 @@ def test_commands_exist(page, words):
         project = srsly.read_yaml(ROOT / "project.yml")
         names = {command["name"] for command in project["commands"]}
         assert words[5] in names | set(project["workflows"])
+        # "." is the folder. weasel refuses values that look like options.
+        overrides = parse_config_overrides([*words[7:]], env_var=None)
+        assert "true" not in map(str, overrides.values())
         given = {word for word in words[6:] if word.startswith("--")}
         assert given <= {f"--vars.{name}" for name in project["vars"]}
     elif words[:2] == ["python", "-m"] and words[2].startswith("benchmarks."):
