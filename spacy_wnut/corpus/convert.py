@@ -29,7 +29,7 @@ from .alignment import (
     post_to_json,
 )
 from .posts import Post, Rejection
-from .rows import decode_rows, rows_to_posts, word_problem
+from .rows import decode_rows, post_problem, rows_to_posts
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict  # type: ignore[import-untyped]
@@ -267,16 +267,14 @@ def _make_docs(
 def _make_doc(
     post: Post, vocab: Vocab, nlp: Language, tokens: Protocol, alignment: Alignment
 ) -> AlignedPost | Rejection:
+    if problem := post_problem(post):
+        return Rejection(
+            post.where,
+            f"{problem}: remove it from the data, or replace the white space by another "
+            "character",
+            post_to_json(post),
+        )
     if post.words is not None and not post.has_spaces:
-        for start, end in post.words:
-            word = post.text[start:end]
-            if problem := word_problem(word):
-                return Rejection(
-                    post.where,
-                    f"the word {word!r} {problem}: remove it from the data, or replace "
-                    "the white space by another character",
-                    post_to_json(post),
-                )
         # With known spaces, spaCy's Corpus tokenizes the text with the pipeline's
         # tokenizer, and aligns the result with these words. With unknown spaces, it keeps
         # the words.

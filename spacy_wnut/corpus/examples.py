@@ -17,7 +17,7 @@ from ..inputs import check_corpus
 from .alignment import Alignment, align_post, list_first, make_tokens, split_tokens
 from .formats.spacy_docbin import reading_docbin
 from .posts import Post, Rejection
-from .rows import word_problem
+from .rows import post_problem
 from .sources import read_file
 from .type_map import TypeMap
 
@@ -120,13 +120,8 @@ def _read_posts(corpus: Path, nlp: Language) -> list[Example]:
 
 
 def _make_example(post: Post, nlp: Language) -> Example:
-    if post.words is not None and not post.has_spaces:
-        for start, end in post.words:
-            if problem := word_problem(post.text[start:end]):
-                word = post.text[start:end]
-                raise WnutError(
-                    f"{post.where}: the word {word!r} {problem}: correct it"
-                )
+    if problem := post_problem(post):
+        raise WnutError(f"{post.where}: {problem}: correct it")
     try:
         words = make_tokens(post, nlp.vocab, nlp)
         keeps_words = words.has_unknown_spaces

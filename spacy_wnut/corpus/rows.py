@@ -242,6 +242,19 @@ def word_problem(word: str) -> str:
     return ""
 
 
+def post_problem(post: Post) -> str:
+    """Return why the words of a post can't be tokens, or "". Any words can if the spaces
+    between them are known.
+    """
+    if post.words is None or post.has_spaces:
+        return ""
+    for start, end in post.words:
+        word = post.text[start:end]
+        if problem := word_problem(word):
+            return f"the word {word!r} {problem}"
+    return ""
+
+
 def _by_split(loaded: Mapping[str, Dataset]) -> dict[str, Dataset]:
     names = {"dev": "validation", "valid": "validation"}
     return {names.get(name, name): split for name, split in loaded.items()}

@@ -6,17 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ..json_values import kind_of
 from ..posts import Post, Rejection
 from .json_file import read_json
 from .options import ReadOptions
 from .parquet_file import is_parquet, read_rows
 from .records import (
-    RawSpan,
-    RecordError,
     check_object,
     get_id,
-    get_list,
+    get_spans,
     get_text,
     make_spans,
     read_posts,
@@ -44,7 +41,7 @@ def read_annotated(path: Path, options: ReadOptions) -> Iterator[Post | Rejectio
     def to_post(value: Any, where: str) -> Post:
         record = check_object(value)
         text = get_text(record, options.text_field or "text")
-        spans = make_spans(text, list(_read_spans(record)))
+        spans = make_spans(text, get_spans(record, FIELD))
         return Post(text, spans, id=get_id(record), where=where)
 
     return read_posts(read_rows(path) if is_parquet(path) else read_json(path), to_post)
@@ -61,12 +58,3 @@ def is_annotated(record: Any) -> bool:
     if not isinstance(entities, list) or (not entities and "relations" in record):
         return False
     return all(isinstance(one, dict) and "start" in one for one in entities)
-
-
-def _read_spans(record: dict[str, Any]) -> Iterator[RawSpan]:
-    for one in get_list(record, FIELD):
-        if not isinstance(one, dict):
-            raise RecordError(f"the field {FIELD!r} holds {kind_of(one)}, not objects")
-        yield RawSpan(
-            one.get("start"), one.get("end"), one.get("label"), one.get("text")
-        )

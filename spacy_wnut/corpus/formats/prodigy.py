@@ -6,16 +6,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ..json_values import kind_of
 from ..posts import Post, Rejection, Word
 from .json_file import read_json
 from .options import ReadOptions
 from .records import (
-    RawSpan,
     RecordError,
     check_object,
     get_id,
-    get_list,
+    get_objects,
+    get_spans,
     get_text,
     make_spans,
     make_words,
@@ -55,7 +54,7 @@ def read_prodigy(path: Path, options: ReadOptions) -> Iterator[Post | Rejection]
             raise RecordError(
                 f"the answer is {answer!r}: expected one of {', '.join(ANSWERS)}"
             )
-        raw = list(_read_spans(record))
+        raw = get_spans(record, "spans") if record.get("spans") is not None else []
         is_rejected = answer == "reject"
         if answer == "ignore" or (is_rejected and not raw):
             return None
@@ -63,7 +62,10 @@ def read_prodigy(path: Path, options: ReadOptions) -> Iterator[Post | Rejection]
         spans = make_spans(text, raw)
         words = None
         if record.get("tokens") is not None:
-            words = make_words(text, _read_tokens(record))
+            tokens = get_objects(record, "tokens")
+            words = make_words(
+                text, ((token.get("start"), token.get("end")) for token in tokens)
+            )
         is_partial = is_rejected or record.get("_view_id") in BINARY_VIEWS
         return Post(
             text,
@@ -92,21 +94,3 @@ def is_prodigy(record: Any) -> bool:
         isinstance(one, dict) and "start" in one and "end" in one for one in spans
     )
     return has_spans or record.get("answer") in ANSWERS or "_input_hash" in record
-
-
-def _read_spans(record: dict[str, Any]) -> Iterator[RawSpan]:
-    if record.get("spans") is None:
-        return
-    for one in get_list(record, "spans"):
-        if not isinstance(one, dict):
-            raise RecordError(f"the field 'spans' holds {kind_of(one)}, not objects")
-        yield RawSpan(
-            one.get("start"), one.get("end"), one.get("label"), one.get("text")
-        )
-
-
-def _read_tokens(record: dict[str, Any]) -> Iterator[tuple[Any, Any]]:
-    for one in get_list(record, "tokens"):
-        if not isinstance(one, dict):
-            raise RecordError(f"the field 'tokens' holds {kind_of(one)}, not objects")
-        yield one.get("start"), one.get("end")

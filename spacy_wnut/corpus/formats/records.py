@@ -103,6 +103,30 @@ def get_list(record: dict[str, Any], name: str) -> list[Any]:
     return value
 
 
+def get_objects(record: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    """Return the value of a field that has to be a list of JSON objects.
+
+    Raises RecordError if there is no such field, or if it is not a list of objects.
+    """
+    values = get_list(record, name)
+    for one in values:
+        if not isinstance(one, dict):
+            raise RecordError(f"the field {name!r} holds {kind_of(one)}, not objects")
+    return values
+
+
+def get_spans(record: dict[str, Any], name: str) -> list[RawSpan]:
+    """Return the spans in a field: a list of objects with `start`, `end`, `label` and
+    possibly `text`.
+
+    Raises RecordError as `get_objects` does.
+    """
+    return [
+        RawSpan(one.get("start"), one.get("end"), one.get("label"), one.get("text"))
+        for one in get_objects(record, name)
+    ]
+
+
 def get_text(record: dict[str, Any], name: str) -> str:
     """Return the text of a record.
 
