@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 from ..about import __version__
-from ..corpus.conll import Columns
+from ..corpus.layout import Columns
 from ..errors import WnutError
 from ..inputs import check_pipeline
 from .chunks import NumberedChunks

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from ..compression import CODECS, ERRORS, decompress, detect, explain
-from ..corpus.conll import Columns
+from ..corpus.layout import Columns
 from ..errors import WnutError
 from .encoding import check_unicode, recode
 from .reasons import MAX_NAMES, shorten

@@ -162,7 +162,7 @@ def annotate_cli(
     from ..bulk.formats.registry import is_stream
     from ..bulk.local import Job, Summary, annotate_file
     from ..bulk.settings import Settings, parse_interval
-    from ..corpus.conll import Columns
+    from ..corpus.layout import Columns
     from ..errors import WnutError
 
     if resume and overwrite:

@@ -170,8 +170,8 @@ def convert_cli(
     Records that cannot be converted are written to OUT_DIR.rejected.jsonl with the
     reason, and the exit status is 3.
     """
-    from ..corpus.conll import Columns
     from ..corpus.formats.options import ReadOptions
+    from ..corpus.layout import Columns
     from ..corpus.sources import load_posts
     from ..corpus.splits import count_duplicates, draw_splits, parse_fractions
     from ..corpus.type_map import TypeMap

@@ -56,7 +56,7 @@ def score_cli(
     --token-column and --tag-column refer to both files, unless PREDICTED has only words
     and tags. --map renames the types of both sides.
     """
-    from ..corpus.conll import Columns
+    from ..corpus.layout import Columns
     from ..corpus.type_map import TypeMap
     from ..scoring.matching import (
         TwoColumns,

@@ -8,7 +8,6 @@ from typing import NamedTuple, TypeVar
 from ..errors import WnutError
 from ..labels import LabelScheme, split_tag, type_problem
 from .layout import (
-    DOCSTART,
     Columns,
     Gap,
     Layout,
@@ -16,20 +15,7 @@ from .layout import (
     find_layout,
     is_same_column,
     name_column,
-    split_columns,
 )
-
-__all__ = [
-    "DOCSTART",
-    "SAMPLE",
-    "Columns",
-    "Gap",
-    "Layout",
-    "TaggedPost",
-    "find_layout",
-    "read_conll",
-    "split_columns",
-]
 
 T = TypeVar("T")
 BOM = b"\xef\xbb\xbf"

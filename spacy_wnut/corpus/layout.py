@@ -90,7 +90,7 @@ class Layout(NamedTuple):
         RETURNS (list[str] | Gap): The columns, or the kind of a line without a word.
 
         Example:
-            >>> from spacy_wnut.corpus.conll import Layout
+            >>> from spacy_wnut.corpus.layout import Layout
             >>> Layout().split("Oslo\\tB-location", is_first=True)
             ['Oslo', 'B-location']
             >>> Layout().split("# text = Oslo", is_first=True)
@@ -184,7 +184,7 @@ def split_columns(line: str) -> list[str]:
     RETURNS (List[str]): The columns, without empty ones at the end of the line.
 
     Example:
-        >>> from spacy_wnut.corpus.conll import split_columns
+        >>> from spacy_wnut.corpus.layout import split_columns
         >>> split_columns("New York\\tB-location\\t")
         ['New York', 'B-location']
         >>> split_columns("Oslo  B-location")

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ..compression import codec_of
 from ..errors import WnutError
 from ..labels import WNUT_17, LabelScheme
-from .conll import Columns, read_conll
+from .conll import read_conll
 from .formats.options import ReadOptions
 from .formats.registry import FORMATS, JSON_SUFFIXES, Format, find_format
+from .layout import Columns
 from .posts import Post, Rejection
 from .rows import (
     SPLITS,

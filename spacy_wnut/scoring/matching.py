@@ -9,9 +9,16 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import NamedTuple
 
-from ..corpus.conll import Columns, find_layout, read_lines, read_word, read_words
+from ..corpus.conll import read_lines, read_word, read_words
 from ..corpus.formats.columns import find_notation
-from ..corpus.layout import describe, get_column, index_of, is_same_column
+from ..corpus.layout import (
+    Columns,
+    describe,
+    find_layout,
+    get_column,
+    index_of,
+    is_same_column,
+)
 from ..corpus.type_map import TypeMap
 from ..errors import WnutError
 from ..labels import entities_to_tags, split_tag, tags_to_entities

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from spacy_wnut.corpus.conll import SAMPLE, Columns, read_conll, split_columns
+from spacy_wnut.corpus.conll import SAMPLE, read_conll
+from spacy_wnut.corpus.layout import Columns, split_columns
 from spacy_wnut.errors import WnutError
 from spacy_wnut.labels import WNUT_17, LabelScheme
 

@@ -9,8 +9,8 @@ import huggingface_hub
 import pytest
 import requests
 
-from spacy_wnut.corpus.conll import Columns
 from spacy_wnut.corpus.formats.options import ReadOptions
+from spacy_wnut.corpus.layout import Columns
 from spacy_wnut.corpus.posts import Rejection
 from spacy_wnut.corpus.sources import load_posts, load_rows
 from spacy_wnut.corpus.type_map import TypeMap

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from seqeval.metrics import f1_score, precision_score, recall_score
 
-from spacy_wnut.corpus.conll import Columns
+from spacy_wnut.corpus.layout import Columns
 from spacy_wnut.errors import WnutError
 from spacy_wnut.labels import Entity
 from spacy_wnut.scoring.matching import TwoColumns, read_posts, read_posts_of_one_file

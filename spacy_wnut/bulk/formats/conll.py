@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, islice
 from typing import Any, BinaryIO
 
-from ...corpus.conll import DOCSTART, SAMPLE, Gap, Layout, find_layout, split_columns
+from ...corpus.conll import SAMPLE
+from ...corpus.layout import DOCSTART, Gap, Layout, find_layout, split_columns
 from ...labels import Entity, entities_to_tags, type_problem
 from ..records import Chunk, Found, RawLine, Record, unreadable
 from ..sources import Input, read_lines

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from ...compression import CODECS, check_codec, codec_of
-from ...corpus.conll import Columns
+from ...corpus.layout import Columns
 from ...errors import WnutError
 from ..offsets import CODE_POINTS, UTF16
 from ..records import OTHER_FIELDS, Record

@@ -8,7 +8,8 @@ from spacy_wnut.bulk import sources
 from spacy_wnut.bulk.annotator import Found
 from spacy_wnut.bulk.formats.conll import ConllWriter
 from spacy_wnut.bulk.settings import Settings
-from spacy_wnut.corpus.conll import Columns, read_conll
+from spacy_wnut.corpus.conll import read_conll
+from spacy_wnut.corpus.layout import Columns
 from spacy_wnut.errors import WnutError
 
 
