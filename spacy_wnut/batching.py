@@ -7,18 +7,24 @@ from numpy.typing import NDArray
 
 
 def batch_by_length(
-    lengths: Sequence[int] | NDArray[numpy.int64], budget: int, equal: bool = False
+    lengths: Sequence[int] | NDArray[numpy.int64],
+    budget: int,
+    equal: bool = False,
+    max_count: int | None = None,
 ) -> Iterator[NDArray[numpy.int64]]:
     """Group sequences of similar length within a budget of padded items.
 
     Sequences are sorted by length, shortest first; equal lengths keep their order. A
     batch ends before the sequence with which its number of sequences times its maximum
-    length would exceed the budget. A sequence longer than the budget is a batch alone.
+    length would exceed the budget, or after the maximum number of sequences. A sequence
+    longer than the budget is a batch alone.
     The batches depend on the lengths only.
 
     lengths (Sequence[int]): The length of each sequence.
     budget (int): Maximum number of items in a padded batch.
     equal (bool): Batch sequences of equal length only, so that there is no padding.
+    max_count (Optional[int]): Maximum number of sequences in a batch, at least 1. None
+        for no maximum.
     YIELDS (Ints1d): The indices of the sequences of a batch, shape (B,). Each index is
         in exactly one batch.
 
@@ -32,7 +38,9 @@ def batch_by_length(
     order = numpy.argsort(lengths, kind="stable")
     start = 0
     for end, index in enumerate(order):
-        is_full = (end + 1 - start) * lengths[index] > budget
+        is_full = (end + 1 - start) * lengths[
+            index
+        ] > budget or end - start == max_count
         is_longer = equal and lengths[index] > lengths[order[start]]
         if end > start and (is_full or is_longer):
             yield order[start:end]

@@ -10,7 +10,7 @@ import numpy
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 from ..corpus.examples import read_corpus
-from ..crf.chain import Bools, Ints
+from ..crf.arrays import Bools, Ints
 from ..errors import WnutError
 from ..files import check_out, replacing
 from ..pipeline.entity_tagger import find_tagger

@@ -10,7 +10,7 @@ from spacy.training import Example
 from spacy.util import minibatch
 from tqdm import tqdm  # type: ignore[import-untyped]
 
-from ..crf.chain import Bools, Floats64, Ints
+from ..crf.arrays import Bools, Floats64, Ints
 from ..crf.decoding import Emitted, decode
 from ..pipeline.entity_tagger import EntityTagger
 from ..scoring.examples import UNANNOTATED

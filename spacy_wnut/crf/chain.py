@@ -7,7 +7,7 @@ A path y of length n over T tags scores
 Its probability is the exponential of its score, divided by the sum over all paths
 (Lafferty et al. 2001; for named entities Lample et al. 2016). A score of minus
 infinity excludes a path. The recursions are the forward-backward algorithm and the
-Viterbi algorithm (Rabiner 1989; Sutton & McCallum 2012, section 4.1), in log space.
+Viterbi algorithm (Rabiner 1989; Sutton & McCallum 2012, section 4.1).
 
 All functions map arrays to arrays. A batch has padded emissions of shape (B, L, T)
 and lengths of shape (B,), each at least 1. Values in the padding have no influence.
@@ -18,14 +18,9 @@ thousands of words is exact to many digits.
 from typing import NamedTuple
 
 import numpy
-from numpy.typing import NDArray
 
-Floats64 = NDArray[numpy.float64]
-Ints = NDArray[numpy.int64]
-Bools = NDArray[numpy.bool_]
-
-# Lowest finite number.
-LOWEST = float(numpy.finfo(numpy.float64).min)
+from .arrays import Bools, Floats64, Ints
+from .log_space import LogMatrix, log_sum_exp, sum_outer_products
 
 
 class Chain(NamedTuple):
@@ -75,7 +70,6 @@ class Expectations(NamedTuple):
     chain: Chain
 
 
-@numpy.errstate(divide="ignore")
 def forward_scores(
     emissions: Floats64, lengths: Ints, chain: Chain
 ) -> tuple[Floats64, Floats64]:
@@ -88,16 +82,16 @@ def forward_scores(
         end at a position with a tag, shape (B, L, T), and the log-partition,
         shape (B,).
     """
+    transitions = LogMatrix.of(chain.transitions)  # (T from, T to)
     alphas = numpy.empty(emissions.shape)  # (B, L, T)
     alphas[:, 0] = chain.start + emissions[:, 0]  # (B, T)
     for i in range(1, emissions.shape[1]):
-        scores = alphas[:, i - 1, :, None] + chain.transitions  # (B, T from, T to)
-        alphas[:, i] = _log_sum_exp(scores, axis=1) + emissions[:, i]  # (B, T to)
+        prefixes = transitions.log_product(alphas[:, i - 1])  # (B, T to)
+        alphas[:, i] = prefixes + emissions[:, i]  # (B, T to)
     last = alphas[numpy.arange(len(lengths)), lengths - 1]  # (B, T)
-    return alphas, _log_sum_exp(last + chain.end, axis=1)  # (B, L, T), (B,)
+    return alphas, log_sum_exp(last + chain.end, axis=1)  # (B, L, T), (B,)
 
 
-@numpy.errstate(divide="ignore")
 def backward_scores(emissions: Floats64, lengths: Ints, chain: Chain) -> Floats64:
     """Run the backward recursion (beta in Rabiner 1989).
 
@@ -107,13 +101,13 @@ def backward_scores(emissions: Floats64, lengths: Ints, chain: Chain) -> Floats6
     RETURNS (Floats3d): The log of the sum over all path suffixes that follow a position
         with a tag, without the emission of that position. Shape (B, L, T).
     """
+    transitions = LogMatrix.of(chain.transitions.T)  # (T to, T from)
     betas = numpy.empty(emissions.shape)  # (B, L, T)
     betas[:, -1] = chain.end  # (T,) for every sequence
     for i in range(emissions.shape[1] - 2, -1, -1):
         following = emissions[:, i + 1] + betas[:, i + 1]  # (B, T to)
-        scores = chain.transitions + following[:, None, :]  # (B, T from, T to)
+        suffixes = transitions.log_product(following)  # (B, T from)
         is_last = (lengths - 1 == i)[:, None]  # (B, 1)
-        suffixes = _log_sum_exp(scores, axis=2)  # (B, T from)
         betas[:, i] = numpy.where(is_last, chain.end, suffixes)  # (B, T from)
     return betas
 
@@ -143,13 +137,11 @@ def expectations(
     scores = alphas + betas - log_z[:, None, None]  # (B, L, T)
     # The exponential of a score in the padding may overflow.
     marginals = numpy.exp(numpy.where(inside[:, :, None], scores, -numpy.inf))
-    transitions = numpy.zeros_like(chain.transitions)  # (T, T)
-    for i in range(1, emissions.shape[1]):
-        live = inside[:, i]  # (B,), sequences that reach position i: b of them
-        before = alphas[live, i - 1, :, None]  # (b, T from, 1)
-        after = emissions[live, i] + betas[live, i] - log_z[live, None]  # (b, T to)
-        pairs = before + chain.transitions + after[:, None, :]  # (b, T from, T to)
-        transitions += (weights[live, None, None] * numpy.exp(pairs)).sum(axis=0)
+    # The pairs of neighbouring positions in all sequences: n of them.
+    row, i = numpy.nonzero(inside[:, 1:])  # (n,), (n,)
+    before = alphas[row, i]  # (n, T from)
+    after = emissions[row, i + 1] + betas[row, i + 1] - log_z[row, None]  # (n, T to)
+    transitions = sum_outer_products(before, chain.transitions, after, weights[row])
     start = weights[:, None] * marginals[:, 0]  # (B, T)
     end = weights[:, None] * marginals[numpy.arange(len(lengths)), lengths - 1]
     expected = Chain(transitions, start.sum(axis=0), end.sum(axis=0))
@@ -250,7 +242,6 @@ def viterbi(emissions: Floats64, lengths: Ints, chain: Chain) -> Ints:
     return tags.T  # (B, L)
 
 
-@numpy.errstate(divide="ignore")
 def span_probabilities(
     emissions: Floats64, lengths: Ints, chain: Chain, spans: Ints
 ) -> Floats64:
@@ -289,7 +280,7 @@ def span_probabilities(
     suffixes = chain.transitions[last_tag] + emissions[row, after] + betas[row, after]
     suffixes[numpy.arange(len(spans)), inner] = -numpy.inf  # (n, T), not continued
     is_last = end == lengths[row]  # (n,)
-    rest = numpy.where(is_last, chain.end[last_tag], _log_sum_exp(suffixes, axis=1))
+    rest = numpy.where(is_last, chain.end[last_tag], log_sum_exp(suffixes, axis=1))
     # Rounding may give slightly more than 1.
     probabilities: Floats64 = numpy.minimum(numpy.exp(scores + rest - log_z[row]), 1.0)
     return probabilities
@@ -298,14 +289,3 @@ def span_probabilities(
 def _is_inside(emissions: Floats64, lengths: Ints) -> Bools:
     """Shape (B, L): True at positions of a sequence, False in the padding."""
     return numpy.arange(emissions.shape[1]) < lengths[:, None]
-
-
-def _log_sum_exp(scores: Floats64, axis: int) -> Floats64:
-    # Direct ufunc calls: for the chain of one post, the wrappers of numpy.max and
-    # numpy.sum take longer than the computation.
-    highest = numpy.maximum.reduce(scores, axis=axis, keepdims=True)
-    # Avoids inf - inf where all scores are minus infinity. The sum is then, too.
-    highest = numpy.maximum(highest, LOWEST)
-    total = numpy.add.reduce(numpy.exp(scores - highest), axis=axis, keepdims=True)
-    sums: Floats64 = (numpy.log(total) + highest).squeeze(axis)
-    return sums

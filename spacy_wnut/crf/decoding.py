@@ -6,22 +6,15 @@ from typing import NamedTuple
 
 import numpy
 
-from ..batching import batch_by_length
 from ..labels import LabelScheme
+from .arrays import Bools, Floats64, Ints
+from .batches import chain_batches
 from .chain import (
-    Bools,
     Chain,
-    Floats64,
-    Ints,
     expectations,
     span_probabilities,
     viterbi,
 )
-
-# Budget of a batch of chains, in padded words. One step of a recursion works on an
-# array of shape (B, T, T), which then fits into the cache of a processor, and the
-# arrays of all steps take a few megabytes, however large a batch of docs is.
-MAX_PADDED_WORDS = 4096
 
 # Lower bound of the confidences. An entity on the best path is possible, although the
 # probability of a span of hundreds of words may underflow to 0.
@@ -75,12 +68,14 @@ class ChainLayout(NamedTuple):
     offsets (Ints1d): Shape (docs,), the index in `rows` of the doc's first position.
     counts (Ints1d): Shape (docs,), the number of positions of each doc.
     words (Ints1d): Shape (sum of lengths,), the index of each row's word in its doc.
+    n_tags (int): The number of tags T.
     """
 
     rows: Ints
     offsets: Ints
     counts: Ints
     words: Ints
+    n_tags: int
 
     @classmethod
     def of(cls, emissions: Floats64, lengths: Ints) -> "ChainLayout":
@@ -101,10 +96,11 @@ class ChainLayout(NamedTuple):
         rows = numpy.flatnonzero(emissions.any(axis=1))  # (positions,)
         counts = numpy.bincount(doc_of_row[rows], minlength=len(lengths))  # (docs,)
         words = numpy.arange(len(emissions)) - first_row[doc_of_row]  # (words,)
-        return cls(rows, numpy.cumsum(counts) - counts, counts, words)
+        offsets = numpy.cumsum(counts) - counts  # (docs,)
+        return cls(rows, offsets, counts, words, emissions.shape[1])
 
     def batches(self) -> Iterator[tuple[Ints, Ints, Ints]]:
-        """Group docs of similar length within a budget of `MAX_PADDED_WORDS`. Docs
+        """Group docs of similar length within the budgets of `chain_batches`. Docs
         without positions are in no batch.
 
         YIELDS (Tuple[Ints1d, Ints1d, Ints2d]): The indices of the docs, shape (B,), the
@@ -112,7 +108,7 @@ class ChainLayout(NamedTuple):
             shape (B, L). The padding repeats the row of a doc's last position.
         """
         docs = numpy.flatnonzero(self.counts)
-        for batch in batch_by_length(self.counts[docs], MAX_PADDED_WORDS):
+        for batch in chain_batches(self.counts[docs], self.n_tags):
             chosen = docs[batch]  # (B,)
             lengths = self.counts[chosen]  # (B,)
             # (B, L)

@@ -24,9 +24,9 @@ from collections.abc import Iterator
 
 import numpy
 
-from ..batching import batch_by_length
-from .chain import Bools, Chain, Floats64, Ints, expectations, forward_scores
-from .decoding import MAX_PADDED_WORDS
+from .arrays import Bools, Floats64, Ints
+from .batches import chain_batches
+from .chain import Chain, expectations, forward_scores
 
 
 def absence_losses(
@@ -66,7 +66,7 @@ def absence_losses(
 
     def batches(cases: Ints) -> Iterator[tuple[Ints, Floats64, Ints]]:
         # Each case is one sequence, and long spans have many cases.
-        for batch in batch_by_length(lengths[row[span[cases]]], MAX_PADDED_WORDS):
+        for batch in chain_batches(lengths[row[span[cases]]], emissions.shape[2]):
             chosen = cases[batch]  # (b,)
             rows = row[span[chosen]]  # (b,)
             allowed = _deviating_tags(emissions.shape, spans[span[chosen]], at[chosen])

@@ -6,11 +6,9 @@ import numpy
 from spacy.training import Example
 
 from ..labels import LabelScheme
+from .arrays import Bools, Floats64, Ints
 from .chain import (
-    Bools,
     Chain,
-    Floats64,
-    Ints,
     negative_log_likelihood,
     soft_negative_log_likelihood,
 )

@@ -8,7 +8,7 @@ from spacy.tokens import Doc
 from spacy.training import Example
 
 from ..labels import OUTSIDE, Entity, LabelScheme, split_tag
-from .chain import Bools, Floats64
+from .arrays import Bools, Floats64
 
 # Key in `doc.user_data` of the soft labels that other models predicted.
 SOFT_LABELS = "spacy_wnut_soft_labels"

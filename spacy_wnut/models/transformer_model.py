@@ -77,8 +77,8 @@ def create_transformer_model(
         that are not in the training data stay consistent with the others.
     tokenizer_config (Dict[str, Any]): Settings for `AutoTokenizer`.
     transformer_config (Dict[str, Any]): Settings for `AutoConfig`.
-    mixed_precision (bool): Multiply matrices in half precision where the device has
-        instructions for it: bfloat16 on newer GPUs and CPUs, float16 on older GPUs.
+    mixed_precision (bool): Multiply matrices in half precision where it is faster:
+        bfloat16 on newer GPUs and CPUs with AMX, float16 on older GPUs.
     grad_scaler_config (Dict[str, Any]): Settings for gradient scaling.
     RETURNS (Model[List[Doc], FullTransformerBatch]): The layer. Its output has shape
         (1, special tokens + pieces, width) per doc, stitched together from the windows

@@ -24,7 +24,8 @@ from spacy.vocab import Vocab
 from thinc.api import Model, Optimizer, set_dropout_rate
 from thinc.types import Floats2d
 
-from ..crf.chain import Bools, Chain
+from ..crf.arrays import Bools
+from ..crf.chain import Chain
 from ..crf.decoding import Decoded, Emitted, decode, legal_chain
 from ..crf.loss import batch_loss, incorrect_spans_loss
 from ..errors import WnutError

@@ -11,7 +11,7 @@ from spacy.tokens import Doc, DocBin, Span
 from spacy.util import get_package_path, minibatch
 from tqdm import tqdm  # type: ignore[import-untyped]
 
-from ..crf.chain import Floats64, Ints
+from ..crf.arrays import Floats64, Ints
 from ..crf.decoding import Emitted, decode, legal_chain, tag_probabilities
 from ..crf.targets import set_soft_labels
 from ..digests import digest_path, digest_values, read_digests, write_digests

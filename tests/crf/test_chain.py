@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
+from spacy_wnut.crf import log_space
 from spacy_wnut.crf.chain import (
     Chain,
     expectations,
@@ -67,10 +68,17 @@ def make_allowed(seed, emissions, lengths, legal_only):
     return allowed
 
 
+@pytest.fixture(params=["without BLAS", "with BLAS"])
+def multiplication(request, monkeypatch):
+    """The two ways to multiply, for few and for many tags."""
+    if request.param == "with BLAS":
+        monkeypatch.setattr(log_space, "MAX_ROWS_WITHOUT_BLAS", 0)
+
+
 @pytest.fixture(
     params=[(0, False), (1, True)], ids=["all transitions", "legal transitions"]
 )
-def batch(request):
+def batch(request, multiplication):
     seed, legal_only = request.param
     emissions, chain = make_batch(seed, legal_only)
     return emissions, chain, make_allowed(seed, emissions, LENGTHS, legal_only)

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
-from spacy_wnut.crf import decoding
+from spacy_wnut.crf import batches
 from spacy_wnut.crf.chain import Chain
 from spacy_wnut.crf.decoding import (
     ChainLayout,
@@ -216,11 +216,10 @@ def test_a_small_batch_budget_does_not_change_the_entities(monkeypatch):
     chain, emissions = make_chain(1), make_docs(kinds, 1)
     at_once = decode_docs(kinds, emissions, chain)
     assert sum(map(len, at_once)) > 5
-    monkeypatch.setattr(decoding, "MAX_PADDED_WORDS", 7)
+    monkeypatch.setattr(batches, "MAX_PADDED_WORDS", 7)
     flat = numpy.concatenate(emissions)
     layout = ChainLayout.of(flat, numpy.asarray([len(kind) for kind in kinds]))
-    batches = list(layout.batches())
-    assert [rows.shape for _, _, rows in batches] == [
+    assert [rows.shape for _, _, rows in layout.batches()] == [
         (3, 2),
         (1, 3),
         (1, 5),
@@ -229,6 +228,20 @@ def test_a_small_batch_budget_does_not_change_the_entities(monkeypatch):
     ]
     for one, other in zip(decode_docs(kinds, emissions, chain), at_once, strict=True):
         assert_same(one, other)
+
+
+def test_batches_are_smaller_for_more_tags():
+    lengths = numpy.full(1000, 2)
+
+    def sizes(n_tags):
+        return [len(batch) for batch in batches.chain_batches(lengths, n_tags)]
+
+    assert sizes(13) == [1000]
+    # 2 ** 18 // 133 ** 2 = 14 posts, 2 ** 18 // 133 = 1971 words.
+    assert sizes(133) == [14] * 71 + [6]
+    assert sizes(600) == [1] * 1000
+    long = list(batches.chain_batches(numpy.full(50, 300), 133))
+    assert [len(batch) for batch in long] == [6] * 8 + [2]
 
 
 @pytest.mark.parametrize("kinds", [[], [""], ["", ""], ["_"], ["", "__"], ["xx", "-"]])

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
-from spacy_wnut.crf import incorrect_spans
+from spacy_wnut.crf import batches
 from spacy_wnut.crf.chain import (
     Chain,
     expectations,
@@ -196,7 +196,7 @@ def test_batches_of_any_size_give_the_same_losses(monkeypatch):
     emissions, chain = make_batch(lengths, 1, legal_only=True)
     spans = all_spans(lengths)
     at_once = absence_losses(emissions, lengths, chain, spans)
-    monkeypatch.setattr(incorrect_spans, "MAX_PADDED_WORDS", 20)
+    monkeypatch.setattr(batches, "MAX_PADDED_WORDS", 20)
     in_batches = absence_losses(emissions, lengths, chain, spans)
     assert_allclose(in_batches[0], at_once[0], atol=1e-12)
     assert_allclose(in_batches[1], at_once[1], atol=1e-9)

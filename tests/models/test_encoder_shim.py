@@ -9,7 +9,6 @@ from spacy_wnut.models.transformer_model import create_transformer_model
 
 WORDS = "embeddings.word_embeddings.weight"
 POSITIONS = "embeddings.position_embeddings.weight"
-HAS_BF16 = torch.cpu._is_avx512_bf16_supported()
 
 
 def weights(nlp):
@@ -69,8 +68,18 @@ def test_devices_without_half_precision_use_full_precision(tiny_encoder, monkeyp
     assert model.layers[0].shims[0].half is None
 
 
-@pytest.mark.skipif(not HAS_BF16, reason="this CPU has no instructions for bfloat16")
-def test_half_precision_approximates_full_precision(make_nlp, make_examples):
+@pytest.mark.parametrize(("has_amx", "dtype"), [(True, torch.bfloat16), (False, None)])
+def test_cpus_use_half_precision_if_they_have_amx(monkeypatch, has_amx, dtype):
+    """With AVX-512 BF16 alone, bfloat16 is slower than full precision."""
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: has_amx)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
+    assert encoder_shim.half_precision_dtype() == dtype
+
+
+def test_half_precision_approximates_full_precision(
+    make_nlp, make_examples, monkeypatch
+):
+    monkeypatch.setattr(encoder_shim, "half_precision_dtype", lambda: torch.bfloat16)
     vectors, gradients = [], []
     for is_mixed in (False, True):
         nlp = make_nlp({"mixed_precision": is_mixed})
