@@ -194,6 +194,9 @@ def _write_encoder(graph: Graph, weights: EncoderWeights, writer: LayerWriter) -
     x = norm(x, weights.embedding_norm)  # (t * p, e)
     if weights.projection is not None:
         x = writer.dense(graph, x, weights.projection, "projection")  # (t * p, d)
+    bias = []
+    if weights.attention_bias is not None:
+        bias = [_write_attention_bias(graph, weights.attention_bias, n_pieces)]
     # The norm at which the residual branch `x` starts.
     start = weights.embedding_norm
     for i, layer in enumerate(weights.layers):
@@ -201,6 +204,7 @@ def _write_encoder(graph: Graph, weights: EncoderWeights, writer: LayerWriter) -
         attended = graph.add(
             "Attention",
             *(graph.add("Reshape", part, batched) for part in qkv),
+            *bias,
             q_num_heads=weights.n_heads,
             kv_num_heads=weights.n_heads,
         )  # (t, p, d)
@@ -219,6 +223,27 @@ def _write_encoder(graph: Graph, weights: EncoderWeights, writer: LayerWriter) -
         x = norm(residual(down, x, layer.attention_norm), layer.norm)  # (n, d)
         start = layer.norm
     return x
+
+
+def _write_attention_bias(graph: Graph, table: Float32Array, n_pieces: str) -> str:
+    """Write the bias of the attention scores by relative position.
+
+    table (Floats2d): As `EncoderWeights.attention_bias`. Shape (2 * n - 1, n_heads).
+    n_pieces (str): A tensor with the number p of pieces. Shape (1,).
+    RETURNS (str): The bias, as the argument `attn_mask` of Attention. Shape
+        (1, n_heads, p, p).
+    """
+    zero, one = graph.constant(numpy.asarray([0])), graph.constant(numpy.asarray([1]))
+    n_positions = (len(table) + 1) // 2
+    # The distance of key j to query i is j - i. Its row in the table is j - i + n - 1.
+    indices = graph.constant(numpy.arange(n_positions))  # (n,)
+    keys = graph.add("Slice", indices, zero, n_pieces, zero)  # (p,)
+    queries = graph.add("Unsqueeze", keys, one)  # (p, 1)
+    center = graph.constant(numpy.asarray(n_positions - 1))
+    rows = graph.add("Add", graph.add("Sub", keys, queries), center)  # (p, p)
+    columns = graph.constant(numpy.ascontiguousarray(table.T))  # (n_heads, 2 * n - 1)
+    bias = graph.add("Gather", columns, rows, axis=1)  # (n_heads, p, p)
+    return graph.add("Unsqueeze", bias, zero)
 
 
 def _trace_encoder(graph: Graph, encoder: Any) -> str:

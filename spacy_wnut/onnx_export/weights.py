@@ -36,17 +36,26 @@ DISTILBERT = {
     "down": "ffn.lin2",
     "norm": "output_layer_norm",
 }
+MPNET = {
+    **BERT,
+    "query": "attention.attn.q",
+    "key": "attention.attn.k",
+    "value": "attention.attn.v",
+    "out": "attention.attn.o",
+    "attention_norm": "attention.LayerNorm",
+}
 # The supported values of `model_type` in config.json.
 FAMILIES = {
     "bert": BERT,
     "camembert": BERT,
     "distilbert": DISTILBERT,
     "electra": BERT,
+    "mpnet": MPNET,
     "roberta": BERT,
     "xlm-roberta": BERT,
 }
-# Families whose first position has the index `pad_token_id + 1`.
-OFFSET_FAMILIES = ("camembert", "roberta", "xlm-roberta")
+# Families whose first position follows the index of the padding.
+OFFSET_FAMILIES = ("camembert", "mpnet", "roberta", "xlm-roberta")
 
 
 class Dense(NamedTuple):
@@ -99,7 +108,7 @@ class EncoderLayer(NamedTuple):
 
 
 class EncoderWeights(NamedTuple):
-    """An encoder with BERT's architecture: embeddings of width e, and post-norm
+    """An encoder of BERT's form: embeddings of width e, and post-norm
     transformer layers of width d.
 
     word_embeddings (Floats2d): One row per word piece. Shape (n_vocab, e).
@@ -110,6 +119,10 @@ class EncoderWeights(NamedTuple):
     layers (List[EncoderLayer]): The transformer layers.
     n_heads (int): The number of attention heads.
     epsilon (float): The number that all norms add to the variance.
+    attention_bias (Optional[Floats2d]): MPNet: numbers added to the attention scores of
+        all layers, by relative position. Shape (2 * n_positions - 1, n_heads), from the
+        distance of the key to the query of -(n_positions - 1) to n_positions - 1. None
+        for other families.
     """
 
     word_embeddings: Float32Array
@@ -119,6 +132,7 @@ class EncoderWeights(NamedTuple):
     layers: list[EncoderLayer]
     n_heads: int
     epsilon: float
+    attention_bias: Float32Array | None = None
 
 
 class HeadWeights(NamedTuple):
@@ -148,9 +162,10 @@ def read_encoder_weights(encoder: Any) -> EncoderWeights | None:
     """Read the weights of an encoder of transformers.
 
     encoder (PreTrainedModel): A model of `AutoModel`.
-    RETURNS (Optional[EncoderWeights]): The weights, or None if the encoder does not
-        have BERT's architecture: its family is not in FAMILIES, its activation is not
-        "gelu", its positions are relative, or it is a decoder.
+    RETURNS (Optional[EncoderWeights]): The weights, or None if the encoder is not of
+        BERT's form: its family is not in FAMILIES, its activation is not
+        "gelu", its positions are relative, it is a decoder, or its positions depend on
+        another piece than the padding.
     """
     config = encoder.config
     names = FAMILIES.get(config.model_type)
@@ -159,11 +174,14 @@ def read_encoder_weights(encoder: Any) -> EncoderWeights | None:
     )
     position_type = getattr(config, "position_embedding_type", "absolute")
     is_decoder = getattr(config, "is_decoder", False)
+    # Positions count the pieces with another id. MPNet's id is 1, whatever its config.
+    padding = getattr(encoder.embeddings, "padding_idx", config.pad_token_id)
     if (
         names is None
         or activation != "gelu"
         or position_type != "absolute"
         or is_decoder
+        or padding != config.pad_token_id
     ):
         return None
     state = {
@@ -179,7 +197,7 @@ def read_encoder_weights(encoder: Any) -> EncoderWeights | None:
 
     positions = state["embeddings.position_embeddings.weight"]
     if config.model_type in OFFSET_FAMILIES:
-        positions = positions[config.pad_token_id + 1 :]
+        positions = positions[padding + 1 :]
     # Texts are single segments, so all pieces have token type 0.
     types = state.get("embeddings.token_type_embeddings.weight")
     if types is not None:
@@ -204,6 +222,9 @@ def read_encoder_weights(encoder: Any) -> EncoderWeights | None:
     projection = None
     if "embeddings_project.weight" in state:
         projection = dense("embeddings_project")
+    attention_bias = None
+    if config.model_type == "mpnet":
+        attention_bias = _mpnet_attention_bias(encoder.encoder, len(positions))
     return _fold_biases(
         EncoderWeights(
             state["embeddings.word_embeddings.weight"],
@@ -213,6 +234,7 @@ def read_encoder_weights(encoder: Any) -> EncoderWeights | None:
             layers,
             config.num_attention_heads,
             float(getattr(config, "layer_norm_eps", 1e-12)),
+            attention_bias,
         )
     )
 
@@ -253,6 +275,22 @@ def read_head_weights(parts: Parts) -> HeadWeights:
         parts.pooling == "reduce_mean",
         labels,
     )
+
+
+def _mpnet_attention_bias(encoder: Any, n_positions: int) -> Float32Array:
+    """Return the attention bias of an MPNet (Song et al. 2020) by relative position.
+
+    encoder (MPNetEncoder): The stack of layers.
+    n_positions (int): The number of positions.
+    RETURNS (Floats2d): Shape (2 * n_positions - 1, n_heads).
+    """
+    import torch
+
+    distances = torch.arange(1 - n_positions, n_positions)
+    table = encoder.relative_attention_bias
+    buckets = encoder.relative_position_bucket(distances, table.num_embeddings)
+    bias: Float32Array = table(buckets).detach().cpu().numpy().astype(numpy.float32)
+    return bias
 
 
 def _fold_biases(weights: EncoderWeights) -> EncoderWeights:

@@ -11,6 +11,7 @@ import srsly
 from onnx import numpy_helper
 from spacy.tokens import DocBin, Span
 from transformers import (
+    AlbertConfig,
     AutoModel,
     BertConfig,
     CamembertConfig,
@@ -43,6 +44,7 @@ SUPPORTED = {
     "roberta": RobertaConfig(**SIZES, max_position_embeddings=514, pad_token_id=0),
     "camembert": CamembertConfig(**SIZES, max_position_embeddings=514, pad_token_id=0),
     "electra": ElectraConfig(**SIZES, embedding_size=24),
+    "mpnet": MPNetConfig(**SIZES, max_position_embeddings=514, pad_token_id=0),
     "distilbert": DistilBertConfig(
         dim=32, hidden_dim=48, n_layers=2, n_heads=4, initializer_range=0.3
     ),
@@ -50,7 +52,9 @@ SUPPORTED = {
 TRACED = {
     "bert with relu": BertConfig(**SIZES, hidden_act="relu"),
     "relative bert": BertConfig(**SIZES, position_embedding_type="relative_key"),
-    "mpnet": MPNetConfig(**SIZES, max_position_embeddings=514, pad_token_id=0),
+    "albert": AlbertConfig(**SIZES),
+    # transformers' MPNet counts positions by the piece 1, which is no padding here.
+    "mpnet with other padding": MPNetConfig(**SIZES, pad_token_id=0),
 }
 
 
@@ -93,6 +97,9 @@ def make_pipeline(make_nlp, make_examples):
         encoder = nlp.get_pipe("transformer").model
         config.vocab_size = max(config.vocab_size, 2000)
         model = AutoModel.from_config(config).eval()
+        if config is SUPPORTED["mpnet"]:
+            # The padding of the tests' vocabulary. transformers' is 1, as in MPNet's.
+            model.embeddings.padding_idx = config.pad_token_id
         # transformers initializes biases with 0 and norms with 1, so an error in their
         # export would not change the emissions.
         rng = numpy.random.default_rng(0)
