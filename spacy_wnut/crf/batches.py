@@ -7,10 +7,10 @@ from .arrays import Ints
 
 # Budget of a batch of chains, in padded words.
 MAX_PADDED_WORDS = 4096
-# Budget in cells. One step of a recursion works on an array of shape (B, T, T), and the
-# arrays of all steps have shape (B, L, T). Both then fit into the cache of a processor,
-# however many docs and entity types there are.
-MAX_CELLS = 2**18
+# Budget in cells. One step of a recursion may take an array of shape (B, T, T), and the
+# arrays of all steps have shape (B, L, T). Both then have at most 8 MB, however many docs
+# and entity types there are. Smaller batches repeat the work per batch for many types.
+MAX_CELLS = 2**20
 
 
 def chain_batches(lengths: Ints, n_tags: int) -> Iterator[Ints]:

@@ -21,6 +21,7 @@ import numpy
 
 from .arrays import Bools, Floats64, Ints
 from .log_space import LogMatrix, log_sum_exp, sum_outer_products
+from .max_plus import MaxPlusMatrix
 
 
 class Chain(NamedTuple):
@@ -223,11 +224,11 @@ def viterbi(emissions: Floats64, lengths: Ints, chain: Chain) -> Ints:
         [[1, 0], [0, -1]]
     """
     n, length, n_tags = emissions.shape
+    transitions = MaxPlusMatrix.of(chain.transitions)  # (T from, T to)
     best = numpy.empty((length, n, n_tags))  # (L, B, T)
     best[0] = chain.start + emissions[:, 0]  # (B, T)
     for i in range(1, length):
-        scores = best[i - 1][:, :, None] + chain.transitions  # (B, T from, T to)
-        best[i] = numpy.maximum.reduce(scores, axis=1)  # (B, T to)
+        best[i] = transitions.product(best[i - 1])  # (B, T to)
         best[i] += emissions[:, i]
     is_padding = ~_is_inside(emissions, lengths).T  # (L, B)
     tags = numpy.empty((length, n), dtype=numpy.int64)  # (L, B)

@@ -237,11 +237,14 @@ def test_batches_are_smaller_for_more_tags():
         return [len(batch) for batch in batches.chain_batches(lengths, n_tags)]
 
     assert sizes(13) == [1000]
-    # 2 ** 18 // 133 ** 2 = 14 posts, 2 ** 18 // 133 = 1971 words.
-    assert sizes(133) == [14] * 71 + [6]
-    assert sizes(600) == [1] * 1000
-    long = list(batches.chain_batches(numpy.full(50, 300), 133))
-    assert [len(batch) for batch in long] == [6] * 8 + [2]
+    # 2 ** 20 // 133 ** 2 posts.
+    assert sizes(133) == [59] * 16 + [56]
+    assert sizes(600) == [2] * 500
+    assert sizes(1100) == [1] * 1000
+    # 4,096 words, and 2 ** 20 // 400 words.
+    lengths = numpy.full(50, 500)
+    assert sizes(133) == [8] * 6 + [2]
+    assert sizes(400) == [5] * 10
 
 
 @pytest.mark.parametrize("kinds", [[], [""], ["", ""], ["_"], ["", "__"], ["xx", "-"]])
