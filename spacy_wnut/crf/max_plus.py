@@ -6,9 +6,8 @@ import numpy
 
 from .arrays import Floats64, Ints
 
-# Largest number of rows of a matrix whose products are computed without pruning, which
-# pays for many entity types only.
-MAX_ROWS_WITHOUT_PRUNING = 32
+# Number of sums, of all vectors together, up to which pruning takes longer than the sums.
+MAX_SUMS_WITHOUT_PRUNING = 2**14
 
 
 class MaxPlusMatrix(NamedTuple):
@@ -23,6 +22,8 @@ class MaxPlusMatrix(NamedTuple):
     sparse_scores (Floats2d): Shape (2, P), these scores.
     dense (Ints1d): Shape (D,), the other columns.
     dense_scores (Floats2d): Shape (S, D), the scores of these columns.
+    highest, lowest (Floats1d): Shape (S,), the maximum and the minimum of each row of
+        the dense scores.
     """
 
     scores: Floats64
@@ -31,6 +32,8 @@ class MaxPlusMatrix(NamedTuple):
     sparse_scores: Floats64
     dense: Ints
     dense_scores: Floats64
+    highest: Floats64
+    lowest: Floats64
 
     @classmethod
     def of(cls, scores: Floats64) -> "MaxPlusMatrix":
@@ -44,19 +47,18 @@ class MaxPlusMatrix(NamedTuple):
         sparse, dense = numpy.flatnonzero(is_sparse), numpy.flatnonzero(~is_sparse)
         # The rows of finite scores come first.
         rows = numpy.argsort(~is_finite[:, sparse], axis=0, kind="stable")[:2]
+        dense_scores = numpy.ascontiguousarray(scores[:, dense])
+        highest = dense_scores.max(axis=1, initial=-numpy.inf)  # (S,)
+        lowest = dense_scores.min(axis=1, initial=numpy.inf)  # (S,)
+        sparse_scores = scores[rows, sparse]
         return cls(
-            scores,
-            sparse,
-            rows,
-            scores[rows, sparse],
-            dense,
-            numpy.ascontiguousarray(scores[:, dense]),
+            scores, sparse, rows, sparse_scores, dense, dense_scores, highest, lowest
         )
 
     def product(self, vectors: Floats64) -> Floats64:
         """Compute the maximum over s of vectors[b, s] + scores[s, t].
 
-        For many rows, those that cannot hold the maximum of any column are pruned.
+        In large products, rows that cannot hold the maximum of a column are pruned.
 
         vectors (Floats2d): Shape (B, S).
         RETURNS (Floats2d): Shape (B, T), the same bits as without pruning.
@@ -66,7 +68,7 @@ class MaxPlusMatrix(NamedTuple):
             >>> matrix.product(numpy.asarray([[3.0, 4.0]]))
             array([[5., 8.]])
         """
-        if len(self.scores) <= MAX_ROWS_WITHOUT_PRUNING:
+        if len(vectors) * self.scores.size <= MAX_SUMS_WITHOUT_PRUNING:
             return _max_plus(vectors[:, :, None], self.scores)
         products = numpy.empty((len(vectors), self.scores.shape[1]))
         pairs = vectors[:, self.sparse_rows] + self.sparse_scores  # (B, 2, P)
@@ -79,9 +81,8 @@ class MaxPlusMatrix(NamedTuple):
         """Shape (B, D): the products of the dense columns."""
         # The least sum of the best row bounds the maximum of each column from below. A
         # row whose greatest sum is less holds none. Rounding keeps the order of sums.
-        greatest = vectors + self.dense_scores.max(axis=1)  # (B, S)
-        least = vectors + self.dense_scores.min(axis=1)  # (B, S)
-        is_pruned = greatest < least.max(axis=1, keepdims=True)  # (B, S)
+        bound = (vectors + self.lowest).max(axis=1, keepdims=True)  # (B, 1)
+        is_pruned = vectors + self.highest < bound  # (B, S)
         n_kept = int((~is_pruned).sum(axis=1).max())
         # Copies of the kept rows take as long as three passes over all rows.
         if n_kept > len(self.scores) // 3:

@@ -10,7 +10,7 @@ import pytest
 from benchmarks.accuracy import calibration, correct, experiments, quickstart, recipes
 from benchmarks.common.results import ROOT, read_results
 from benchmarks.reliability import mutants, robustness
-from benchmarks.speed import annotate, inference, service, startup, training
+from benchmarks.speed import annotate, decoding, inference, service, startup, training
 
 PROGRAMS = [
     "accuracy.calibration",
@@ -24,6 +24,7 @@ PROGRAMS = [
     "reliability.robustness",
     "reliability.soak",
     "speed.annotate",
+    "speed.decoding",
     "speed.inference",
     "speed.service",
     "speed.startup",
@@ -99,6 +100,7 @@ def test_references_name_programs():
         ("docs/results.md", lambda: recipes.make_blocks().items()),
         ("docs/results.md", lambda: block_of(calibration)),
         ("docs/results.md", lambda: block_of(training)),
+        ("docs/results.md", lambda: block_of(decoding)),
         ("docs/results.md", lambda: [(inference.BLOCK, inference.make_block())]),
         (
             "docs/experiments.md",
@@ -113,7 +115,7 @@ def test_references_name_programs():
     ],
     ids=[
         *("summary", "quickstart", "quickstart in docs"),
-        *("recipes", "calibration", "training", "inference"),
+        *("recipes", "calibration", "training", "decoding", "inference"),
         *(
             "experiments",
             "correct",
