@@ -15,6 +15,7 @@ from benchmarks.speed import annotate, inference, service, startup, training
 PROGRAMS = [
     "accuracy.calibration",
     "accuracy.correct",
+    "accuracy.depth",
     "accuracy.experiments",
     "accuracy.quickstart",
     "accuracy.recipes",
