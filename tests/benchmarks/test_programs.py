@@ -21,6 +21,7 @@ PROGRAMS = [
     "accuracy.recipes",
     "accuracy.trainer_baseline",
     "reliability.encoder_families",
+    "reliability.gpu_parity",
     "reliability.mutants",
     "reliability.robustness",
     "reliability.soak",
