@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from benchmarks.common.charts import draw_line_chart
+from benchmarks.common.charts import Axis, draw_line_chart
 from benchmarks.common.pages import RESULTS_PAGE, format_table, write_block
 from benchmarks.common.program import make_app, run_app
 from benchmarks.common.results import RESULTS as FOLDER
@@ -174,14 +174,14 @@ def make_charts(summary: dict[str, Any]) -> dict[Path, str]:
     return {
         RELIABILITY: draw_line_chart(
             "Confidence and share right, WNUT 17 test",
-            *("confidence", "share right"),
+            *(Axis("confidence"), Axis("share right")),
             reliability,
             has_dots=True,
             has_diagonal=True,
         ),
         THRESHOLD: draw_line_chart(
             "Along the threshold, WNUT 17 test, calibrated",
-            *("threshold", "score"),
+            *(Axis("threshold"), Axis("score")),
             {{"f1": "F1"}.get(name, name): line for name, line in thresholds.items()},
         ),
     }

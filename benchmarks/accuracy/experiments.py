@@ -15,6 +15,7 @@ benchmarks/results/experiments.json; `table` writes the table in docs/experiment
 
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean
 from typing import Annotated
@@ -50,17 +51,9 @@ def run(
     ),
 ) -> None:
     """Train with overrides of settings, as for spacy train, and keep the scores."""
-    out = folder / f"{name.replace(' ', '-')}-{seed}"
-    if not (out / "heldout.json").is_file():
-        split_train(corpus / "train.spacy", seed, out)
-        settings = ["--paths.train", out / "train.spacy"]
-        settings += ["--paths.dev", corpus / "dev.spacy", "--paths.encoder", encoder]
-        settings += ["--system.seed", seed, *context.args]
-        run_module("spacy", "train", config, "--output", out, *settings)
-        for part, path in zip(PARTS, (corpus, out), strict=True):
-            scores = ["--json", out / f"{part}.json"]
-            docs = path / f"{part}.spacy"
-            run_module("spacy_wnut", "evaluate", out / "model-best", docs, *scores)
+    out = training_folder(folder, name, seed)
+    if not is_finished(out):
+        train_and_evaluate(config, corpus, encoder, seed, out, context.args)
     collect(name, out, seed)
 
 
@@ -71,9 +64,7 @@ def collect(
     seed: Annotated[int, typer.Option(help="Seed of the training")],
 ) -> None:
     """Put the scores of a training into the results, replacing its earlier ones."""
-    row = {"name": name, "seed": seed, "device": "cpu"}
-    for part in PARTS:
-        row[part] = read_results(folder / f"{part}.json")["entity"]
+    row = {"name": name, "seed": seed, "device": "cpu", **read_scores(folder)}
     others = [r for r in read_rows(RESULTS) if (r["name"], r["seed"]) != (name, seed)]
     write_results(RESULTS, [*others, row])
 
@@ -97,6 +88,64 @@ def make_block() -> str:
         lines.append([name, seeds, *(f"{score:.1f}" for score in scores)])
     header = ["experiment", "seeds", "dev F1", "held-out train F1", "mean", "recall"]
     return format_table(header, lines, left=2)
+
+
+def training_folder(folder: Path, name: str, seed: int) -> Path:
+    """Folder of a training, without blanks in its name.
+
+    folder (Path): Folder of all trainings.
+    name (str): Name of the experiment.
+    seed (int): Seed of the training.
+    RETURNS (Path): The folder.
+    """
+    return folder / f"{name.replace(' ', '-')}-{seed}"
+
+
+def is_finished(out: Path) -> bool:
+    """Whether the folder of a training has the scores on both parts."""
+    return all((out / f"{part}.json").is_file() for part in PARTS)
+
+
+def train_and_evaluate(
+    config: Path,
+    corpus: Path,
+    encoder: str | Path,
+    seed: int,
+    out: Path,
+    settings: Sequence[str],
+) -> None:
+    """Train on four fifths of train, and score the pipeline on dev and the held-out
+    fifth.
+
+    config (Path): Config of the recipe.
+    corpus (Path): Folder with train.spacy and dev.spacy.
+    encoder (Union[str, Path]): Folder of the encoder.
+    seed (int): Seed of the training and the fold.
+    out (Path): Folder of the training.
+    settings (Sequence[str]): Overrides of settings, as for spacy train.
+
+    Raises CalledProcessError if the training or an evaluation fails.
+    """
+    split_train(corpus / "train.spacy", seed, out)
+    options = ["--paths.train", out / "train.spacy"]
+    options += ["--paths.dev", corpus / "dev.spacy", "--paths.encoder", encoder]
+    options += ["--system.seed", seed, *settings]
+    run_module("spacy", "train", config, "--output", out, *options)
+    for part, path in zip(PARTS, (corpus, out), strict=True):
+        scores = ["--json", out / f"{part}.json"]
+        docs = path / f"{part}.spacy"
+        run_module("spacy_wnut", "evaluate", out / "model-best", docs, *scores)
+
+
+def read_scores(out: Path) -> dict[str, dict[str, float]]:
+    """Read the entity scores of a finished training.
+
+    out (Path): Folder of the training.
+    RETURNS (Dict[str, Dict[str, float]]): Precision, recall and F1 by part.
+
+    Raises WnutError if the training is not finished.
+    """
+    return {part: read_results(out / f"{part}.json")["entity"] for part in PARTS}
 
 
 def split_train(path: Path, seed: int, out: Path) -> None:

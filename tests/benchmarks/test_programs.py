@@ -15,11 +15,13 @@ from benchmarks.speed import annotate, decoding, inference, service, startup, tr
 PROGRAMS = [
     "accuracy.calibration",
     "accuracy.correct",
+    "accuracy.depth",
     "accuracy.experiments",
     "accuracy.quickstart",
     "accuracy.recipes",
     "accuracy.trainer_baseline",
     "reliability.encoder_families",
+    "reliability.gpu_parity",
     "reliability.mutants",
     "reliability.robustness",
     "reliability.soak",
