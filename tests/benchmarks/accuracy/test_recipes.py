@@ -42,7 +42,9 @@ def test_sweep_is_collected(files, finish, tmp_path):
     assert entries[0]["interval"] == list(f1_interval(ours))
     assert "ours" not in entries[0]
     difference, p = compare_f1(ours, theirs)
-    assert entries[1]["ours"] == {"difference": difference, "p": p}
+    assert entries[1]["ours"] == {
+        **{"recipe": "distilbert.cfg", "difference": difference, "p": p}
+    }
 
     tables = list(recipes.make_blocks().values())
     # Recall on dev and test by seed; precision is 1.
@@ -96,3 +98,28 @@ def test_added_seeds_give_the_same_results_as_one_sweep(files, finish, tmp_path)
         for _ in range(2):
             recipes.collect(tmp_path / f"{config}-{seed}", None, add=True)
     assert [path.read_text() for path in files] == together
+
+
+def test_self_trained_pipelines_are_a_recipe_of_their_own(files, finish, tmp_path):
+    """They are compared with the others in place of those on annotated posts alone."""
+    finish(tmp_path / "annotated", "distilbert", 0, 5)
+    theirs = [finish(tmp_path / "annotated", "tutorial", 0, 3)]
+    recipes.collect(tmp_path / "annotated", "small")
+    ours = [finish(tmp_path / "unlabelled", "distilbert", 0, 8)]
+    path = tmp_path / "unlabelled" / "distilbert" / "seed-0" / "metrics.json"
+    metrics = json.loads(path.read_text())
+    metrics["made_of"]["paths.pseudo_labelled"] = "a digest"
+    path.write_text(json.dumps(metrics))
+    recipes.collect(tmp_path / "unlabelled", "small")
+    entries = json.loads(recipes.SIGNIFICANCE.read_text())
+    name = "distilbert.cfg, self-trained"
+    assert [entry["config"] for entry in entries] == [
+        *("distilbert.cfg", name, "tutorial.cfg")
+    ]
+    difference, p = compare_f1(ours, theirs)
+    assert entries[2]["ours"] == {"recipe": name, "difference": difference, "p": p}
+    assert entries[0]["ours"]["recipe"] == name
+    assert "ours" not in entries[1]
+    published = list(recipes.make_blocks().values())[3]
+    assert "**distilbert.cfg, small**" in published
+    assert f"**{name}, small**" in published
