@@ -17,6 +17,7 @@ from spacy_wnut.files import replacing
 PROJECT = "spacy-wnut"
 PACKAGES = {
     "transformers": ["torch", "transformers"],
+    "cnn": ["spacy"],
     "torch": [f"{PROJECT}[torch]"],
     "onnx": [f"{PROJECT}[onnx]"],
 }
