@@ -10,7 +10,7 @@ import pytest
 from benchmarks.accuracy import calibration, correct, experiments, quickstart, recipes
 from benchmarks.common.results import ROOT, read_results
 from benchmarks.reliability import mutants, robustness
-from benchmarks.speed import annotate, inference, service, startup, training
+from benchmarks.speed import annotate, engines, inference, service, startup, training
 
 PROGRAMS = [
     "accuracy.calibration",
@@ -24,6 +24,7 @@ PROGRAMS = [
     "reliability.robustness",
     "reliability.soak",
     "speed.annotate",
+    "speed.engines",
     "speed.inference",
     "speed.service",
     "speed.startup",
@@ -100,6 +101,7 @@ def test_references_name_programs():
         ("docs/results.md", lambda: block_of(calibration)),
         ("docs/results.md", lambda: block_of(training)),
         ("docs/results.md", lambda: [(inference.BLOCK, inference.make_block())]),
+        ("docs/results.md", lambda: block_of(engines)),
         (
             "docs/experiments.md",
             lambda: [(experiments.BLOCK, experiments.make_block())],
@@ -113,7 +115,7 @@ def test_references_name_programs():
     ],
     ids=[
         *("summary", "quickstart", "quickstart in docs"),
-        *("recipes", "calibration", "training", "inference"),
+        *("recipes", "calibration", "training", "inference", "engines"),
         *(
             "experiments",
             "correct",
