@@ -18,6 +18,15 @@ def processor_name() -> str:
     return platform.processor() or platform.machine()
 
 
+def has_vnni() -> bool:
+    """Whether the processor has VNNI, instructions for int8 products. False where
+    /proc/cpuinfo doesn't exist.
+    """
+    info = Path("/proc/cpuinfo")
+    words = info.read_text(encoding="utf8").split() if info.exists() else []
+    return not {"avx512_vnni", "avx_vnni"}.isdisjoint(words)
+
+
 def describe_machine() -> dict[str, str | int | None]:
     """The processor, platform, Python version, and date of a measurement."""
     return {

@@ -17,8 +17,11 @@ from spacy_wnut.files import replacing
 PROJECT = "spacy-wnut"
 PACKAGES = {
     "transformers": ["torch", "transformers"],
+    "cnn": ["spacy"],
     "torch": [f"{PROJECT}[torch]"],
     "onnx": [f"{PROJECT}[onnx]"],
+    # Those of engines.py in one.
+    "engines": [f"{PROJECT}[onnx]", "ctranslate2", "openvino", "torch", "transformers"],
 }
 # Sources of the wheel.
 SOURCES = ("README.md", "pyproject.toml", "spacy_wnut")

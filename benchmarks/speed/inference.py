@@ -6,13 +6,23 @@
     python -m spacy_wnut export MODEL training/wnut17/onnx-int8 --precision int8 \\
         --corpus corpus/wnut17/gold/dev.spacy \\
         --calibration corpus/wnut17/gold/train.spacy
+    python -m spacy_wnut export MODEL_3 training/wnut17/onnx-int8-3 --precision int8 \\
+        --corpus corpus/wnut17/gold/dev.spacy \\
+        --calibration corpus/wnut17/gold/train.spacy
+    python -m spacy init config training/wnut17/cnn.cfg -p ner -o efficiency
+    python -m spacy train training/wnut17/cnn.cfg --output training/wnut17/cnn \\
+        --paths.train corpus/wnut17/gold/train.spacy \\
+        --paths.dev corpus/wnut17/gold/dev.spacy
     python -m benchmarks.speed.inference run --transformers training/wnut17/hf \\
-        --spacy-ner training/wnut17/spacy_ner-0/model-best --torch MODEL \\
-        --onnx-fp32 training/wnut17/onnx-fp32 --onnx-int8 training/wnut17/onnx-int8
+        --spacy-ner training/wnut17/spacy_ner-0/model-best \\
+        --cnn training/wnut17/cnn/model-best --torch MODEL \\
+        --onnx-fp32 training/wnut17/onnx-fp32 --onnx-int8 training/wnut17/onnx-int8 \\
+        --onnx-int8-3 training/wnut17/onnx-int8-3
     python -m benchmarks.speed.inference table
 
-MODEL is a trained pipeline of ours; all models need the same encoder. Systems without an
-option are skipped. Each system runs in a virtual environment with its requirements only,
+MODEL is a trained pipeline of ours, and MODEL_3 one that was trained on the first three
+layers of its encoder (`spacy-wnut encoder --layers 3`). All other models need the same
+encoder, except the CNN, which has none. Systems without an option are skipped. Each system runs in a virtual environment with its requirements only,
 which the first run creates (--environments). A run takes about ten minutes on two cores.
 The machine must be idle otherwise, or the ratios mean nothing.
 
@@ -27,7 +37,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from wasabi import msg
 
-from benchmarks.common.machine import describe_machine
+from benchmarks.common.machine import describe_machine, has_vnni
 from benchmarks.common.pages import README, RESULTS_PAGE, format_table, write_block
 from benchmarks.common.program import make_app, run_app
 from benchmarks.common.results import RESULTS as FOLDER
@@ -48,6 +58,7 @@ from .systems import SYSTEMS, Contender
 if TYPE_CHECKING:
     from .measure import MeasurementPlan
     from .posts import AnnotatedPost
+    from .targets import SystemResults
 
 RESULTS = FOLDER / "inference.json"
 GPU_RESULTS = FOLDER / "inference_gpu.json"
@@ -68,10 +79,12 @@ ModelFolder = Annotated[Path | None, typer.Option(show_default=False)]
 def run(
     transformers: ModelFolder = None,
     spacy_ner: ModelFolder = None,
+    cnn: ModelFolder = None,
     torch: ModelFolder = None,
     torch_bf16: ModelFolder = None,
     onnx_fp32: ModelFolder = None,
     onnx_int8: ModelFolder = None,
+    onnx_int8_3: ModelFolder = None,
     test: Annotated[
         Path, typer.Option(help="Posts to run on: a DocBin on spaCy's tokens")
     ] = (ROOT / "corpus" / "wnut17" / "spacy" / "test.spacy"),
@@ -99,10 +112,12 @@ def run(
     models = {
         "transformers": transformers,
         "spacy-ner": spacy_ner,
+        "cnn": cnn,
         "torch": torch,
         "torch-bf16": torch_bf16,
         "onnx-fp32": onnx_fp32,
         "onnx-int8": onnx_int8,
+        "onnx-int8-3": onnx_int8_3,
     }
     if out is None:
         if quick:
@@ -182,7 +197,7 @@ def make_summary() -> str:
             ]
         )
     note = f"{device['name']}, {device['threads']} threads"
-    return f"{format_table(header, rows, left=1)}\n{note}.\n"
+    return f"{format_table(header, rows, left=1)}\n{note}.{remarks(systems)}\n"
 
 
 def make_block() -> str:
@@ -195,9 +210,9 @@ def measure_all(contenders: list[Contender], plan: "MeasurementPlan") -> dict[st
     """Measure the systems and the limits, and check the targets."""
     from .measure import measure_systems, speedup
     from .posts import count_words
-    from .targets import CPU_TARGETS, GPU_TARGETS, check_targets, cost_growth
+    from .targets import GPU_TARGETS, check_targets, cost_growth, cpu_targets
 
-    # The weights of all systems have the shapes of the checkpoint's.
+    # The weights of all systems with a limit have the shapes of the checkpoint's.
     checkpoints = [c.model for c in contenders if c.system.key == "transformers"]
     has_limits = bool(checkpoints) and plan.gpu < 0
     encoder = read_encoder_shapes(checkpoints[0]) if has_limits else None
@@ -225,10 +240,10 @@ def measure_all(contenders: list[Contender], plan: "MeasurementPlan") -> dict[st
         system["growth_of_cost"] = cost_growth(system)
         system["times"] = {
             other: speedup(systems, key, other)
-            for other in ("transformers", "spacy-ner")
+            for other in ("transformers", "spacy-ner", "cnn")
             if other in systems
         }
-    targets = GPU_TARGETS if plan.gpu >= 0 else CPU_TARGETS
+    targets = GPU_TARGETS if plan.gpu >= 0 else cpu_targets(has_vnni())
     return {
         "rounds": plan.rounds,
         "systems": systems,
@@ -260,6 +275,7 @@ def describe_device(plan: "MeasurementPlan") -> dict[str, Any]:
 
         device["name"] = torch.cuda.get_device_name(plan.gpu)
     has_load = hasattr(os, "getloadavg")
+    device["vnni"] = has_vnni()
     device["load_before"] = os.getloadavg()[0] if has_load else 0.0
     return device
 
@@ -311,7 +327,19 @@ def format_results(results: dict[str, Any]) -> str:
     note = f"{device['name']}, {device['threads']} threads, {results['rounds']} rounds"
     if rates:
         note += f"; limits, in 10⁹ operations per second: {', '.join(rates)}"
-    return f"{format_table(header, rows, left=1)}\n{note}.\n"
+    return f"{format_table(header, rows, left=1)}\n{note}.{remarks(systems)}\n"
+
+
+def remarks(systems: "SystemResults") -> str:
+    """Explain the rows of the systems that don't share the encoder of the others, each
+    after a blank; empty if there are none.
+    """
+    others = [system.key for system in SYSTEMS if not system.shares_encoder]
+    return "".join(
+        f" *{systems[key]['title']}*: {systems[key]['note']}."
+        for key in others
+        if key in systems
+    )
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ class System(NamedTuple):
         none.
     settings (List[Dict[str, Any]]): Candidate settings; the fastest are measured.
     note (str): Remark in the results.
+    shares_encoder (bool): Whether its encoder must be that of the other systems.
     """
 
     key: str
@@ -34,6 +35,7 @@ class System(NamedTuple):
     precision: str
     settings: list[dict[str, Any]] = [{}]  # noqa: RUF012
     note: str = ""
+    shares_encoder: bool = True
 
 
 class Contender(NamedTuple):
@@ -75,12 +77,35 @@ SYSTEMS = [
         "configs/spacy_ner.cfg: the same encoder with spaCy's transition-based ner, "
         "trained separately; with the fastest batch size",
     ),
+    System(
+        "cnn",
+        "spaCy `tok2vec` + `ner` (CNN)",
+        "spacy",
+        "cnn",
+        "",
+        [{}, {"batch_size": 64}, {"batch_size": 256}],
+        "the pipeline of `spacy init config -p ner -o efficiency`, which has a small "
+        "convolutional network instead of a transformer",
+        shares_encoder=False,
+    ),
     System("torch", "ours, torch", "spacy", "torch", "fp32"),
     System("torch-bf16", "ours, torch in bf16", "spacy", "torch", ""),
     System("onnx-fp32", "ours, ONNX fp32", "spacy", "onnx", "fp32"),
     System("onnx-int8", "ours, ONNX int8", "spacy", "onnx", "int8"),
+    # The limit is that of the whole encoder, so this system has none.
+    System(
+        "onnx-int8-3",
+        "ours, 3 layers, ONNX int8",
+        "spacy",
+        "onnx",
+        "",
+        note="trained on the first three layers of the encoder",
+        shares_encoder=False,
+    ),
 ]
-OURS = [system.key for system in SYSTEMS[2:]]
+OURS = [system.key for system in SYSTEMS[3:]]
+# Those that also run texts as single documents.
+WITH_DOCUMENTS = ("onnx-int8", "onnx-int8-3")
 
 
 def clean_environ(threads: int) -> dict[str, str]:

@@ -7,10 +7,25 @@ import sys
 
 import pytest
 
-from benchmarks.accuracy import calibration, correct, experiments, quickstart, recipes
+from benchmarks.accuracy import (
+    calibration,
+    correct,
+    depth,
+    experiments,
+    quickstart,
+    recipes,
+)
 from benchmarks.common.results import ROOT, read_results
 from benchmarks.reliability import mutants, robustness
-from benchmarks.speed import annotate, decoding, inference, service, startup, training
+from benchmarks.speed import (
+    annotate,
+    decoding,
+    engines,
+    inference,
+    service,
+    startup,
+    training,
+)
 
 PROGRAMS = [
     "accuracy.calibration",
@@ -27,6 +42,7 @@ PROGRAMS = [
     "reliability.soak",
     "speed.annotate",
     "speed.decoding",
+    "speed.engines",
     "speed.inference",
     "speed.service",
     "speed.startup",
@@ -101,9 +117,11 @@ def test_references_name_programs():
         ("docs/index.md", lambda: blocks_of_quickstart()),
         ("docs/results.md", lambda: recipes.make_blocks().items()),
         ("docs/results.md", lambda: block_of(calibration)),
+        ("docs/results.md", lambda: block_of(depth)),
         ("docs/results.md", lambda: block_of(training)),
         ("docs/results.md", lambda: block_of(decoding)),
         ("docs/results.md", lambda: [(inference.BLOCK, inference.make_block())]),
+        ("docs/results.md", lambda: block_of(engines)),
         (
             "docs/experiments.md",
             lambda: [(experiments.BLOCK, experiments.make_block())],
@@ -117,16 +135,9 @@ def test_references_name_programs():
     ],
     ids=[
         *("summary", "quickstart", "quickstart in docs"),
-        *("recipes", "calibration", "training", "decoding", "inference"),
-        *(
-            "experiments",
-            "correct",
-            "annotate",
-            "robustness",
-            "mutants",
-            "service",
-            "startup",
-        ),
+        *("recipes", "calibration", "depth", "training", "decoding", "inference"),
+        *("engines", "experiments", "correct", "annotate", "robustness", "mutants"),
+        *("service", "startup"),
     ],
 )
 def test_pages_have_the_stored_results(page, blocks):

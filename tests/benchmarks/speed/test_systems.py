@@ -44,9 +44,13 @@ def test_systems_that_fail_say_why(tmp_path):
     python = tmp_path / "bare" / "bin" / "python"
     system = OURS._replace(kind="none")
     contender = Contender(system, tmp_path / "model", str(python))
-    with pytest.raises(WnutError, match=r"onnx-int8 on .*model failed: [\s\S]*'none'"):
+    with pytest.raises(
+        WnutError, match=r"onnx-int8-3 on .*model failed: [\s\S]*'none'"
+    ):
         WorkerProcess(contender, threads=1, gpu=-1)
-    with pytest.raises(WnutError, match=r"onnx-int8 on .*model failed: exit status 1"):
+    with pytest.raises(
+        WnutError, match=r"onnx-int8-3 on .*model failed: exit status 1"
+    ):
         time_to_first_entity(contender, "Oslo", threads=1, gpu=-1)
 
 
