@@ -6,9 +6,7 @@
     python -m spacy_wnut export MODEL training/wnut17/onnx-int8 --precision int8 \\
         --corpus corpus/wnut17/gold/dev.spacy \\
         --calibration corpus/wnut17/gold/train.spacy
-    python -m spacy_wnut export MODEL_3 training/wnut17/onnx-int8-3 --precision int8 \\
-        --corpus corpus/wnut17/gold/dev.spacy \\
-        --calibration corpus/wnut17/gold/train.spacy
+    # MODEL_3 to training/wnut17/onnx-int8-3, MODEL_BASE to training/wnut17/onnx-int8-base
     python -m spacy init config training/wnut17/cnn.cfg -p ner -o efficiency
     python -m spacy train training/wnut17/cnn.cfg --output training/wnut17/cnn \\
         --paths.train corpus/wnut17/gold/train.spacy \\
@@ -17,13 +15,16 @@
         --spacy-ner training/wnut17/spacy_ner-0/model-best \\
         --cnn training/wnut17/cnn/model-best --torch MODEL \\
         --onnx-fp32 training/wnut17/onnx-fp32 --onnx-int8 training/wnut17/onnx-int8 \\
-        --onnx-int8-3 training/wnut17/onnx-int8-3
+        --onnx-int8-3 training/wnut17/onnx-int8-3 \\
+        --onnx-int8-base training/wnut17/onnx-int8-base
     python -m benchmarks.speed.inference table
 
-MODEL is a trained pipeline of ours, and MODEL_3 one that was trained on the first three
-layers of its encoder (`spacy-wnut encoder --layers 3`). All other models need the same
-encoder, except the CNN, which has none. Systems without an option are skipped. Each system runs in a virtual environment with its requirements only,
-which the first run creates (--environments). A run takes about ten minutes on two cores.
+MODEL is a trained pipeline of ours. MODEL_3 was trained on the first three layers of its
+encoder (`spacy-wnut encoder --layers 3`), and MODEL_BASE on an encoder of DistilBERT's
+size. All other models need the same encoder, except the CNN, which has none. Systems
+without an option are skipped. Each system runs in a virtual environment with its
+requirements only, which the first run creates (--environments). A run takes about a
+quarter of an hour on two cores.
 The machine must be idle otherwise, or the ratios mean nothing.
 
 The texts are those of WNUT 17, words joined by single spaces. Each system turns texts
@@ -37,11 +38,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from wasabi import msg
 
+from benchmarks.accuracy import recipes
 from benchmarks.common.machine import describe_machine, has_vnni
-from benchmarks.common.pages import README, RESULTS_PAGE, format_table, write_block
+from benchmarks.common.pages import (
+    README,
+    RESULTS_PAGE,
+    format_percent,
+    format_table,
+    write_block,
+)
 from benchmarks.common.program import make_app, run_app
 from benchmarks.common.results import RESULTS as FOLDER
-from benchmarks.common.results import ROOT, read_results, write_results
+from benchmarks.common.results import ROOT, read_results, read_rows, write_results
 from spacy_wnut.errors import WnutError
 
 from .environments import make_environment
@@ -84,6 +92,7 @@ def run(
     torch_bf16: ModelFolder = None,
     onnx_fp32: ModelFolder = None,
     onnx_int8: ModelFolder = None,
+    onnx_int8_base: ModelFolder = None,
     onnx_int8_3: ModelFolder = None,
     test: Annotated[
         Path, typer.Option(help="Posts to run on: a DocBin on spaCy's tokens")
@@ -117,6 +126,7 @@ def run(
         "torch-bf16": torch_bf16,
         "onnx-fp32": onnx_fp32,
         "onnx-int8": onnx_int8,
+        "onnx-int8-base": onnx_int8_base,
         "onnx-int8-3": onnx_int8_3,
     }
     if out is None:
@@ -182,15 +192,17 @@ def make_summary() -> str:
 
     results = read_results(RESULTS)
     systems, device = results["systems"], results["device"]
-    header = ["system", "test F1", "words per second", "times transformers"]
-    header.append("installed size")
+    trained = {system.key: system.trained for system in SYSTEMS}
+    header = ["system", "test F1", "95%", "seeds", "words per second"]
+    header += ["times transformers", "installed size"]
     rows = []
     for key, system in systems.items():
         times = speedup(systems, key, "transformers")
+        scores = scores_over_seeds(trained[key])
         rows.append(
             [
                 system["title"],
-                f"{100 * system['entity_f1']['test']:.1f}",
+                *(scores or (f"{100 * system['entity_f1']['test']:.1f}", "", "")),
                 f"{system['words_per_second']['test']:,.0f}",
                 "" if times is None else f"{times:.1f}",
                 f"{system['install_mb']:,.0f} MB",
@@ -198,6 +210,26 @@ def make_summary() -> str:
         )
     note = f"{device['name']}, {device['threads']} threads"
     return f"{format_table(header, rows, left=1)}\n{note}.{remarks(systems)}\n"
+
+
+def scores_over_seeds(trained: tuple[str, str] | None) -> tuple[str, str, str] | None:
+    """Test F1 on gold tokens of the trainings of a recipe and an encoder, its 95%
+    interval, and the seeds; None if there are no such trainings.
+    """
+    config, encoder = trained or ("", "")
+    rows = recipes.select(read_rows(recipes.RESULTS), config, encoder, "gold", "test")
+    if not rows:
+        return None
+    [(low, high)] = [
+        entry["interval"]
+        for entry in read_rows(recipes.SIGNIFICANCE)
+        if (entry["config"], entry["encoder"]) == (config, encoder)
+    ]
+    return (
+        format_percent([row["entity"]["f1"] for row in rows]),
+        f"{100 * low:.1f} to {100 * high:.1f}",
+        ", ".join(str(row["seed"]) for row in rows),
+    )
 
 
 def make_block() -> str:

@@ -26,6 +26,8 @@ class System(NamedTuple):
     settings (List[Dict[str, Any]]): Candidate settings; the fastest are measured.
     note (str): Remark in the results.
     shares_encoder (bool): Whether its encoder must be that of the other systems.
+    trained (Optional[Tuple[str, str]]): Recipe and encoder of its trainings over seeds
+        in benchmarks/results/accuracy.json.
     """
 
     key: str
@@ -36,6 +38,7 @@ class System(NamedTuple):
     settings: list[dict[str, Any]] = [{}]  # noqa: RUF012
     note: str = ""
     shares_encoder: bool = True
+    trained: tuple[str, str] | None = None
 
 
 class Contender(NamedTuple):
@@ -50,6 +53,11 @@ class Contender(NamedTuple):
     model: Path
     python: str
 
+
+# Encoders in the tables of accuracy.
+MINILM, MINILM_3 = "all-MiniLM-L6", "all-MiniLM-L6, 3 layers"
+MPNET_6 = "all-mpnet-base-v2, 6 layers"
+OUR_RECIPE = "distilbert.cfg, self-trained"
 
 SYSTEMS = [
     System(
@@ -66,6 +74,7 @@ SYSTEMS = [
         'aggregation_strategy="first", with the fastest batch size and order of texts. '
         "A checkpoint of the same encoder with a linear head, since this pipeline has no "
         "CRF: same amount of work, different entities",
+        trained=("tutorial.cfg", MINILM),
     ),
     System(
         "spacy-ner",
@@ -76,6 +85,7 @@ SYSTEMS = [
         [{}, {"batch_size": 32}, {"batch_size": 512}],
         "configs/spacy_ner.cfg: the same encoder with spaCy's transition-based ner, "
         "trained separately; with the fastest batch size",
+        trained=("spacy_ner.cfg", MINILM),
     ),
     System(
         "cnn",
@@ -88,11 +98,29 @@ SYSTEMS = [
         "convolutional network instead of a transformer",
         shares_encoder=False,
     ),
-    System("torch", "ours, torch", "spacy", "torch", "fp32"),
-    System("torch-bf16", "ours, torch in bf16", "spacy", "torch", ""),
-    System("onnx-fp32", "ours, ONNX fp32", "spacy", "onnx", "fp32"),
-    System("onnx-int8", "ours, ONNX int8", "spacy", "onnx", "int8"),
-    # The limit is that of the whole encoder, so this system has none.
+    *(
+        System(
+            *(key, f"ours, {title}", "spacy", environment, limit),
+            trained=(OUR_RECIPE, MINILM),
+        )
+        for key, title, environment, limit in (
+            ("torch", "torch", "torch", "fp32"),
+            ("torch-bf16", "torch in bf16", "torch", ""),
+            ("onnx-fp32", "ONNX fp32", "onnx", "fp32"),
+            ("onnx-int8", "ONNX int8", "onnx", "int8"),
+        )
+    ),
+    # The limit is that of the encoder of the others, so these systems have none.
+    System(
+        "onnx-int8-base",
+        "ours, DistilBERT's size, ONNX int8",
+        "spacy",
+        "onnx",
+        "",
+        note="trained on the first six layers of all-mpnet-base-v2",
+        shares_encoder=False,
+        trained=(OUR_RECIPE, MPNET_6),
+    ),
     System(
         "onnx-int8-3",
         "ours, 3 layers, ONNX int8",
@@ -101,6 +129,7 @@ SYSTEMS = [
         "",
         note="trained on the first three layers of the encoder",
         shares_encoder=False,
+        trained=(OUR_RECIPE, MINILM_3),
     ),
 ]
 OURS = [system.key for system in SYSTEMS[3:]]
