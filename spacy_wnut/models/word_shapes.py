@@ -29,10 +29,13 @@ SHAPES = (
 )
 INDEX = {name: i for i, name in enumerate(SHAPES)}
 
+# Shapes of words that count for the fraction of capitalized words, and of those that are
+# capitalized. "one capital" is neither, because of "I" and "A".
+IS_COUNTED = numpy.isin(SHAPES, ("lower", "title", "caps", "mixed"))  # (shapes,)
+IS_CAPITALIZED = numpy.isin(SHAPES, ("title", "caps", "mixed"))  # (shapes,)
+
 # Offsets of the word itself and of its neighbours on both sides.
 OFFSETS = (0, -2, -1, 1, 2)
-# Shapes of capitalized words. "one capital" is none of them, because of "I" and "A".
-IS_CAPITALIZED = numpy.isin(SHAPES, ("title", "caps", "mixed"))  # (shapes,)
 # Number of bins of the fraction of a post's words that are capitalized.
 CAPITAL_STEPS = 6
 
@@ -152,9 +155,7 @@ def _capital_steps(shapes: Ints, doc_of_word: Ints, n_docs: int) -> Ints:
 
     RETURNS (Ints1d): Shape (docs,).
     """
-    is_capital = IS_CAPITALIZED[shapes]  # (words,)
-    has_letters = is_capital | (shapes == INDEX["lower"])  # (words,)
-    n_capital = numpy.bincount(doc_of_word[is_capital], minlength=n_docs)  # (docs,)
-    n_letters = numpy.bincount(doc_of_word[has_letters], minlength=n_docs)  # (docs,)
-    steps = 1 + (CAPITAL_STEPS - 2) * n_capital // numpy.maximum(n_letters, 1)
-    return numpy.where(n_letters > 0, steps, 0)
+    n_counted = numpy.bincount(doc_of_word, IS_COUNTED[shapes], n_docs)  # (docs,)
+    n_capital = numpy.bincount(doc_of_word, IS_CAPITALIZED[shapes], n_docs)  # (docs,)
+    steps = 1 + (CAPITAL_STEPS - 2) * n_capital // numpy.maximum(n_counted, 1)
+    return numpy.where(n_counted > 0, steps, 0).astype(numpy.int64)
