@@ -98,10 +98,8 @@ def onnx_tagger_forward(
     windows = cut_windows(pieces.n_pieces, model.attrs["window"], model.attrs["stride"])
     n_words = int(pieces.n_words.sum())
     emissions = numpy.zeros((n_words, len(shim.tags)), dtype="f")  # (words, T)
-    shapes = None
-    if shim.has_shapes and docs:
-        # (words, N_FEATURES)
-        shapes = numpy.concatenate([shape_features(doc) for doc in docs])
+    # (words, N_FEATURES)
+    shapes = cast(Ints, shape_features(*docs)) if shim.has_shapes else None
     sums: dict[int, Floats32] = {}
     for batch, piece_words, rows in _batches(model, pieces, windows):
         ids, _ = pad_windows(pieces, windows, batch, shim.specials, pad=0)  # (B, L)

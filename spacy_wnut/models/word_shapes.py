@@ -5,9 +5,12 @@ from functools import lru_cache
 from typing import cast
 
 import numpy
+from numpy.typing import NDArray
 from spacy.tokens import Doc
 from thinc.api import Model, glorot_uniform_init
 from thinc.types import Floats2d, Ints2d
+
+Ints = NDArray[numpy.int64]
 
 SHAPES = (
     "lower",
@@ -25,6 +28,11 @@ SHAPES = (
     "beyond the post",
 )
 INDEX = {name: i for i, name in enumerate(SHAPES)}
+
+# Shapes of words that count for the fraction of capitalized words, and of those that are
+# capitalized. "one capital" is neither, because of "I" and "A".
+IS_COUNTED = numpy.isin(SHAPES, ("lower", "title", "caps", "mixed"))  # (shapes,)
+IS_CAPITALIZED = numpy.isin(SHAPES, ("title", "caps", "mixed"))  # (shapes,)
 
 # Offsets of the word itself and of its neighbours on both sides.
 OFFSETS = (0, -2, -1, 1, 2)
@@ -54,27 +62,29 @@ def word_shapes(width: int) -> Model[list[Doc], list[Floats2d]]:
     )
 
 
-def shape_features(doc: Doc) -> Ints2d:
-    """Compute the features of the words of a doc.
+def shape_features(*docs: Doc) -> Ints2d:
+    """Compute the features of the words of docs.
 
-    doc (Doc): The doc.
-    RETURNS (Ints2d): Shape (words, N_FEATURES), row indices into the table of vectors,
-        each between 0 and N_ROWS - 1.
+    *docs (Doc): The docs.
+    RETURNS (Ints2d): Shape (sum of lengths, N_FEATURES), row indices into the table of
+        vectors, each between 0 and N_ROWS - 1.
     """
-    shapes = [word_shape(token.text) for token in doc]
-    beyond = INDEX["beyond the post"]
+    shapes = numpy.fromiter(
+        (word_shape(token.text) for doc in docs for token in doc), dtype=numpy.int64
+    )  # (words,)
+    lengths = numpy.asarray([len(doc) for doc in docs], dtype=numpy.int64)
+    doc_of_word = numpy.repeat(numpy.arange(len(docs)), lengths)  # (words,)
+    # All docs in one sequence, with room for the neighbours of words at their borders.
     reach = max(OFFSETS)
-    padded = numpy.full(len(doc) + 2 * reach, beyond, dtype=numpy.int64)
-    padded[reach : reach + len(doc)] = shapes
+    places = numpy.arange(len(shapes)) + reach * (doc_of_word + 1)  # (words,)
+    padded = numpy.full(len(shapes) + reach * (len(docs) + 1), INDEX["beyond the post"])
+    padded[places] = shapes
+    features = numpy.empty((len(shapes), N_FEATURES), dtype=numpy.int64)
+    features[:, :-1] = padded[places[:, None] + OFFSETS]
+    features[:, -1] = _capital_steps(shapes, doc_of_word, len(docs))[doc_of_word]
     # Each feature has its own rows of the table.
-    columns = [
-        padded[reach + offset : reach + offset + len(doc)] + i * len(SHAPES)
-        for i, offset in enumerate(OFFSETS)
-    ]
-    columns.append(
-        numpy.full(len(doc), len(OFFSETS) * len(SHAPES) + _capital_step(shapes))
-    )
-    return cast(Ints2d, numpy.stack(columns, axis=1))
+    features += numpy.arange(N_FEATURES) * len(SHAPES)
+    return cast(Ints2d, features)
 
 
 # A few thousand word types make up most of the words in posts. A larger cache would
@@ -115,8 +125,8 @@ def word_shapes_forward(
     model: Model[list[Doc], list[Floats2d]], docs: list[Doc], is_train: bool
 ) -> tuple[list[Floats2d], Callable[[list[Floats2d]], list[Doc]]]:
     lengths = [len(doc) for doc in docs]
-    flat = numpy.concatenate([shape_features(doc) for doc in docs])
-    features = cast(Ints2d, model.ops.asarray(cast(Ints2d, flat)))  # (words, features)
+    # (words, features)
+    features = cast(Ints2d, model.ops.asarray(shape_features(*docs)))
     table = cast(Floats2d, model.get_param("E"))  # (N_ROWS, width)
     vectors = table[features].sum(axis=1)  # (words, features, width) -> (words, width)
     ends = numpy.cumsum(lengths)[:-1].tolist()
@@ -139,16 +149,13 @@ def word_shapes_init(
     model.set_param("E", glorot_uniform_init(model.ops, shape))
 
 
-def _capital_step(shapes: list[int]) -> int:
-    """Bin the fraction of capitalized words: 0 without words of letters, otherwise
-    between 1 and CAPITAL_STEPS - 1.
+def _capital_steps(shapes: Ints, doc_of_word: Ints, n_docs: int) -> Ints:
+    """Bin the fraction of capitalized words of each doc: 0 without words of letters,
+    otherwise between 1 and CAPITAL_STEPS - 1.
+
+    RETURNS (Ints1d): Shape (docs,).
     """
-    with_letters = [
-        shape
-        for shape in shapes
-        if SHAPES[shape] in ("lower", "title", "caps", "mixed")
-    ]
-    if not with_letters:
-        return 0
-    n_capital = sum(SHAPES[shape] != "lower" for shape in with_letters)
-    return 1 + (CAPITAL_STEPS - 2) * n_capital // len(with_letters)
+    n_counted = numpy.bincount(doc_of_word, IS_COUNTED[shapes], n_docs)  # (docs,)
+    n_capital = numpy.bincount(doc_of_word, IS_CAPITALIZED[shapes], n_docs)  # (docs,)
+    steps = 1 + (CAPITAL_STEPS - 2) * n_capital // numpy.maximum(n_counted, 1)
+    return numpy.where(n_counted > 0, steps, 0).astype(numpy.int64)

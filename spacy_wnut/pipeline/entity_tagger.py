@@ -568,11 +568,14 @@ def _entity_types(examples: Iterable[Example]) -> Iterator[str]:
 
 def _is_space(docs: Iterable[Doc]) -> Bools:
     """Return the mask of white space, shape (sum of lengths,)."""
-    flags = [doc.to_array([IS_SPACE]).reshape(-1) for doc in docs]
+    flags = [doc.to_array(IS_SPACE) for doc in docs]
     return cast(Bools, numpy.concatenate(flags).astype(bool))
 
 
 def _preset(doc: Doc) -> Bools:
-    iob: Any = doc.to_array([ENT_IOB]).reshape(-1)
+    # Most docs have no entities yet. This check is much faster than `to_array`.
+    if not doc.has_annotation("ENT_IOB"):
+        return numpy.zeros(len(doc), dtype=bool)
+    iob: Any = doc.to_array(ENT_IOB)
     # 1 is inside and 3 the beginning of an entity. Blocked words have 3 too.
     return cast(Bools, (iob == 1) | (iob == 3))

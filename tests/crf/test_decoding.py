@@ -211,6 +211,18 @@ def test_order_and_batch_do_not_change_the_entities_of_a_doc(kinds, seed, random
         assert_same(*decode_docs([kinds[i]], [emissions[i]], chain), together[i])
 
 
+@given(seeds)
+@settings(deadline=None, max_examples=20)
+def test_confidences_are_the_same_bits_in_every_batch(seed):
+    kinds = ["w" * n for n in (3, 1, 12, 0, 7, 2, 2, 5, 30, 1, 18)]
+    chain, emissions = make_chain(seed), make_docs(kinds, seed)
+    together = decode_docs(kinds, emissions, chain, temperature=1.3, bias=0.7)
+    assert sum(map(len, together)) > 5
+    for kind, rows, expected in zip(kinds, emissions, together, strict=True):
+        alone = decode_docs([kind], [rows], chain, temperature=1.3, bias=0.7)
+        assert alone == [expected]
+
+
 def test_a_small_batch_budget_does_not_change_the_entities(monkeypatch):
     kinds = ["w" * n for n in (3, 1, 12, 0, 7, 2, 2, 5)]
     chain, emissions = make_chain(1), make_docs(kinds, 1)

@@ -4,8 +4,10 @@ import spacy
 from hypothesis import given
 from hypothesis import strategies as st
 from spacy.tokens import Doc
+from spacy.vocab import Vocab
 
 from spacy_wnut.models.word_shapes import (
+    CAPITAL_STEPS,
     N_FEATURES,
     N_ROWS,
     OFFSETS,
@@ -82,6 +84,60 @@ def test_features_of_any_words_are_rows_of_the_table(words):
 
 def test_an_empty_doc_has_no_features():
     assert shape_features(make_doc()).shape == (0, N_FEATURES)
+    assert shape_features().shape == (0, N_FEATURES)
+
+
+def features_word_by_word(words):
+    """The features of one doc, without arrays."""
+    shapes = [SHAPES[word_shape(word)] for word in words]
+    n_letters = sum(s in ("lower", "title", "caps", "mixed") for s in shapes)
+    n_capital = sum(s in ("title", "caps", "mixed") for s in shapes)
+    step = 1 + (CAPITAL_STEPS - 2) * n_capital // n_letters if n_letters else 0
+    rows = []
+    for i in range(len(words)):
+        row = []
+        for feature, offset in enumerate(OFFSETS):
+            is_inside = 0 <= i + offset < len(words)
+            shape = shapes[i + offset] if is_inside else "beyond the post"
+            row.append(feature * len(SHAPES) + SHAPES.index(shape))
+        rows.append([*row, len(OFFSETS) * len(SHAPES) + step])
+    return rows
+
+
+# Words of all shapes, beside arbitrary ones.
+WORDS = st.sampled_from(
+    [
+        "a",
+        "York",
+        "NYC",
+        "iPhone",
+        "I",
+        "3",
+        "PS4",
+        "!",
+        "@home",
+        "#NYC",
+        "www.x.io",
+        " ",
+    ]
+)
+
+
+@given(st.lists(st.lists(WORDS | st.text(min_size=1), max_size=8), max_size=6))
+def test_features_of_a_batch_are_those_of_its_docs(batch):
+    features = shape_features(*(make_doc(*words) for words in batch))
+    assert features.tolist() == [
+        row for words in batch for row in features_word_by_word(words)
+    ]
+
+
+def test_docs_of_a_batch_may_have_different_vocabs():
+    docs = [Doc(Vocab(), words=words) for words in (["In", "NEW"], ["york", "In"])]
+    expected = [
+        *features_word_by_word(["In", "NEW"]),
+        *features_word_by_word(["york", "In"]),
+    ]
+    assert shape_features(*docs).tolist() == expected
 
 
 def test_gradient_agrees_with_finite_differences():
