@@ -10,7 +10,6 @@ import pytest
 from benchmarks.accuracy import (
     calibration,
     correct,
-    depth,
     experiments,
     quickstart,
     recipes,
@@ -117,7 +116,6 @@ def test_references_name_programs():
         ("docs/index.md", lambda: blocks_of_quickstart()),
         ("docs/results.md", lambda: recipes.make_blocks().items()),
         ("docs/results.md", lambda: block_of(calibration)),
-        ("docs/results.md", lambda: block_of(depth)),
         ("docs/results.md", lambda: block_of(training)),
         ("docs/results.md", lambda: block_of(decoding)),
         ("docs/results.md", lambda: [(inference.BLOCK, inference.make_block())]),
@@ -135,7 +133,7 @@ def test_references_name_programs():
     ],
     ids=[
         *("summary", "quickstart", "quickstart in docs"),
-        *("recipes", "calibration", "depth", "training", "decoding", "inference"),
+        *("recipes", "calibration", "training", "decoding", "inference"),
         *("engines", "experiments", "correct", "annotate", "robustness", "mutants"),
         *("service", "startup"),
     ],
