@@ -108,8 +108,8 @@ class EncoderLayer(NamedTuple):
 
 
 class EncoderWeights(NamedTuple):
-    """An encoder of BERT's form: embeddings of width e, and post-norm
-    transformer layers of width d.
+    """An encoder of BERT's form: embeddings of width e, and post-norm transformer
+    layers of width d.
 
     word_embeddings (Floats2d): One row per word piece. Shape (n_vocab, e).
     position_embeddings (Floats2d): One row per position, with the embedding of the
@@ -163,9 +163,9 @@ def read_encoder_weights(encoder: Any) -> EncoderWeights | None:
 
     encoder (PreTrainedModel): A model of `AutoModel`.
     RETURNS (Optional[EncoderWeights]): The weights, or None if the encoder is not of
-        BERT's form: its family is not in FAMILIES, its activation is not
-        "gelu", its positions are relative, it is a decoder, or its positions depend on
-        another piece than the padding.
+        BERT's form: its family is not in FAMILIES, its activation is not "gelu", its
+        positions are relative, it is a decoder, or its positions depend on another
+        piece than the padding.
     """
     config = encoder.config
     names = FAMILIES.get(config.model_type)
@@ -174,15 +174,16 @@ def read_encoder_weights(encoder: Any) -> EncoderWeights | None:
     )
     position_type = getattr(config, "position_embedding_type", "absolute")
     is_decoder = getattr(config, "is_decoder", False)
-    # Positions count the pieces with another id. MPNet's id is 1, whatever its config.
-    padding = getattr(encoder.embeddings, "padding_idx", config.pad_token_id)
     if (
         names is None
         or activation != "gelu"
         or position_type != "absolute"
         or is_decoder
-        or padding != config.pad_token_id
     ):
+        return None
+    # Positions count the pieces with another id. MPNet's id is 1, whatever its config.
+    padding = getattr(encoder.embeddings, "padding_idx", config.pad_token_id)
+    if padding != config.pad_token_id:
         return None
     state = {
         name: values.detach().cpu().numpy().astype(numpy.float32)

@@ -17,6 +17,7 @@ from transformers import (
     CamembertConfig,
     DistilBertConfig,
     ElectraConfig,
+    GPT2Config,
     MPNetConfig,
     RobertaConfig,
 )
@@ -147,6 +148,12 @@ def test_other_architecture_is_traced(make_pipeline, make_docs, family):
     assert read_encoder_weights(nlp.get_pipe("transformer").model.transformer) is None
     check_emissions(nlp, make_docs)
     assert ops_of(nlp)["Softmax"] > 0
+
+
+def test_an_encoder_without_the_modules_of_bert_is_not_of_its_form():
+    encoder = AutoModel.from_config(GPT2Config(n_embd=32, n_layer=2, n_head=4))
+    assert not hasattr(encoder, "embeddings")
+    assert read_encoder_weights(encoder) is None
 
 
 def test_traced_encoder_has_no_int8(make_pipeline, make_docs):
