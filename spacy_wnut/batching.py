@@ -17,8 +17,7 @@ def batch_by_length(
     Sequences are sorted by length, shortest first; equal lengths keep their order. A
     batch ends before the sequence with which its number of sequences times its maximum
     length would exceed the budget, or after the maximum number of sequences. A sequence
-    longer than the budget is a batch alone.
-    The batches depend on the lengths only.
+    longer than the budget is a batch alone. The batches depend on the lengths only.
 
     lengths (Sequence[int]): The length of each sequence.
     budget (int): Maximum number of items in a padded batch.
@@ -38,11 +37,10 @@ def batch_by_length(
     order = numpy.argsort(lengths, kind="stable")
     start = 0
     for end, index in enumerate(order):
-        is_full = (end + 1 - start) * lengths[
-            index
-        ] > budget or end - start == max_count
-        is_longer = equal and lengths[index] > lengths[order[start]]
-        if end > start and (is_full or is_longer):
+        count, length = end - start, lengths[index]
+        is_full = (count + 1) * length > budget or count == max_count
+        is_longer = equal and length > lengths[order[start]]
+        if count > 0 and (is_full or is_longer):
             yield order[start:end]
             start = end
     if start < len(order):

@@ -15,7 +15,6 @@ benchmarks/results/depth.json; `table` draws the chart and writes the table in
 docs/results.md.
 """
 
-import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -26,14 +25,19 @@ import typer
 from wasabi import msg
 
 from benchmarks.common.charts import Axis, draw_line_chart
-from benchmarks.common.machine import describe_machine
+from benchmarks.common.machine import (
+    QUIET_LOAD,
+    QUIET_SPREAD,
+    describe_machine,
+    load_average,
+)
 from benchmarks.common.pages import (
     RESULTS_PAGE,
     format_percent,
     format_table,
     write_block,
 )
-from benchmarks.common.program import make_app, run_app
+from benchmarks.common.program import SpacyPosts, make_app, run_app
 from benchmarks.common.results import RESULTS as FOLDER
 from benchmarks.common.results import (
     ROOT,
@@ -42,7 +46,6 @@ from benchmarks.common.results import (
     write_results,
     write_text,
 )
-from benchmarks.speed.inference import QUIET_LOAD, QUIET_SPREAD
 from spacy_wnut.errors import WnutError
 
 from .experiments import (
@@ -136,9 +139,7 @@ def collect(name: str, depth: int, seed: int, out: Path) -> None:
 
 @app.command()
 def speed(
-    posts: Annotated[
-        Path, typer.Option(help="Posts to run on: a DocBin on spaCy's tokens")
-    ] = ROOT / "corpus" / "wnut17" / "spacy" / "dev.spacy",
+    posts: SpacyPosts = ROOT / "corpus" / "wnut17" / "spacy" / "dev.spacy",
     folder: Folder = TRAININGS,
     threads: Annotated[int, typer.Option(help="Threads of torch")] = 2,
     rounds: Annotated[int, typer.Option(help="Number of rounds")] = 3,
@@ -151,7 +152,7 @@ def speed(
     from spacy_wnut.pipeline.parts import find_parts
 
     # Before the pipelines are loaded, which is a load, too.
-    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    load = load_average()
     if load > QUIET_LOAD:
         msg.warn(f"The machine is not idle (load {load:.1f})")
     annotated = read_posts(posts)

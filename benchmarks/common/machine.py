@@ -7,6 +7,11 @@ from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
 
+# Load average above which the machine is not idle.
+QUIET_LOAD = 0.5
+# Ratio of the slowest round to the fastest above which the machine was not idle.
+QUIET_SPREAD = 1.15
+
 
 def processor_name() -> str:
     """Model name of the processor."""
@@ -25,6 +30,11 @@ def has_vnni() -> bool:
     info = Path("/proc/cpuinfo")
     words = info.read_text(encoding="utf8").split() if info.exists() else []
     return not {"avx512_vnni", "avx_vnni"}.isdisjoint(words)
+
+
+def load_average() -> float:
+    """Load average of the last minute; 0.0 where the system has none."""
+    return os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
 
 
 def describe_machine() -> dict[str, str | int | None]:

@@ -1,11 +1,19 @@
 """Command line shared by the programs."""
 
 import sys
+from pathlib import Path
+from typing import Annotated
 
 import typer
 from wasabi import msg
 
 from spacy_wnut.errors import WnutError
+
+# Options that several programs have.
+SpacyPosts = Annotated[
+    Path, typer.Option(help="Posts to run on: a DocBin on spaCy's tokens")
+]
+Environments = Annotated[Path, typer.Option(help="Folder of the virtual environments")]
 
 
 def make_app(docstring: str | None) -> typer.Typer:

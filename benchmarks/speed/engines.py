@@ -15,7 +15,6 @@ docs/results.md. A run takes about ten minutes on two cores that must be idle ot
 """
 
 import json
-import os
 import statistics
 import subprocess
 import tempfile
@@ -27,9 +26,9 @@ import numpy
 import typer
 from wasabi import msg
 
-from benchmarks.common.machine import describe_machine
+from benchmarks.common.machine import describe_machine, load_average
 from benchmarks.common.pages import RESULTS_PAGE, format_table, write_block
-from benchmarks.common.program import make_app, run_app
+from benchmarks.common.program import Environments, SpacyPosts, make_app, run_app
 from benchmarks.common.results import RESULTS as FOLDER
 from benchmarks.common.results import ROOT, read_results, write_results
 from spacy_wnut.errors import WnutError
@@ -69,12 +68,8 @@ def run(
     model: Annotated[Path, typer.Argument(help="Trained pipeline of ours")],
     onnx_fp32: Annotated[Path, typer.Option(help="The pipeline, exported in fp32")],
     onnx_int8: Annotated[Path, typer.Option(help="The pipeline, exported in int8")],
-    test: Annotated[
-        Path, typer.Option(help="Posts to run on: a DocBin on spaCy's tokens")
-    ] = (ROOT / "corpus" / "wnut17" / "spacy" / "test.spacy"),
-    environments: Annotated[
-        Path, typer.Option(help="Folder of the virtual environments")
-    ] = ROOT / "training" / "environments",
+    test: SpacyPosts = ROOT / "corpus" / "wnut17" / "spacy" / "test.spacy",
+    environments: Environments = ROOT / "training" / "environments",
     threads: Annotated[int, typer.Option(help="Threads per engine")] = 2,
     rounds: Annotated[int, typer.Option(min=1, help="Number of rounds")] = 3,
 ) -> None:
@@ -84,7 +79,7 @@ def run(
     exported = {"fp32": onnx_fp32, "int8": onnx_int8}
     posts = read_posts(test)
     python = make_environment(environments, "engines")
-    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    load = load_average()
     device = {**describe_machine(), "threads": threads, "load_before": round(load, 2)}
     replies: dict[str, list[dict[str, Any]]] = {engine: [] for engine in ENGINES}
     with tempfile.TemporaryDirectory() as scratch:

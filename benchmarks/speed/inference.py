@@ -31,7 +31,6 @@ The texts are those of WNUT 17, words joined by single spaces. Each system turns
 into entities with characters and types, so tokenization is included.
 """
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -39,7 +38,13 @@ import typer
 from wasabi import msg
 
 from benchmarks.accuracy import recipes
-from benchmarks.common.machine import describe_machine, has_vnni
+from benchmarks.common.machine import (
+    QUIET_LOAD,
+    QUIET_SPREAD,
+    describe_machine,
+    has_vnni,
+    load_average,
+)
 from benchmarks.common.pages import (
     README,
     RESULTS_PAGE,
@@ -47,7 +52,7 @@ from benchmarks.common.pages import (
     format_table,
     write_block,
 )
-from benchmarks.common.program import make_app, run_app
+from benchmarks.common.program import Environments, SpacyPosts, make_app, run_app
 from benchmarks.common.results import RESULTS as FOLDER
 from benchmarks.common.results import ROOT, read_results, read_rows, write_results
 from spacy_wnut.errors import WnutError
@@ -73,11 +78,6 @@ GPU_RESULTS = FOLDER / "inference_gpu.json"
 BLOCK = "inference: python -m benchmarks.speed.inference table"
 SUMMARY = "systems: python -m benchmarks.speed.inference table"
 
-# Load average above which the machine is not idle.
-QUIET_LOAD = 0.5
-# Ratio of the slowest round to the fastest above which the machine was not idle.
-QUIET_SPREAD = 1.15
-
 app = make_app(__doc__)
 
 ModelFolder = Annotated[Path | None, typer.Option(show_default=False)]
@@ -94,15 +94,11 @@ def run(
     onnx_int8: ModelFolder = None,
     onnx_int8_base: ModelFolder = None,
     onnx_int8_3: ModelFolder = None,
-    test: Annotated[
-        Path, typer.Option(help="Posts to run on: a DocBin on spaCy's tokens")
-    ] = (ROOT / "corpus" / "wnut17" / "spacy" / "test.spacy"),
+    test: SpacyPosts = ROOT / "corpus" / "wnut17" / "spacy" / "test.spacy",
     dev: Annotated[
         Path, typer.Option(help="Other posts, whose F1 is measured as well")
     ] = (ROOT / "corpus" / "wnut17" / "spacy" / "dev.spacy"),
-    environments: Annotated[
-        Path, typer.Option(help="Folder of the virtual environments")
-    ] = ROOT / "training" / "environments",
+    environments: Environments = ROOT / "training" / "environments",
     threads: Annotated[int, typer.Option(help="Threads per system")] = 2,
     rounds: Annotated[int, typer.Option(help="Number of rounds")] = 3,
     gpu_id: Annotated[int, typer.Option(help="GPU to run on; -1 for the CPU")] = -1,
@@ -216,14 +212,15 @@ def scores_over_seeds(trained: tuple[str, str] | None) -> tuple[str, str, str] |
     """Test F1 on gold tokens of the trainings of a recipe and an encoder, its 95%
     interval, and the seeds; None if there are no such trainings.
     """
-    config, encoder = trained or ("", "")
-    rows = recipes.select(read_rows(recipes.RESULTS), config, encoder, "gold", "test")
+    if trained is None:
+        return None
+    rows = recipes.select(read_rows(recipes.RESULTS), *trained, "gold", "test")
     if not rows:
         return None
     [(low, high)] = [
         entry["interval"]
         for entry in read_rows(recipes.SIGNIFICANCE)
-        if (entry["config"], entry["encoder"]) == (config, encoder)
+        if recipes.recipe_key(entry) == trained
     ]
     return (
         format_percent([row["entity"]["f1"] for row in rows]),
@@ -306,9 +303,8 @@ def describe_device(plan: "MeasurementPlan") -> dict[str, Any]:
         import torch
 
         device["name"] = torch.cuda.get_device_name(plan.gpu)
-    has_load = hasattr(os, "getloadavg")
     device["vnni"] = has_vnni()
-    device["load_before"] = os.getloadavg()[0] if has_load else 0.0
+    device["load_before"] = load_average()
     return device
 
 

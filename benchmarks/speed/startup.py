@@ -8,7 +8,6 @@ benchmarks/results/startup.json; `table` writes the table in docs/design.md. Run
 otherwise idle machine.
 """
 
-import os
 import statistics
 import subprocess
 import sys
@@ -19,7 +18,7 @@ from typing import Annotated, Any
 import typer
 from wasabi import msg
 
-from benchmarks.common.machine import describe_machine
+from benchmarks.common.machine import describe_machine, load_average
 from benchmarks.common.pages import format_table, write_block
 from benchmarks.common.program import make_app, run_app
 from benchmarks.common.results import RESULTS as FOLDER
@@ -53,7 +52,7 @@ def run(
     rounds: Annotated[int, typer.Option(min=1, help="Number of rounds")] = 5,
 ) -> None:
     """Time the command lines in turn, and write the results."""
-    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    load = load_average()
     device = {**describe_machine(), "load_before": round(load, 2)}
     seconds: dict[str, list[float]] = {name: [] for name in COMMANDS}
     # The first round is not stored: it loads files into the page cache.

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
 
+from benchmarks.accuracy.recipes import SELF_TRAINED
 from spacy_wnut.errors import WnutError
 
 WORKER = Path(__file__).parent / "worker.py"
@@ -57,7 +58,6 @@ class Contender(NamedTuple):
 # Encoders in the tables of accuracy.
 MINILM, MINILM_3 = "all-MiniLM-L6", "all-MiniLM-L6, 3 layers"
 MPNET_6 = "all-mpnet-base-v2, 6 layers"
-OUR_RECIPE = "distilbert.cfg, self-trained"
 
 SYSTEMS = [
     System(
@@ -101,7 +101,7 @@ SYSTEMS = [
     *(
         System(
             *(key, f"ours, {title}", "spacy", environment, limit),
-            trained=(OUR_RECIPE, MINILM),
+            trained=(SELF_TRAINED, MINILM),
         )
         for key, title, environment, limit in (
             ("torch", "torch", "torch", "fp32"),
@@ -119,7 +119,7 @@ SYSTEMS = [
         "",
         note="trained on the first six layers of all-mpnet-base-v2",
         shares_encoder=False,
-        trained=(OUR_RECIPE, MPNET_6),
+        trained=(SELF_TRAINED, MPNET_6),
     ),
     System(
         "onnx-int8-3",
@@ -129,7 +129,7 @@ SYSTEMS = [
         "",
         note="trained on the first three layers of the encoder",
         shares_encoder=False,
-        trained=(OUR_RECIPE, MINILM_3),
+        trained=(SELF_TRAINED, MINILM_3),
     ),
 ]
 OURS = [system.key for system in SYSTEMS[3:]]

@@ -10,6 +10,7 @@ from thinc.api import Model
 from thinc.types import Floats2d
 
 from ..batching import batch_by_length
+from ..crf.arrays import Ints
 from .onnx_session import OnnxShim
 from .word_shapes import shape_features
 from .wordpieces import (
@@ -21,7 +22,6 @@ from .wordpieces import (
     window_settings,
 )
 
-Ints = NDArray[numpy.int64]
 Floats32 = NDArray[numpy.float32]
 
 

@@ -5,12 +5,11 @@ from functools import lru_cache
 from typing import cast
 
 import numpy
-from numpy.typing import NDArray
 from spacy.tokens import Doc
 from thinc.api import Model, glorot_uniform_init
 from thinc.types import Floats2d, Ints2d
 
-Ints = NDArray[numpy.int64]
+from ..crf.arrays import Ints
 
 SHAPES = (
     "lower",

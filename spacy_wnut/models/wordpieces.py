@@ -9,7 +9,6 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy
-from numpy.typing import NDArray
 from spacy.attrs import (  # type: ignore[import-not-found]
     IDX,
     IS_SPACE,
@@ -18,10 +17,10 @@ from spacy.attrs import (  # type: ignore[import-not-found]
 from spacy.tokens import Doc
 from thinc.model import deserialize_attr
 
+from ..crf.arrays import Ints
+
 if TYPE_CHECKING:
     from tokenizers import Tokenizer  # type: ignore[import-untyped]
-
-Ints = NDArray[numpy.int64]
 
 
 class Pieces(NamedTuple):
