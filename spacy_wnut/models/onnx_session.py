@@ -4,6 +4,9 @@ import hashlib
 import json
 import multiprocessing
 import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakSet
@@ -46,9 +49,20 @@ class Runtime(NamedTuple):
     metadata: dict[str, Any]
 
 
+class Workers(NamedTuple):
+    """Threads that run different batches at the same time, each on one processor.
+
+    session (InferenceSession): A session that runs a batch in the calling thread.
+    pool (ThreadPoolExecutor): The threads.
+    """
+
+    session: "InferenceSession"
+    pool: ThreadPoolExecutor
+
+
 class OnnxShim(Shim):
-    """An ONNX model and its tokenizer. The session starts lazily, once per process, and
-    threads may share it.
+    """An ONNX model and its tokenizer. Sessions start lazily, once per process, and
+    threads may share them.
 
     threads (int): Number of threads that run the model. 0 means one per available
         processor, or one thread if the process is a worker of another one.
@@ -60,6 +74,7 @@ class OnnxShim(Shim):
         self.graph = b""
         self.tokenizer_json = ""
         self._runtime: Runtime | None = None
+        self._workers: Workers | None = None
         self._starting = Lock()
         _SHIMS.add(self)
 
@@ -76,6 +91,11 @@ class OnnxShim(Shim):
         _ = self.runtime
 
     @property
+    def n_threads(self) -> int:
+        """RETURNS (int): Number of threads that run the model in this process."""
+        return self.threads or _n_threads()
+
+    @property
     def runtime(self) -> Runtime:
         """RETURNS (Runtime): The session and tokenizer of this process. They start on
             first access.
@@ -90,6 +110,20 @@ class OnnxShim(Shim):
                 runtime = self._runtime or self._start()
                 self._runtime = runtime
         return runtime
+
+    @property
+    def workers(self) -> Workers:
+        """RETURNS (Workers): The threads of this process for several batches, and their
+            session, which has weights of its own. They start on first access.
+
+        Raises WnutError as `runtime` does.
+        """
+        workers = self._workers
+        if workers is None:
+            with self._starting:
+                workers = self._workers or self._start_workers()
+                self._workers = workers
+        return workers
 
     @property
     def tags(self) -> tuple[str, ...]:
@@ -140,6 +174,21 @@ class OnnxShim(Shim):
         outputs: list[NDArray[numpy.float32]] = self.session.run(None, inputs)
         return outputs
 
+    def run_batches(
+        self, batches: Sequence[dict[str, NDArray[Any]]]
+    ) -> Iterator[list[NDArray[numpy.float32]]]:
+        """Run the model on several batches: each in a thread of its own, or, if there
+        are fewer batches than threads, one after the other with all threads.
+
+        batches (Sequence[Dict[str, NDArray]]): The inputs of each batch, as for `run`.
+        RETURNS (Iterator[List[Floats2d]]): The outputs of each batch, in their order.
+        """
+        n_threads = self.n_threads
+        if n_threads == 1 or len(batches) < n_threads:
+            return map(self.run, batches)
+        session, pool = self.workers
+        return pool.map(partial(session.run, None), batches)
+
     def to_bytes(self) -> bytes:
         """Serialize the model.
 
@@ -183,19 +232,25 @@ class OnnxShim(Shim):
 
     def _set_data(self, graph: bytes, tokenizer_json: str) -> None:
         self.graph, self.tokenizer_json = graph, tokenizer_json
-        self._runtime = None
+        self._runtime = self._workers = None
 
     def _start(self) -> Runtime:
-        if not self.graph:
-            raise _no_model()
-        session = start_session(self.graph, self.threads or _n_threads())
+        session = self._start_session(self.n_threads)
         metadata = _read_metadata(session)
         tokenizer = _read_tokenizer(self.tokenizer_json)
         return Runtime(session, tokenizer, Specials.of(tokenizer), metadata)
 
+    def _start_workers(self) -> Workers:
+        return Workers(self._start_session(1), ThreadPoolExecutor(self.n_threads))
+
+    def _start_session(self, threads: int) -> "InferenceSession":
+        if not self.graph:
+            raise _no_model()
+        return start_session(self.graph, threads)
+
     def __getstate__(self) -> dict[str, Any]:
         # Sessions and locks belong to one process.
-        state = {**self.__dict__, "_runtime": None}
+        state = {**self.__dict__, "_runtime": None, "_workers": None}
         del state["_starting"]
         return state
 
@@ -222,8 +277,8 @@ def _abandon_sessions() -> None:
     kept in `_ABANDONED`. The thread that held a lock is gone as well.
     """
     for shim in _SHIMS:
-        _ABANDONED.append(shim._runtime)
-        shim._runtime = None
+        _ABANDONED.extend((shim._runtime, shim._workers))
+        shim._runtime = shim._workers = None
         shim._starting = Lock()
 
 

@@ -1,7 +1,7 @@
 """Emissions computed by ONNX Runtime, without torch and transformers."""
 
-from collections.abc import Callable, Iterator
-from typing import Any, cast
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple, cast
 
 import numpy
 from numpy.typing import NDArray
@@ -43,7 +43,8 @@ def create_onnx_tagger(
     stride (int): Number of pieces between the starts of two windows.
     batch_pieces (int): Maximum number of pieces in a batch. Changes speed and memory,
         not the results.
-    threads (int): Number of threads that run the model. 0 means one per available
+    threads (int): Number of threads that run the model: different batches or, if there
+        are fewer batches than threads, parts of one. 0 means one per available
         processor, or one thread in the workers of `nlp.pipe(n_process=...)`.
     nO (Optional[int]): Number of tags. Set when the model is loaded.
     RETURNS (Model[List[Doc], List[Floats2d]]): The layer. Its output has shape
@@ -100,24 +101,15 @@ def onnx_tagger_forward(
     emissions = numpy.zeros((n_words, len(shim.tags)), dtype="f")  # (words, T)
     # (words, N_FEATURES)
     shapes = cast(Ints, shape_features(*docs)) if shim.has_shapes else None
-    sums: dict[int, Floats32] = {}
-    for batch, piece_words, rows in _batches(model, pieces, windows):
-        ids, _ = pad_windows(pieces, windows, batch, shim.specials, pad=0)  # (B, L)
-        inputs: dict[str, NDArray[Any]] = {"input_ids": ids, "rows": rows}
-        words, index = numpy.unique(piece_words, return_inverse=True)  # (w,), (p,)
-        if shim.is_mean:
-            inputs["words"] = index.reshape(-1, 1)  # (p, 1)
-            inputs["counts"] = pieces.counts[words].astype("f").reshape(-1, 1)  # (w, 1)
-            inputs["carried"] = _carried_sums(words, sums, shim.width)  # (w, width)
-        if shapes is not None:
-            inputs["shapes"] = shapes[words]  # (w, N_FEATURES)
-        emissions[words], *summed = shim.run(inputs)  # (w, T), (w, width)
-        if shim.is_mean:
-            # A word of several windows may lie in several batches. Its sum is carried
-            # from one to the next, and its emissions in the last are complete.
-            is_partial = numpy.bincount(index) < pieces.counts[words]  # (w,)
-            for i in numpy.flatnonzero(is_partial):
-                sums[int(words[i])] = summed[0][i]
+    batches = list(_batches(model, pieces, windows))
+    inputs = [_inputs(shim, pieces, windows, shapes, batch) for batch in batches]
+    if shim.is_mean:
+        # Each batch needs the sums of the batches before it.
+        outputs = _run_in_order(shim, pieces, batches, inputs)
+    else:
+        outputs = (found for [found] in shim.run_batches(inputs))
+    for batch, found in zip(batches, outputs, strict=True):
+        emissions[batch.words] = found  # (w, T)
     ends = numpy.cumsum(pieces.n_words)[:-1]
     on_device: Any = cast(Any, model.ops).asarray(emissions)
     split = model.ops.xp.split(on_device, ends.tolist()) if docs else []
@@ -128,15 +120,26 @@ def onnx_tagger_forward(
     return cast(list[Floats2d], split), backprop
 
 
+class _Batch(NamedTuple):
+    """Windows of equal length, and the words whose vectors are taken from them.
+
+    windows (Ints1d): The indices of the windows, shape (B,).
+    words (Ints1d): The indices of the words, ascending, shape (w,).
+    places (Ints1d): The index in `words` of the word of each pooled piece, shape (p,).
+    rows (Ints1d): The rows of the pooled pieces in the flat output of the encoder, of
+        shape (B * L, width). Shape (p,).
+    """
+
+    windows: Ints
+    words: Ints
+    places: Ints
+    rows: Ints
+
+
 def _batches(
     model: Model[Any, Any], pieces: Tokenized, windows: Windows
-) -> Iterator[tuple[Ints, Ints, Ints]]:
-    """Group windows of equal length, with the pieces whose vectors are taken from them.
-
-    YIELDS (Tuple[Ints1d, Ints1d, Ints1d]): The indices of the windows, shape (B,); the
-        words of the p pooled pieces, ascending, shape (p,); the rows of these pieces in
-        the flat output of the encoder, of shape (B * L, width). Shape (p,).
-    """
+) -> Iterator[_Batch]:
+    """Group windows of equal length, with the pieces whose vectors are taken from them."""
     specials = _shim(model).specials
     words, pooled = _pooled_pieces(pieces, _shim(model).is_mean)  # (pooled,) each
     lengths = windows.lengths + specials.total  # (windows,)
@@ -158,7 +161,51 @@ def _batches(
     for batch, start, end in zip(batches, ends[:-1], ends[1:], strict=True):
         chosen = order[start:end]  # (p,)
         if len(chosen):
-            yield batch, words[chosen], rows[chosen]
+            # (w,), (p,)
+            unique, places = numpy.unique(words[chosen], return_inverse=True)
+            yield _Batch(batch, unique, places, rows[chosen])
+
+
+def _inputs(
+    shim: OnnxShim,
+    pieces: Tokenized,
+    windows: Windows,
+    shapes: Ints | None,
+    batch: _Batch,
+) -> dict[str, NDArray[Any]]:
+    """Make the inputs of the graph for a batch, except for "carried"."""
+    ids, _ = pad_windows(pieces, windows, batch.windows, shim.specials, pad=0)  # (B, L)
+    inputs: dict[str, NDArray[Any]] = {"input_ids": ids, "rows": batch.rows}
+    if shim.is_mean:
+        inputs["words"] = batch.places.reshape(-1, 1)  # (p, 1)
+        counts = pieces.counts[batch.words]
+        inputs["counts"] = counts.astype("f").reshape(-1, 1)  # (w, 1)
+    if shapes is not None:
+        inputs["shapes"] = shapes[batch.words]  # (w, N_FEATURES)
+    return inputs
+
+
+def _run_in_order(
+    shim: OnnxShim,
+    pieces: Tokenized,
+    batches: Sequence[_Batch],
+    inputs: Sequence[dict[str, NDArray[Any]]],
+) -> Iterator[Floats32]:
+    """Run batches one after the other, for words that are the mean of their pieces.
+
+    A word of several windows may lie in several batches. Its sum is carried from one to
+    the next, and its emissions in the last are complete.
+
+    YIELDS (Floats2d): The emissions of the words of a batch, shape (w, tags).
+    """
+    sums: dict[int, Floats32] = {}
+    for batch, given in zip(batches, inputs, strict=True):
+        carried = _carried_sums(batch.words, sums, shim.width)  # (w, width)
+        emissions, summed = shim.run({**given, "carried": carried})
+        is_partial = numpy.bincount(batch.places) < pieces.counts[batch.words]  # (w,)
+        for i in numpy.flatnonzero(is_partial):
+            sums[int(batch.words[i])] = summed[i]
+        yield emissions
 
 
 def _pooled_pieces(pieces: Tokenized, is_mean: bool) -> tuple[Ints, Ints]:

@@ -167,6 +167,11 @@ class ObservingShim(OnnxShim):
             batches.append(values[:: self.step].copy())
         return outputs[:n_regular]
 
+    def run_batches(
+        self, batches: Sequence[dict[str, NDArray[Any]]]
+    ) -> Iterator[list[Float32Array]]:
+        return map(self.run, batches)
+
 
 def quantize_layers(
     build: Callable[[LayerWriter], bytes],

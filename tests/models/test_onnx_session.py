@@ -5,6 +5,7 @@ import pickle
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 
 import numpy
 import pytest
@@ -31,13 +32,17 @@ def load(stored):
     return OnnxShim().from_bytes(srsly.msgpack_dumps(stored))
 
 
-def run(shim):
-    inputs = {
-        "input_ids": numpy.asarray([[2, 9, 3]]),
+def make_inputs(*pieces):
+    """The inputs for a text of one word."""
+    return {
+        "input_ids": numpy.asarray([[2, *pieces, 3]]),
         "rows": numpy.asarray([1]),
         "shapes": numpy.zeros((1, 6), dtype="i8"),
     }
-    return shim.run(inputs)[0].tolist()
+
+
+def run(shim):
+    return shim.run(make_inputs(9))[0].tolist()
 
 
 @pytest.mark.parametrize(
@@ -66,6 +71,16 @@ def test_session_starts_once_per_process(shim):
     assert before in onnx_session._ABANDONED
 
 
+def test_workers_start_once_per_process(shim):
+    copied = copy.deepcopy(shim)
+    copied.threads = 2
+    with ThreadPoolExecutor(8) as pool:
+        [before] = set(pool.map(lambda _: copied.workers, range(8)))
+    onnx_session._abandon_sessions()
+    assert copied.workers.pool is not before.pool
+    assert before in onnx_session._ABANDONED
+
+
 def test_a_worker_process_uses_one_thread(monkeypatch):
     monkeypatch.setattr(onnx_session.os, "sched_getaffinity", lambda _: {0, 1, 2})
     assert onnx_session._n_threads() == 3
@@ -79,6 +94,65 @@ def test_number_of_threads_can_be_set(shim):
         copied.threads = threads
         options = copied.session.get_session_options()
         assert options.intra_op_num_threads == threads
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_batches_give_the_same_results_in_any_number_of_threads(shim, threads):
+    batches = [make_inputs(*range(5, 6 + i)) for i in range(7)]
+    expected = [shim.run(batch)[0].tolist() for batch in batches]
+    assert len({str(rows) for rows in expected}) == 7
+    copied = copy.deepcopy(shim)
+    copied.threads = threads
+    for n in range(8):
+        found = [rows.tolist() for [rows] in copied.run_batches(batches[:n])]
+        assert found == expected[:n]
+
+
+def test_batches_run_at_the_same_time(shim, monkeypatch):
+    copied = copy.deepcopy(shim)
+    copied.threads = 2
+    together = Barrier(2, timeout=60)
+    session = copied.workers.session
+    assert session.get_session_options().intra_op_num_threads == 1
+
+    class Waiting:
+        def run(self, names, inputs):
+            together.wait()
+            return session.run(names, inputs)
+
+    monkeypatch.setattr(copied, "_workers", copied.workers._replace(session=Waiting()))
+    assert len(list(copied.run_batches([make_inputs(9)] * 4))) == 4
+
+
+def test_fewer_batches_than_threads_start_no_others(shim, monkeypatch):
+    """All threads run one batch together, and the weights are in memory once."""
+    start, started = onnx_session.start_session, []
+
+    def note(graph, threads):
+        started.append(threads)
+        return start(graph, threads)
+
+    monkeypatch.setattr(onnx_session, "start_session", note)
+    copied = copy.deepcopy(shim)
+    copied.threads = 3
+    for n, expected in ((1, [3]), (2, [3]), (3, [3, 1]), (4, [3, 1])):
+        assert len(list(copied.run_batches([make_inputs(9)] * n))) == n
+        assert started == expected
+    # One thread needs no second session.
+    copied = copy.deepcopy(shim)
+    copied.threads = 1
+    list(copied.run_batches([make_inputs(9)] * 4))
+    assert started == [3, 1, 1]
+
+
+def test_an_error_in_a_batch_is_raised(shim):
+    copied = copy.deepcopy(shim)
+    copied.threads = 2
+    batches = [make_inputs(9), {}, make_inputs(9)]
+    with pytest.raises(Exception, match="input_ids"):
+        list(copied.run_batches(batches))
+    assert run(copied) == run(shim)
+    assert len(list(copied.run_batches([make_inputs(9)] * 3))) == 3
 
 
 def test_concurrent_threads_start_one_session(shim, monkeypatch):
