@@ -187,7 +187,11 @@ class OnnxShim(Shim):
         if n_threads == 1 or len(batches) < n_threads:
             return map(self.run, batches)
         session, pool = self.workers
-        return pool.map(partial(session.run, None), batches)
+        try:
+            return pool.map(partial(session.run, None), batches)
+        except RuntimeError:
+            # No thread can be started: the interpreter exits, or a limit is reached.
+            return map(self.run, batches)
 
     def to_bytes(self) -> bytes:
         """Serialize the model.

@@ -145,6 +145,17 @@ def test_fewer_batches_than_threads_start_no_others(shim, monkeypatch):
     assert started == [3, 1, 1]
 
 
+def test_batches_run_although_no_thread_can_be_started(shim):
+    """Programs may predict in functions registered with atexit."""
+    copied = copy.deepcopy(shim)
+    copied.threads = 2
+    copied.workers.pool.shutdown()
+    assert list(copied.run_batches([])) == []
+    batches = [make_inputs(9)] * 3
+    found = [rows.tolist() for [rows] in copied.run_batches(batches)]
+    assert found == [run(shim)] * 3
+
+
 def test_an_error_in_a_batch_is_raised(shim):
     copied = copy.deepcopy(shim)
     copied.threads = 2
