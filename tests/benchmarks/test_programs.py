@@ -10,6 +10,7 @@ import pytest
 from benchmarks.accuracy import (
     calibration,
     correct,
+    depth,
     experiments,
     quickstart,
     recipes,
@@ -116,6 +117,7 @@ def test_references_name_programs():
         ("docs/index.md", lambda: blocks_of_quickstart()),
         ("docs/results.md", lambda: recipes.make_blocks().items()),
         ("docs/results.md", lambda: block_of(calibration)),
+        ("docs/results.md", lambda: block_of(depth)),
         ("docs/results.md", lambda: block_of(training)),
         ("docs/results.md", lambda: block_of(decoding)),
         ("docs/results.md", lambda: [(inference.BLOCK, inference.make_block())]),
@@ -133,7 +135,7 @@ def test_references_name_programs():
     ],
     ids=[
         *("summary", "quickstart", "quickstart in docs"),
-        *("recipes", "calibration", "training", "decoding", "inference"),
+        *("recipes", "calibration", "depth", "training", "decoding", "inference"),
         *("engines", "experiments", "correct", "annotate", "robustness", "mutants"),
         *("service", "startup"),
     ],
