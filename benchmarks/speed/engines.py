@@ -174,7 +174,7 @@ def prepare_batches(pipeline: Path, texts: Sequence[str]) -> tuple[Batches, Batc
     nlp = load_pipeline(str(pipeline))
     nodes = find_tagger(nlp).model.walk()
     [shim] = [s for node in nodes for s in node.shims if isinstance(s, OnnxShim)]
-    # More threads don't call `run` for each batch.
+    # With more threads, `run` is not called for every batch.
     shim.threads = 1
     equal: Batches = []
     run_graph = shim.run

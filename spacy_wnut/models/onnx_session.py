@@ -177,8 +177,8 @@ class OnnxShim(Shim):
     def run_batches(
         self, batches: Sequence[dict[str, NDArray[Any]]]
     ) -> Iterator[list[NDArray[numpy.float32]]]:
-        """Run the model on several batches: each in a thread of its own, or, if there
-        are fewer batches than threads, one after the other with all threads.
+        """Run the model on several batches at the same time, in different threads. If
+        there are fewer batches than threads, they run in turn, each in all threads.
 
         batches (Sequence[Dict[str, NDArray]]): The inputs of each batch, as for `run`.
         RETURNS (Iterator[List[Floats2d]]): The outputs of each batch, in their order.
@@ -239,18 +239,13 @@ class OnnxShim(Shim):
         self._runtime = self._workers = None
 
     def _start(self) -> Runtime:
-        session = self._start_session(self.n_threads)
+        session = start_session(self.graph, self.n_threads)
         metadata = _read_metadata(session)
         tokenizer = _read_tokenizer(self.tokenizer_json)
         return Runtime(session, tokenizer, Specials.of(tokenizer), metadata)
 
     def _start_workers(self) -> Workers:
-        return Workers(self._start_session(1), ThreadPoolExecutor(self.n_threads))
-
-    def _start_session(self, threads: int) -> "InferenceSession":
-        if not self.graph:
-            raise _no_model()
-        return start_session(self.graph, threads)
+        return Workers(start_session(self.graph, 1), ThreadPoolExecutor(self.n_threads))
 
     def __getstate__(self) -> dict[str, Any]:
         # Sessions and locks belong to one process.
@@ -302,8 +297,11 @@ def start_session(graph: bytes, threads: int) -> "InferenceSession":
     threads (int): Number of threads.
     RETURNS (InferenceSession): The session.
 
-    Raises WnutError if onnxruntime is not installed or cannot run the model.
+    Raises WnutError if the graph is empty, or onnxruntime is not installed or cannot run
+    the model.
     """
+    if not graph:
+        raise _no_model()
     try:
         import onnxruntime
     except ImportError as err:
