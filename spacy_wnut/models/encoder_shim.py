@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
@@ -20,6 +21,9 @@ from .wordpieces import Specials, unbounded_tokenizer
 if TYPE_CHECKING:
     from tokenizers import Tokenizer  # type: ignore[import-untyped]
 
+# Linux's description of the processor.
+CPU_INFO = Path("/proc/cpuinfo")
+
 _IMPORTED_IN = os.getpid()
 
 
@@ -35,7 +39,7 @@ class EncoderShim(HFShim):
       head.
     - Averages of the weights (`use_averages`). thinc looks them up under other keys
       than it stores them under.
-    - Mixed precision on CPUs that multiply bfloat16 faster. thinc supports CUDA only.
+    - Mixed precision on CPUs where bfloat16 is faster. thinc supports CUDA only.
 
     Threads may call `predict` concurrently. The encoder is in evaluation mode except
     during `begin_update`, and its tokenizer is configured when it is set or loaded.
@@ -209,16 +213,29 @@ def protect_forked_process() -> None:
 def half_precision_dtype() -> Any:
     """Select the half precision type of thinc's device.
 
-    RETURNS (Optional[torch.dtype]): bfloat16 on CPUs with AMX and GPUs with instructions
-        for it, float16 on other GPUs, None on other CPUs, where full precision is
-        fastest.
+    RETURNS (Optional[torch.dtype]): bfloat16 on GPUs with instructions for it, CPUs with
+        AMX and AMD's CPUs with AVX-512 BF16, float16 on other GPUs, None on other CPUs,
+        where full precision is fastest.
     """
     if _device_type() != "cpu":
         is_bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
         return torch.bfloat16 if is_bf16 else torch.float16
-    # With AVX-512 BF16 but without AMX, a training step takes 1.5 times as long as in
-    # full precision: the conversions take more time than the products save.
-    return torch.bfloat16 if torch.cpu._is_amx_tile_supported() else None
+    is_fast = torch.cpu._is_amx_tile_supported() or _is_amd_with_bfloat16()
+    return torch.bfloat16 if is_fast else None
+
+
+def _is_amd_with_bfloat16() -> bool:
+    """Test for AVX-512 BF16 on a processor of AMD.
+
+    AMD's multiply bfloat16 twice as fast as single precision: a training step takes 0.6
+    to 0.7 times as long. Intel's without AMX multiply both at the same rate, and with the
+    conversions a step takes 1.5 times as long.
+    """
+    try:
+        properties = CPU_INFO.read_text(encoding="utf8")
+    except OSError:  # Not Linux.
+        return False
+    return "AuthenticAMD" in properties and "avx512_bf16" in properties.split()
 
 
 def _device_type() -> str:

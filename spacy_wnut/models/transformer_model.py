@@ -78,7 +78,7 @@ def create_transformer_model(
     tokenizer_config (Dict[str, Any]): Settings for `AutoTokenizer`.
     transformer_config (Dict[str, Any]): Settings for `AutoConfig`.
     mixed_precision (bool): Multiply matrices in half precision where it is faster:
-        bfloat16 on newer GPUs and CPUs with AMX, float16 on older GPUs.
+        bfloat16 on newer GPUs and some CPUs, float16 on older GPUs.
     grad_scaler_config (Dict[str, Any]): Settings for gradient scaling.
     RETURNS (Model[List[Doc], FullTransformerBatch]): The layer. Its output has shape
         (1, special tokens + pieces, width) per doc, stitched together from the windows

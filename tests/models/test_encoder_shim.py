@@ -68,12 +68,31 @@ def test_devices_without_half_precision_use_full_precision(tiny_encoder, monkeyp
     assert model.layers[0].shims[0].half is None
 
 
-@pytest.mark.parametrize(("has_amx", "dtype"), [(True, torch.bfloat16), (False, None)])
-def test_cpus_use_half_precision_if_they_have_amx(monkeypatch, has_amx, dtype):
-    """With AVX-512 BF16 alone, bfloat16 is slower than full precision."""
+@pytest.mark.parametrize(
+    ("has_amx", "vendor", "flags", "dtype"),
+    [
+        (True, "GenuineIntel", "avx512_bf16 amx_bf16", torch.bfloat16),
+        # On Intel's processors, AVX-512 BF16 alone is slower than full precision.
+        (False, "GenuineIntel", "avx512f avx512_bf16", None),
+        (False, "AuthenticAMD", "avx512f avx512_bf16", torch.bfloat16),
+        (False, "AuthenticAMD", "avx2", None),
+    ],
+)
+def test_cpus_use_half_precision_if_it_is_faster(
+    tmp_path, monkeypatch, has_amx, vendor, flags, dtype
+):
+    cpu_info = tmp_path / "cpuinfo"
+    cpu_info.write_text(f"vendor_id\t: {vendor}\nflags\t\t: fpu {flags}\n")
+    monkeypatch.setattr(encoder_shim, "CPU_INFO", cpu_info)
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: has_amx)
-    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
     assert encoder_shim.half_precision_dtype() == dtype
+
+
+def test_cpus_of_unknown_vendor_use_full_precision(tmp_path, monkeypatch):
+    """Other systems than Linux have no such file."""
+    monkeypatch.setattr(encoder_shim, "CPU_INFO", tmp_path / "missing")
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+    assert encoder_shim.half_precision_dtype() is None
 
 
 def test_half_precision_approximates_full_precision(
