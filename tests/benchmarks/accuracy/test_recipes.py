@@ -100,19 +100,24 @@ def test_added_seeds_give_the_same_results_as_one_sweep(files, finish, tmp_path)
     assert [path.read_text() for path in files] == together
 
 
-def test_self_trained_pipelines_are_a_recipe_of_their_own(files, finish, tmp_path):
+@pytest.mark.parametrize(
+    ("twice", "name"),
+    [
+        (False, "distilbert.cfg, self-trained"),
+        (True, "distilbert.cfg, self-trained twice"),
+    ],
+)
+def test_self_trained_pipelines_are_a_recipe_of_their_own(
+    files, finish, tmp_path, twice, name
+):
     """They are compared with the others in place of those on annotated posts alone."""
     finish(tmp_path / "annotated", "distilbert", 0, 5)
     theirs = [finish(tmp_path / "annotated", "tutorial", 0, 3)]
     recipes.collect(tmp_path / "annotated", "small")
     ours = [finish(tmp_path / "unlabelled", "distilbert", 0, 8)]
-    path = tmp_path / "unlabelled" / "distilbert" / "seed-0" / "metrics.json"
-    metrics = json.loads(path.read_text())
-    metrics["made_of"]["paths.pseudo_labelled"] = "a digest"
-    path.write_text(json.dumps(metrics))
-    recipes.collect(tmp_path / "unlabelled", "small")
+    add_pseudo_labels(tmp_path / "unlabelled" / "distilbert" / "seed-0")
+    recipes.collect(tmp_path / "unlabelled", "small", twice=twice)
     entries = json.loads(recipes.SIGNIFICANCE.read_text())
-    name = "distilbert.cfg, self-trained"
     assert [entry["config"] for entry in entries] == [
         *("distilbert.cfg", name, "tutorial.cfg")
     ]
@@ -123,3 +128,22 @@ def test_self_trained_pipelines_are_a_recipe_of_their_own(files, finish, tmp_pat
     published = list(recipes.make_blocks().values())[3]
     assert "**distilbert.cfg, small**" in published
     assert f"**{name}, small**" in published
+
+
+def test_second_round_of_self_training_keeps_the_first(files, finish, tmp_path):
+    for name, n_right in (("first", 7), ("second", 8)):
+        finish(tmp_path / name, "distilbert", 0, n_right)
+        add_pseudo_labels(tmp_path / name / "distilbert" / "seed-0")
+        recipes.collect(tmp_path / name, "small", twice=name == "second")
+    first, second = json.loads(recipes.SIGNIFICANCE.read_text())
+    assert first["config"] == "distilbert.cfg, self-trained"
+    assert first["ours"]["recipe"] == "distilbert.cfg, self-trained twice"
+    assert "ours" not in second
+
+
+def add_pseudo_labels(training):
+    """Change the stored scores of a training to those of a self-trained pipeline."""
+    path = training / "metrics.json"
+    metrics = json.loads(path.read_text())
+    metrics["made_of"]["paths.pseudo_labelled"] = "a digest"
+    path.write_text(json.dumps(metrics))
