@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
 
-from benchmarks.accuracy.recipes import SELF_TRAINED, SELF_TRAINED_TWICE
+from benchmarks.accuracy.recipes import SELF_TRAINED_TWICE
 from spacy_wnut.errors import WnutError
 
 WORKER = Path(__file__).parent / "worker.py"
@@ -119,7 +119,7 @@ SYSTEMS = [
         "",
         note="trained on the first six layers of all-mpnet-base-v2",
         shares_encoder=False,
-        trained=(SELF_TRAINED, MPNET_6),
+        trained=(SELF_TRAINED_TWICE, MPNET_6),
     ),
     System(
         "onnx-int8-3",
