@@ -37,13 +37,14 @@ RESULTS = FOLDER / "accuracy.json"
 POSTS = FOLDER / "test_posts.json"
 SIGNIFICANCE = FOLDER / "significance.json"
 PUBLISHED = Path(__file__).with_name("published.json")
-# The recipe that the others are compared with. Its pipelines that also learned from
-# unlabelled posts have another name. So have those whose teachers did so as well. The
-# last name with trainings takes precedence.
+# Appended to the name of a recipe with pseudo-labels: from teachers that were trained on
+# annotated posts alone, and from teachers that were self-trained.
+FIRST_ROUND = ", self-trained"
+SECOND_ROUND = f"{FIRST_ROUND} twice"
+# Names of our recipe. The last one with trainings is compared with the other recipes.
 RECIPE = "distilbert.cfg"
-SELF_TRAINED = f"{RECIPE}, self-trained"
-SELF_TRAINED_TWICE = f"{SELF_TRAINED} twice"
-OURS = (RECIPE, SELF_TRAINED, SELF_TRAINED_TWICE)
+SELF_TRAINED_TWICE = f"{RECIPE}{SECOND_ROUND}"
+OUR_RECIPES = (RECIPE, f"{RECIPE}{FIRST_ROUND}", SELF_TRAINED_TWICE)
 TOKENS = {"gold": "gold", "spacy": "spaCy"}
 
 app = make_app(__doc__)
@@ -72,7 +73,7 @@ def collect(
     for training in trainings:
         training["encoder"] = encoder or training["encoder"]
         if "paths.pseudo_labelled" in training["made_of"]:
-            training["config"] += ", self-trained twice" if twice else ", self-trained"
+            training["config"] += SECOND_ROUND if twice else FIRST_ROUND
         for row in training["rows"]:
             row["config"], row["encoder"] = training["config"], training["encoder"]
     replaced = {training_key(t) if add else recipe_key(t) for t in trainings}
@@ -108,7 +109,7 @@ def compare_recipes(posts: list[Any]) -> list[Any]:
     RETURNS (List[Any]): One entry per recipe and encoder: its seeds, the 95% interval
         of the mean F1, and under "ours" the name of our `recipe`, its `difference` to
         this one and the p-value `p`, unless it is ours itself or ours wasn't trained on the
-        encoder. Ours is the last name in OURS that was trained on the encoder.
+        encoder. Ours is the last of OUR_RECIPES that was trained on it.
     """
     groups: dict[Any, list[Any]] = {}
     for training in posts:
@@ -121,7 +122,7 @@ def compare_recipes(posts: list[Any]) -> list[Any]:
             "seeds": [training["seed"] for training in trainings],
             "interval": f1_interval(trainings),
         }
-        ours = next((r for r in reversed(OURS) if (r, encoder) in groups), None)
+        ours = next((r for r in reversed(OUR_RECIPES) if (r, encoder) in groups), None)
         if ours is not None and config != ours:
             difference, p = compare_f1(groups[ours, encoder], trainings)
             entry["ours"] = {"recipe": ours, "difference": difference, "p": p}
@@ -229,7 +230,8 @@ def published_table(rows: list[Any]) -> str:
             "source": "`benchmarks/results/accuracy.json`",
         }
         for config, encoder in recipes_of(rows)
-        if config in OURS and (ours := select(rows, config, encoder, "gold", "test"))
+        if config in OUR_RECIPES
+        and (ours := select(rows, config, encoder, "gold", "test"))
     ]
     systems += read_results(PUBLISHED)
     systems.sort(key=lambda s: sum(s["entity_f1"]) / len(s["entity_f1"]))
@@ -259,7 +261,7 @@ def training_key(row: Any) -> tuple[str, str, int]:
 def recipes_of(rows: list[Any]) -> list[tuple[str, str]]:
     """Config and encoder of each recipe, ours first."""
     keys = {recipe_key(row) for row in rows}
-    return sorted(keys, key=lambda key: (key[0] not in OURS, key))
+    return sorted(keys, key=lambda key: (key[0] not in OUR_RECIPES, key))
 
 
 def select(

@@ -214,7 +214,7 @@ def half_precision_dtype() -> Any:
     """Select the half precision type of thinc's device.
 
     RETURNS (Optional[torch.dtype]): bfloat16 on GPUs with instructions for it, CPUs with
-        AMX and AMD's CPUs with AVX-512 BF16, float16 on other GPUs, None on other CPUs,
+        AMX and AMD CPUs with AVX-512 BF16, float16 on other GPUs, None on other CPUs,
         where full precision is fastest.
     """
     if _device_type() != "cpu":
@@ -225,11 +225,11 @@ def half_precision_dtype() -> Any:
 
 
 def _is_amd_with_bfloat16() -> bool:
-    """Test for AVX-512 BF16 on a processor of AMD.
+    """Check for an AMD CPU with AVX-512 BF16.
 
-    AMD's multiply bfloat16 twice as fast as single precision: a training step takes 0.6
-    to 0.7 times as long. Intel's without AMX multiply both at the same rate, and with the
-    conversions a step takes 1.5 times as long.
+    On these CPUs, a training step in bfloat16 takes 0.6 to 0.7 times as long as in full
+    precision. On Intel CPUs with AVX-512 BF16 but without AMX it takes 1.5 times as long:
+    the conversions take more time than the products save.
     """
     try:
         properties = CPU_INFO.read_text(encoding="utf8")
